@@ -1,0 +1,85 @@
+# Every target installs what it needs first; nothing asks a question, and only a package index is reached.
+#
+#   make              make the environment (.venv) and the page of dvc plots show
+#   make repro        run the whole pipeline (dvc repro)
+#   make report       run what the report needs and nothing else
+#   make check        style, types and layers
+#   make test         the tests that take seconds
+#   make test-slow    the tests that train or run whole pipelines
+#   make bench        the measurements against peers
+#   make lock         resolve requirements.lock anew (needs uv); UPGRADE=--upgrade takes newer versions
+#   make clean        remove the environment, caches and drawn pages; data, models and finished jobs stay
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: all repro report check test test-slow bench lock clean scm
+
+PYTHON ?= python3
+BIN := .venv/bin
+PLOTS_PAGE := .dvc/plots_page.html
+# Stage commands say `exec python ...`: they must find this environment's python, and so must tests that start dvc.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export DVC_NO_ANALYTICS := 1
+export PIP_NO_INPUT := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Only the environment and the plots page: what an editor or a bare `dvc repro` needs.
+all: .venv/.stamp $(PLOTS_PAGE)
+
+repro: .venv/.stamp $(PLOTS_PAGE) scm
+	$(BIN)/dvc repro
+
+report: .venv/.stamp $(PLOTS_PAGE) scm
+	$(BIN)/dvc repro report
+
+check: .venv/.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: .venv/.stamp
+	$(BIN)/pytest -m "not slow"
+
+test-slow: .venv/.stamp
+	$(BIN)/pytest -m slow
+
+bench: .venv/.stamp
+	for script in bench/*.py; do $(BIN)/python "$$script"; done
+
+# The environment is made once and brought up to date in place, so a changed setting in pyproject.toml costs seconds.
+.venv/.stamp: requirements.lock pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "make: $(PYTHON) was not found: install Python 3.11, 3.12 or 3.13, or name one with make PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "make: $$("$(PYTHON)" --version) is not supported: name Python 3.11, 3.12 or 3.13 with make PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make: $(PYTHON) cannot make virtual environments: install its venv module (Debian: apt install python3-venv)." >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+# The page that plots.html_template names: `dvc plots show` fails without it.
+$(PLOTS_PAGE): .venv/.stamp src/convnet/plots_page.py
+	$(BIN)/python -m convnet.plots_page $@
+
+# A source archive has no git history, and DVC refuses to run there unless it is told so.
+scm: .venv/.stamp
+	@if [ -e .git ]; then \
+	  ! grep -qs no_scm .dvc/config.local || $(BIN)/dvc config --local --unset core.no_scm; \
+	elif ! grep -qs no_scm .dvc/config.local; then \
+	  $(BIN)/dvc config --local core.no_scm true; \
+	  echo "make: no git history here: dvc repro, metrics show and plots show work, dvc exp and every dvc ... diff do not." >&2; \
+	fi
+
+lock:
+	@command -v uv >/dev/null || { echo "make: uv was not found: pip install uv" >&2; exit 1; }
+	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE) -o requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dvc_plots $(PLOTS_PAGE)
+	find $(wildcard src tests stages bench) -name __pycache__ -type d -prune -exec rm -rf {} +

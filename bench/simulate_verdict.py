@@ -1,0 +1,220 @@
+"""Is the verdict honest? Simulate studies whose true differences are known and count how often it is wrong.
+
+    python bench/simulate_verdict.py            1000 studies per setting, writes bench/results/verdict_simulation.json
+    python bench/simulate_verdict.py --quick    a small slice, for the tests
+
+What is simulated, by the functions the verdict itself uses:
+
+* fixed split: every image has a difficulty, every variant finds some images easier than others do, every seed is better
+  or worse as a whole and differs by chance image by image; a model is right where the sum of these normal terms is
+  positive, so the true accuracy has a closed form. A study is a baseline and 4 variants, corrected by Holm.
+* resplit: real training, of a nearest-mean classifier on normal features, on splits of one pool of images drawn anew by
+  every seed. Its accuracy on new pictures has a closed form given the weights.
+
+Counted per setting: how often the 95 % interval holds the true difference (target 93..97 %), how often a study calls
+at least one useless variant helpful (target: at most 5 %) or takes any wrong decision about one, how often a true gain
+is found, and how often the plain t interval over seeds would have held the truth.
+"""
+
+import argparse
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from convnet.crossed import Estimate, crossed_estimate
+from convnet.progress import progress
+from convnet.resplit import resplit_estimate
+from convnet.statistics import holm, t_interval
+from convnet.storage import write_json
+from convnet.verdict import decisions
+
+Floats = npt.NDArray[np.floating[Any]]
+
+RESULTS = Path(__file__).parent / "results" / "verdict_simulation.json"
+SEED = 20240501
+# Standard deviations on the latent scale on which a model is right above 0.
+DIFFICULTY, TASTE, CHANCE = 1.5, 0.5, 0.7
+NO_GAIN = (0.0, 0.0, 0.0, 0.0)
+SOME_GAIN = (0.0, 0.0, 0.03, 0.10)  # shares of accuracy
+
+
+class Setting(NamedTuple):
+    """One simulated kind of study with a fixed split."""
+
+    accuracy: float  # of the baseline
+    seeds: int
+    images: int
+    seed_deviation: float  # latent: how much whole seeds differ
+    gains: tuple[float, ...]  # true differences in accuracy, one per variant
+    collapse: float = 0.0  # share of seeds that learn nothing
+
+
+class Counts:
+    """What went right and wrong over the studies of one setting."""
+
+    def __init__(self) -> None:
+        self.held: list[bool] = []
+        self.held_by_seeds: list[bool] = []
+        self.found: dict[float, list[bool]] = {}
+        self.false_helps: list[bool] = []
+        self.false_decisions: list[bool] = []
+
+    def add(self, estimates: Sequence[Estimate], seed_means: Sequence[Floats], truth: Sequence[float]) -> None:
+        """Judge one study; `truth` holds the expected difference of each variant."""
+        decided = decisions(holm([e.p_value() for e in estimates]), [e.mean for e in estimates])
+        useless = [decision for decision, true in zip(decided, truth, strict=True) if true == 0]
+        self.false_helps.append("helps" in useless)
+        self.false_decisions.append("helps" in useless or "hurts" in useless)
+        for estimate, means, true, decision in zip(estimates, seed_means, truth, decided, strict=True):
+            lower, upper = estimate.interval()
+            self.held.append(lower <= true <= upper)
+            plain = t_interval(means)
+            if plain is not None:
+                self.held_by_seeds.append(plain.lower <= true <= plain.upper)
+            if true > 0:
+                self.found.setdefault(round(true, 4), []).append(decision == "helps")
+
+    def summary(self) -> dict[str, Any]:
+        """Return the rates in percent."""
+        return {
+            "studies": len(self.false_helps),
+            "coverage": percent(self.held),
+            "coverage_of_t_interval_over_seeds": percent(self.held_by_seeds) if self.held_by_seeds else None,
+            "false_helps": percent(self.false_helps),
+            "false_decisions": percent(self.false_decisions),
+            "found": {f"{100 * gain:g} points": percent(hits) for gain, hits in sorted(self.found.items())},
+        }
+
+
+def percent(events: Sequence[bool]) -> float:
+    """Return the share of true events in percent, one decimal."""
+    return round(100 * float(np.mean(events)), 1)
+
+
+def simulate_fixed(setting: Setting, studies: int, seed: int) -> dict[str, Any]:
+    """Return the rates of one setting with a fixed split."""
+    generator = np.random.default_rng([SEED, seed])
+    counts = Counts()
+    scale = np.sqrt(DIFFICULTY**2 + TASTE**2 + CHANCE**2 + setting.seed_deviation**2)
+    skills = special.ndtri(setting.accuracy + np.array([0.0, *setting.gains])) * scale
+    truth = [gain * (1 - setting.collapse) for gain in setting.gains]
+    shape = (len(skills), setting.seeds, setting.images)
+    for _ in range(studies):
+        latent = CHANCE * generator.standard_normal(shape, dtype=np.float32)
+        latent += DIFFICULTY * generator.standard_normal((1, 1, setting.images), dtype=np.float32)
+        latent += TASTE * generator.standard_normal((len(skills), 1, setting.images), dtype=np.float32)
+        latent += setting.seed_deviation * generator.standard_normal((len(skills), setting.seeds, 1), dtype=np.float32)
+        correct = latent + skills[:, None, None] > 0
+        if setting.collapse:
+            collapsed = generator.random((len(skills), setting.seeds, 1)) < setting.collapse
+            correct = np.where(collapsed, generator.random(shape) < 0.5, correct)
+        differences = correct[1:].astype(np.float64) - correct[0]
+        estimates = [crossed_estimate(table)[0] for table in differences]
+        counts.add(estimates, [table.mean(axis=1) for table in differences], truth)
+    return {**setting._asdict(), **counts.summary()}
+
+
+POOL, TRAIN_SHARE, TEST_SHARE, FEATURES = 400, 0.6, 0.2, 8
+TRAINING_NOISE = 0.15  # of the weights, by seed: what initial values and batch order do to a network
+
+
+class ResplitSetting(NamedTuple):
+    """One simulated kind of study in which every seed draws its own split."""
+
+    seeds: int
+    gain: float  # how much farther apart the classes lie in the variant's features than in the baseline's
+
+
+def simulate_resplit(setting: ResplitSetting, studies: int, seed: int) -> dict[str, Any]:
+    """Return the rates of one setting with own splits per seed; one variant against the baseline."""
+    generator = np.random.default_rng([SEED, 1, seed])
+    distances = (0.35, 0.35 + setting.gain)  # of each class mean from 0 in every feature; each model sees its own 8
+    train, test = int(POOL * TRAIN_SHARE), int(POOL * TEST_SHARE)
+    # The truth is what training on new pools gives, exactly evaluated: only training sets are sampled.
+    truth = 0.0
+    if setting.gain:
+        truths = [_expected_accuracy(generator, distance, train) for distance in distances]
+        truth = truths[1] - truths[0]
+    counts = Counts()
+    for _ in range(studies):
+        labels = generator.integers(0, 2, POOL)
+        sides = 2 * labels - 1
+        features = [generator.standard_normal((POOL, FEATURES)) + sides[:, None] * d for d in distances]
+        differences, images = [], []
+        for _ in range(setting.seeds):
+            order = generator.permutation(POOL)
+            inside, outside = order[:train], order[-test:]
+            correct = []
+            for values in features:
+                weights = (values[inside] * sides[inside, None]).mean(axis=0)
+                weights = weights + TRAINING_NOISE * generator.standard_normal(FEATURES)
+                correct.append((values[outside] @ weights > 0) == (labels[outside] == 1))
+            differences.append(correct[1].astype(np.float64) - correct[0])
+            images.append(outside)
+        estimate = resplit_estimate(differences, images, train)
+        counts.add([estimate], [np.array([values.mean() for values in differences])], [truth])
+    return {**setting._asdict(), "true_difference": round(truth, 4), **counts.summary()}
+
+
+def _expected_accuracy(generator: np.random.Generator, distance: float, train: int, draws: int = 200_000) -> float:
+    weights = distance + generator.standard_normal((draws, FEATURES)) * np.sqrt(1 / train + TRAINING_NOISE**2)
+    return float(special.ndtr(distance * weights.sum(axis=1) / np.linalg.norm(weights, axis=1)).mean())
+
+
+def settings(quick: bool) -> tuple[list[Setting], list[Setting], list[ResplitSetting]]:
+    """Return the fixed-split settings, the stress settings (beyond the assumptions) and the resplit settings."""
+    if quick:
+        fixed = [Setting(0.8, 3, 256, 0.2, NO_GAIN), Setting(0.8, 5, 256, 0.1, SOME_GAIN)]
+        return fixed, [], [ResplitSetting(5, 0.0)]
+    fixed = [
+        Setting(accuracy, seeds, images, deviation, gains)
+        for accuracy, seeds, images, deviation, gains in itertools.product(
+            (0.7, 0.85), (3, 5, 10), (256, 1000), (0.0, 0.1, 0.3), (NO_GAIN, SOME_GAIN)
+        )
+    ]
+    stress = [
+        *(Setting(0.97, seeds, images, 0.1, NO_GAIN) for seeds in (3, 10) for images in (60, 256)),
+        *(Setting(0.8, seeds, 256, 0.1, NO_GAIN, collapse=0.1) for seeds in (3, 5, 10)),
+        *(Setting(0.8, 1, 256, deviation, NO_GAIN) for deviation in (0.0, 0.1, 0.3)),
+    ]
+    resplit = [ResplitSetting(seeds, gain) for seeds in (3, 5, 10) for gain in (0.0, 0.05)]
+    return fixed, stress, resplit
+
+
+def ranges(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the lowest and highest of each rate, over settings."""
+    names = ("coverage", "coverage_of_t_interval_over_seeds", "false_helps", "false_decisions")
+    found = {name: [row[name] for row in rows if row[name] is not None] for name in names}
+    return {name: {"lowest": min(values), "highest": max(values)} for name, values in found.items() if values}
+
+
+def main() -> None:
+    """Simulate all settings, print the ranges and write every row."""
+    parser = argparse.ArgumentParser(description="Count how often the verdict is wrong on studies with known truth.")
+    parser.add_argument("--quick", action="store_true", help="a few settings only")
+    parser.add_argument("--studies", type=int, default=1000, help="simulated studies per setting")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write")
+    arguments = parser.parse_args()
+    fixed, stress, resplit = settings(arguments.quick)
+    work = [*(("fixed_split", s) for s in fixed), *(("stress", s) for s in stress), *(("resplit", s) for s in resplit)]
+    rows: dict[str, list[dict[str, Any]]] = {"fixed_split": [], "stress": [], "resplit": []}
+    for number, (group, setting) in enumerate(progress(work, total=len(work), label="simulate", unit="setting")):
+        if isinstance(setting, Setting):
+            rows[group].append(simulate_fixed(setting, arguments.studies, number))
+        else:
+            rows[group].append(simulate_resplit(setting, arguments.studies, number))
+    summary = {group: ranges(found) for group, found in rows.items() if found}
+    for group, found in summary.items():
+        for name, value in found.items():
+            print(f"{group:12s} {name:36s} {value['lowest']:5.1f} .. {value['highest']:5.1f} %")
+    command = f"python bench/simulate_verdict.py --studies {arguments.studies}" + (" --quick" if arguments.quick else "")
+    write_json(arguments.out, {"command": command, "unit": "percent", "ranges": summary, "settings": rows})
+
+
+if __name__ == "__main__":
+    main()

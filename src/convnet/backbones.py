@@ -1,0 +1,94 @@
+"""Bring a backbone's weights: fetched and checked, or trained here on rendered source classes."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+from convnet.arrays import prepare_arrays
+from convnet.engine import run_jobs
+from convnet.images import Limits
+from convnet.jobs import Job, timing
+from convnet.manifest import SplitRules, build_manifest
+from convnet.metrics import accuracy
+from convnet.params import Backbone, Network, Params, Pretrain, Recipe
+from convnet.predictions import load_predictions
+from convnet.render import render_archive
+from convnet.results import link
+from convnet.sources import fetch_weights
+from convnet.storage import file_digest, read_json, write_json
+
+
+def bring_backbone(params: Params, name: str, destination: Path) -> str | None:
+    """Fill `destination` with the weight file and backbone.json; return what the user should know, or None.
+
+    Raises:
+        UserError: the file cannot be had, is not what it should be, or training failed.
+    """
+    backbone = params.backbones[name]
+    destination.mkdir(parents=True, exist_ok=True)
+    described: dict[str, Any] = {"needed": True, "backbone": name, "seen": backbone.seen}
+    if backbone.pretrain is not None:
+        described |= _pretrain(params, name, backbone.pretrain, destination)
+    else:
+        described |= _fetch(backbone, destination)
+    write_json(destination / "backbone.json", described)
+    note = described.get("note")
+    return f"{described['file']}: {note}" if note else None
+
+
+def _fetch(backbone: Backbone, destination: Path) -> dict[str, Any]:
+    assert backbone.weights is not None
+    entry = fetch_weights(backbone.weights, destination)
+    return {key: entry[key] for key in ("file", "sha256", "bytes", "origin", "address", "note")}
+
+
+def _pretrain(params: Params, name: str, pretrain: Pretrain, destination: Path) -> dict[str, Any]:
+    """Draw the source classes, train on them as one job, and keep the model and its accuracy on unseen drawings."""
+    with tempfile.TemporaryDirectory(prefix="source-") as folder:
+        archives, arrays = Path(folder) / "archives", Path(folder) / "arrays"
+        archive = archives / f"{pretrain.rendered}.zip"
+        render_archive(pretrain.rendered, pretrain.images_per_class, pretrain.seed, pretrain.image_size, archive)
+        source = {"file": archive.name, "split": None, "sha256": file_digest(archive)}
+        write_json(
+            archives / "sources.json", {"dataset": pretrain.rendered, "pictures": "rendered", "sources": [source]}
+        )
+        limits = Limits(**params.images.model_dump())
+        rows, _ = build_manifest(archives, limits=limits, split=SplitRules(**params.split.model_dump()))
+        prepare_arrays(rows, archives, image_size=pretrain.image_size, limits=limits, destination=arrays)
+        described = read_json(arrays / "dataset.json")
+        job = Job(
+            recipe=Recipe(
+                dataset=pretrain.rendered,
+                variant=f"backbone {name}",
+                kind="pretrain",
+                image_size=pretrain.image_size,
+                network=Network(filters=pretrain.filters, dense=1),
+                fit=pretrain.fit,
+                dropout=0.0,
+                augmentation=params.augmentation if pretrain.augmentation else None,
+                backbone=None,
+                last_layer=None,
+                pooling=None,
+                augmented_views=None,
+                start=None,
+                trainable_from=None,
+            ),
+            seed=pretrain.seed,
+            classes=tuple(described["classes"]),
+            arrays=arrays,
+            data_digest=described["digest"],
+            threads=params.engine.threads_per_job,
+        )
+        run_jobs([job], params)
+    link(job.result / "model.keras", destination / "source.keras")
+    write_json(destination / "timing.json", timing(job))
+    test = load_predictions(job.result / "predictions.npz")[job.seed]["test"]
+    return {
+        "file": "source.keras",
+        "sha256": file_digest(destination / "source.keras"),
+        "origin": "trained here",
+        "source_classes": described["classes"],
+        "source_images": described["counts"],
+        "source_test_accuracy": accuracy(test.probabilities, test.labels),
+    }

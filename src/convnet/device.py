@@ -1,0 +1,243 @@
+"""The machine a training runs on: set up before the first tensor, described in every result.
+
+Importing this module loads neither Keras nor its backend; `quiet` and `configure_device` do.
+"""
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+
+# Processors with these instructions multiply in bfloat16; elsewhere it is emulated and slower than float32.
+BFLOAT16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
+BFLOAT16_COMPUTE_CAPABILITY = (8, 0)  # NVIDIA Ampere
+PACKAGES = ("keras", "tensorflow", "jax", "numpy")
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What `configure_device` settled on."""
+
+    kind: Literal["cpu", "gpu"]
+    name: str
+    """The model of the processor or GPU."""
+    threads: int
+    """Processor threads of one operation."""
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
+    versions: dict[str, str]
+    """Package -> version, as in `machine_facts`."""
+
+
+def quiet() -> None:
+    """Import Keras and its backend without their start-up chatter; call it before anything else imports them.
+
+    TensorFlow writes some lines past every log level it knows, so standard error itself is set aside for the import.
+    If the import fails, what was written is shown.
+    """
+    # 3: errors too, for a missing GPU driver is reported as one; what matters is raised as a Python exception.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "keras" in sys.modules:
+        return
+    sys.stderr.flush()
+    standard_error = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except BaseException:
+            aside.seek(0)
+            os.write(standard_error, aside.read())
+            raise
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+
+
+def configure_device(*, threads: int | None, precision: Precision, deterministic: bool = True) -> DeviceFacts:
+    """Make a training repeatable on this machine, and as fast as its arithmetic allows.
+
+    Results are repeatable for an equal number of threads on the same type of processor or GPU: the order in which
+    partial sums are added depends on both.
+
+    Args:
+        threads: processor threads of one operation; None: one per core this process may use.
+        precision: "auto" is mixed_bfloat16 where the processor or GPU computes in it, else float32.
+        deterministic: allow only operations that give equal bits for equal input.
+
+    Returns:
+        What was chosen.
+
+    Raises:
+        RuntimeError: the backend has started with another number of threads; call this first.
+    """
+    quiet()
+    import keras
+
+    threads = threads or _cores()
+    if keras.backend.backend() == "tensorflow":
+        gpu = _configure_tensorflow(threads, deterministic)
+    elif keras.backend.backend() == "jax":
+        gpu = _configure_jax(threads, deterministic)
+    else:
+        gpu = None
+    has_bfloat16 = gpu.capability >= BFLOAT16_COMPUTE_CAPABILITY if gpu else _processor_has_bfloat16()
+    if precision == "auto":
+        precision = "mixed_bfloat16" if has_bfloat16 else "float32"
+    keras.config.set_dtype_policy(precision)
+    facts = machine_facts()
+    return DeviceFacts(
+        kind="gpu" if gpu else "cpu",
+        name=gpu.name if gpu else facts["processor"],
+        threads=threads,
+        precision=precision,
+        versions={name: facts[name] for name in ("python", *PACKAGES) if name in facts},
+    )
+
+
+def machine_facts() -> dict[str, Any]:
+    """Describe the machine, without loading Keras.
+
+    Returns:
+        processor (model name), cores (that this process may use), memory_gib, gpu (model name or None), python, and
+        the version of each of `PACKAGES` that is installed.
+    """
+    facts: dict[str, Any] = {
+        "processor": _processor_field("model name") or platform.processor() or platform.machine(),
+        "cores": _cores(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "gpu": _nvidia_model(),
+        "python": platform.python_version(),
+    }
+    for package in PACKAGES:
+        try:
+            facts[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return facts
+
+
+def out_of_memory_advice(error: BaseException, batch_size: int) -> str | None:
+    """Say what to change if `error` means that memory ran out.
+
+    Args:
+        error: what a training raised, of TensorFlow, JAX or Python.
+        batch_size: images per step when it was raised.
+
+    Returns:
+        One sentence that names the batch size to try, or None: the error is another.
+    """
+    text = str(error)
+    if "No space left" in text:  # TensorFlow's word for a full disk is "resource exhausted" too
+        return None
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if not names & {"MemoryError", "ResourceExhaustedError"} and not any(
+        sign in text for sign in ("RESOURCE_EXHAUSTED", "OOM when allocating", "Out of memory", "out of memory")
+    ):
+        return None
+    if batch_size <= 1:
+        return "memory ran out with a single image per batch: set a smaller image_size"
+    return f"memory ran out with batch_size {batch_size}: set batch_size to {batch_size // 2}"
+
+
+def fuse(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile many small operations on tensors into few, where that pays.
+
+    On a CPU under TensorFlow, XLA runs a chain of element-wise operations and gathers several times faster than one
+    kernel after the other (it is convolutions that it makes slower). JAX compiles the whole training step anyway, and
+    on a GPU the kernels are short beside the step.
+
+    Args:
+        function: tensors to tensors, pure.
+
+    Returns:
+        The same function.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return function
+    compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
+    return compiled
+
+
+@dataclass(frozen=True)
+class _Gpu:
+    name: str
+    capability: tuple[int, int]
+
+
+def _configure_tensorflow(threads: int, deterministic: bool) -> _Gpu | None:
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)  # one operation after the other, in a fixed order
+    except RuntimeError as error:
+        raise RuntimeError(f"TensorFlow already runs with other than {threads} threads; configure it first") from error
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        if _nvidia_model():
+            print("the NVIDIA GPU cannot be used (driver, CUDA or the extra [gpu]); using the CPU", file=sys.stderr)
+        return None
+    for gpu in gpus:
+        # Else TensorFlow takes the whole memory, and a second job on the same GPU fails.
+        if not tf.config.experimental.get_memory_growth(gpu):
+            tf.config.experimental.set_memory_growth(gpu, True)
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return _Gpu(details.get("device_name", "GPU"), details.get("compute_capability", (0, 0)))
+
+
+def _configure_jax(threads: int, deterministic: bool) -> _Gpu | None:
+    # JAX reads these when it starts its first device, which is after the import.
+    os.environ["NPROC"] = str(threads)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    flag = "--xla_gpu_deterministic_ops=true"
+    if deterministic and flag not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+    device = importlib.import_module("jax").devices()[0]
+    if device.platform != "gpu":
+        return None
+    major, _, minor = str(getattr(device, "compute_capability", "0.0")).partition(".")
+    return _Gpu(device.device_kind, (int(major), int(minor or 0)))
+
+
+def _processor_field(name: str) -> str:
+    """Return a field of the first processor in /proc/cpuinfo, or "" where there is none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")
+
+
+def _processor_has_bfloat16() -> bool:
+    return not BFLOAT16_INSTRUCTIONS.isdisjoint(_processor_field("flags").split())
+
+
+def _nvidia_model() -> str | None:
+    """Return what the NVIDIA driver calls the first GPU, or None where no driver is loaded."""
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        for line in path.read_text("utf-8", "replace").splitlines():
+            if line.startswith("Model:"):
+                return line.partition(":")[2].strip()
+    return None
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,34 @@
+"""The one exception a user is meant to read, and how a command ends on it."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+P = ParamSpec("P")
+
+
+class UserError(Exception):
+    """A fault the user can mend: one sentence that says what is wrong, where, and what to do."""
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters escaped, so a file name cannot drive the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def command(main: Callable[P, None]) -> Callable[P, None]:
+    """Wrap a command's `main`: a UserError becomes one sentence on stderr and exit code 2, Ctrl-C exit code 130."""
+
+    @functools.wraps(main)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            main(*args, **kwargs)
+        except UserError as error:
+            print(f"error: {printable(str(error))}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            print("stopped; finished work is kept, run the same command to go on", file=sys.stderr)
+            sys.exit(130)
+
+    return wrapped

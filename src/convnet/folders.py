@@ -1,0 +1,131 @@
+"""A user's folder as one archive, so that every later stage knows only archives."""
+
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from convnet.errors import UserError
+from convnet.members import escape_name, is_clutter
+from convnet.progress import progress
+from convnet.storage import atomic_path
+
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first date a ZIP archive can hold
+BLOCK = 2**20
+
+
+@dataclass
+class Packed:
+    """What was packed: number of files, and the names (relative to the folder) that were skipped or escaped."""
+
+    files: int = 0
+    skipped: list[str] = field(default_factory=list)
+    escaped: list[str] = field(default_factory=list)
+
+    @property
+    def note(self) -> str | None:
+        """Return one sentence about what the user would not expect, or None."""
+        notes = []
+        if self.skipped:
+            notes.append(f"{len(self.skipped)} links or special files skipped, for example {self.skipped[0]!r}")
+        if self.escaped:
+            notes.append(f"{len(self.escaped)} names percent-escaped, for example {self.escaped[0]!r}")
+        return "; ".join(notes) or None
+
+
+def pack_folder(folder: Path, destination: Path) -> Packed:
+    """Write all files of a folder to one ZIP archive, stored without compression.
+
+    Equal folders give equal archives, byte for byte: sorted names, one fixed date, fixed attributes. Hidden and system
+    files are left out. A link to a file inside the folder is followed, every other link is skipped. An empty folder
+    becomes a folder entry, so that an empty class is noticed. Names that hold control characters, backslashes or bytes
+    that are no UTF-8 are written as `convnet.members.escape_name` gives them.
+
+    Args:
+        folder: the user's folder; only read.
+        destination: the archive to write.
+
+    Returns:
+        What was packed, skipped and renamed.
+
+    Raises:
+        UserError: the folder is missing or is a file, or something in it cannot be read.
+    """
+    if not folder.exists():
+        raise UserError(f"the folder {folder} is missing: give the path of a folder with one subfolder per class")
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file and no folder: give the path of a folder with one subfolder per class")
+    packed = Packed()
+    entries = sorted(_walk(folder.resolve(), "", packed))
+    with atomic_path(destination) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, path in progress(entries, total=len(entries), label=f"pack {folder.name}", unit="files"):
+            _write(archive, name, path)
+    packed.files = sum(path is not None for _, path in entries)
+    return packed
+
+
+def _walk(root: Path, inside: str, packed: Packed) -> Iterator[tuple[str, Path | None]]:
+    """Yield (member name, file) for all files below `root`/`inside`, and (folder name, None) where there are none."""
+    try:
+        with os.scandir(root / inside) as found:
+            entries = sorted((entry for entry in found if not is_clutter(entry.name)), key=lambda entry: entry.name)
+    except OSError as error:
+        raise _unreadable(root / inside, error) from error
+    if inside and not entries:
+        yield _member_name(inside, packed) + "/", None
+    for entry in entries:
+        relative = f"{inside}/{entry.name}" if inside else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(root, relative, packed)
+        elif _is_file_inside(root, Path(entry.path)):
+            yield _member_name(relative, packed), Path(entry.path)
+        else:
+            packed.skipped.append(escape_name(relative))
+
+
+def _is_file_inside(root: Path, path: Path) -> bool:
+    try:
+        target = path.resolve(strict=True)
+        return target.is_relative_to(root) and stat.S_ISREG(target.stat().st_mode)
+    except (OSError, RuntimeError):  # a broken link, or a link that leads to itself
+        return False
+
+
+def _member_name(relative: str, packed: Packed) -> str:
+    name = escape_name(relative)
+    if name != relative:
+        packed.escaped.append(name)
+    return name
+
+
+def _write(archive: zipfile.ZipFile, name: str, path: Path | None) -> None:
+    info = zipfile.ZipInfo(name, EARLIEST)
+    info.create_system = 3  # Unix, also when packed on another system
+    if path is None:
+        info.external_attr = (stat.S_IFDIR | 0o755) << 16
+        archive.writestr(info, b"")
+        return
+    info.external_attr = (stat.S_IFREG | 0o644) << 16
+    try:
+        info.file_size = path.stat().st_size  # tells zipfile whether 64-bit lengths are needed
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    with archive.open(info, "w") as target:
+        for block in _blocks(path):
+            target.write(block)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    # Errors of reading and of writing are both OSError; only here it is sure that the user's file is the cause.
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                yield block
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be read ({error.strerror}): change its permissions or move it away")

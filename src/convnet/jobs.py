@@ -1,0 +1,143 @@
+"""Jobs: one variant, one dataset, one seed, and the store that keeps what they gave.
+
+A job's key is the digest of everything that decides its result, so results of other parameters, data or code can
+never be taken for it. The store lies under `.jobs/`: `<key>/result/` is whole or absent.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from convnet.params import Backbone, Recipe
+from convnet.storage import json_digest, read_json
+
+STORE = Path(".jobs")
+# The modules whose code decides a job's result. A test holds this list against the imports of convnet.training.
+CODE = ("augmentation", "data", "device", "heads", "models", "splits", "states", "training")
+LIBRARIES = ("keras", "numpy", "tensorflow")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run.
+
+    Attributes:
+        recipe: the resolved settings.
+        seed: decides initial weights, shuffles, augmentation, dropout, and the split when `resplit`.
+        classes: class names in label order.
+        arrays: folder of the packed arrays.
+        data_digest: digest of the arrays, and of the backbone's weights where one is used.
+        threads: processor threads, fixed because their number changes result bits.
+        resplit: draw the split anew from the pooled images for this seed.
+        share: share of the training images used, for the size sweep.
+        features: folder of the backbone's features, for a recipe of kind `features`.
+        backbone: settings of the backbone, where one is used.
+        backbone_weights: its weight file.
+        start_model: fine-tuning only: the saved transfer model training goes on from.
+        start_digest: the digest of its weights.
+    """
+
+    recipe: Recipe
+    seed: int
+    classes: tuple[str, ...]
+    arrays: Path
+    data_digest: str
+    threads: int
+    resplit: bool = False
+    share: float = 1.0
+    features: Path | None = None
+    backbone: Backbone | None = None
+    backbone_weights: Path | None = None
+    start_model: Path | None = None
+    start_digest: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The digest of everything that decides the result; names and folders do not."""
+        recipe = self.recipe.model_dump(exclude={"dataset", "variant", "start", "backbone"})
+        content: dict[str, Any] = {
+            "recipe": recipe,
+            "seed": self.seed,
+            "classes": self.classes,
+            "data": self.data_digest,
+            "threads": self.threads,
+            "resplit": self.resplit,
+            "share": self.share,
+            "start": self.start_digest,
+            "code": code_digest(),
+            "versions": library_versions(),
+        }
+        return json_digest(content)
+
+    @property
+    def label(self) -> str:
+        """What the job is called in progress lines."""
+        share = "" if self.share == 1.0 else f" {self.share:.1%} of training"
+        return f"{self.recipe.dataset}/{self.recipe.variant} seed {self.seed}{share}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the store keeps this job."""
+        return STORE / self.key
+
+    @property
+    def result(self) -> Path:
+        """The finished result, if it exists."""
+        return self.folder / "result"
+
+    @property
+    def done(self) -> bool:
+        """Whether the job has finished before."""
+        return (self.result / "facts.json").is_file()
+
+
+@cache
+def code_digest() -> str:
+    """Return the digest of the source of the modules that decide a result."""
+    digest = hashlib.sha256()
+    for name in CODE:
+        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide a result, without importing them."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # another Keras backend may stand in for TensorFlow
+    return found | {"backend": os.environ.get("KERAS_BACKEND", "tensorflow")}
+
+
+@contextmanager
+def result_folder(job: Job) -> Iterator[Path]:
+    """Yield a folder to fill; on success it becomes the job's result in one rename."""
+    temporary = job.folder / f"result-{os.getpid()}.partial"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        shutil.rmtree(job.result, ignore_errors=True)
+        os.replace(temporary, job.result)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def facts(job: Job) -> dict[str, Any]:
+    """Return the deterministic facts of a finished job."""
+    return dict(read_json(job.result / "facts.json"))
+
+
+def timing(job: Job) -> dict[str, Any]:
+    """Return the seconds and the machine of a finished job."""
+    return dict(read_json(job.result / "timing.json"))

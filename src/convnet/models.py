@@ -1,0 +1,212 @@
+"""The networks: the course's CNN, heads on a frozen backbone, and backbones cut at a named layer."""
+
+import difflib
+import hashlib
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from convnet.augmentation import RandomAffine
+from convnet.errors import UserError
+from convnet.heads import Head
+from convnet.params import Augmentation, Backbone, Fit, Network
+
+BACKBONE = "backbone"  # the name of the nested backbone in every saved transfer model
+HEAD = "head"
+
+
+def build_cnn(image_size: tuple[int, int], network: Network, dropout: float, head: Head) -> keras.Model:
+    """Build the course's CNN: pixels 0..255 (batch, height, width, 3) -> outputs (batch, head.units).
+
+    Source: Conv 16-32-64, 3x3 relu, each followed by 2x2 max-pooling, Flatten, Dense 512 relu, as in the course's
+    cats vs dogs notebook; the rescaling by 1/255 is inside, so the saved model takes pixels.
+    """
+    inputs = keras.Input((*image_size, 3), name="pixels")
+    x = layers.Rescaling(1 / 255, name="rescale")(inputs)
+    for number, filters in enumerate(network.filters, start=1):
+        x = layers.Conv2D(filters, 3, activation="relu", name=f"conv{number}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    return keras.Model(inputs, _top(x, network.dense, dropout, head), name="cnn")
+
+
+def build_head(features: int, dense: int, dropout: float, head: Head) -> keras.Model:
+    """Build the part of a transfer model that is trained: features (batch, features) -> outputs (batch, head.units).
+
+    Source: Dense 1024 relu, dropout 0.2, output, as in the course's transfer learning notebook.
+    """
+    inputs = keras.Input((features,), name="features")
+    return keras.Model(inputs, _top(inputs, dense, dropout, head), name=HEAD)
+
+
+def _top(x: keras.KerasTensor, dense: int, dropout: float, head: Head) -> keras.KerasTensor:
+    x = layers.Dense(dense, activation="relu", name="dense")(x)
+    if dropout > 0.0:
+        x = layers.Dropout(dropout, name="dropout")(x)
+    # float32: probabilities and their loss stay exact under mixed precision.
+    return layers.Dense(head.units, activation=head.activation, dtype="float32", name="output")(x)
+
+
+def with_augmentation(classifier: keras.Model, knobs: Augmentation, seed: int) -> keras.Model:
+    """Return a model that augments its input and then calls `classifier`, whose weights it shares.
+
+    Only this outer model trains; the classifier, which is saved and predicts, holds no augmentation.
+    """
+    inputs = keras.Input(classifier.input_shape[1:], name="pixels")
+    augmented = RandomAffine(**knobs.model_dump(), seed=seed, name="augmentation")(inputs)
+    return keras.Model(inputs, classifier(augmented), name="augmented")
+
+
+def build_source_classifier(image_size: tuple[int, int], filters: tuple[int, ...], classes: int) -> keras.Model:
+    """Build what the compact backbone is pretrained as: pixels 0..255 (batch, height, width, 3) -> (batch, classes)."""
+    inputs = keras.Input((*image_size, 3), name="pixels")
+    scaled = layers.Rescaling(2 / 255, offset=-1.0, name="rescale")(inputs)
+    return keras.Model(inputs, build_compact(image_size, filters, classes)(scaled), name="source_classifier")
+
+
+def build_compact(image_size: tuple[int, int], filters: tuple[int, ...], classes: int) -> keras.Model:
+    """Build the compact backbone with its source head: (batch, height, width, 3) in [-1, 1] -> (batch, classes).
+
+    Each block is a 3x3 convolution, batch normalisation, relu and 2x2 max-pooling; the spatial mean feeds the softmax,
+    so that what the blocks learn does not depend on where things are.
+    """
+    inputs = keras.Input((*image_size, 3), name="scaled")
+    x = inputs
+    for number, count in enumerate(filters, start=1):
+        x = layers.Conv2D(count, 3, padding="same", use_bias=False, name=f"block{number}_conv")(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"block{number}_norm")(x)
+        x = layers.Activation("relu", name=f"block{number}_relu")(x)
+        x = layers.MaxPooling2D(2, name=f"block{number}_pool")(x)
+    x = layers.GlobalAveragePooling2D(name="mean")(x)
+    outputs = layers.Dense(classes, activation="softmax", dtype="float32", name="source")(x)
+    return keras.Model(inputs, outputs, name=BACKBONE)
+
+
+def load_backbone(name: str, backbone: Backbone, weights: Path, image_size: tuple[int, int]) -> keras.Model:
+    """Return the whole pretrained backbone without its top, frozen.
+
+    Args:
+        name: the backbone's name in params.yaml.
+        backbone: its entry.
+        weights: the weight file that the backbone stage checked (`.h5`, or `.keras` for the compact one).
+        image_size: (height, width) it is built for.
+
+    Raises:
+        UserError: the file holds other layers than the architecture.
+    """
+    try:
+        if backbone.architecture == "compact":
+            source = keras.saving.load_model(weights, safe_mode=True, compile=False).get_layer(BACKBONE)
+            filters = tuple(layer.filters for layer in source.layers if isinstance(layer, layers.Conv2D))
+            model = build_compact(image_size, filters, source.output_shape[-1])
+            model.set_weights(source.get_weights())
+        elif backbone.architecture == "InceptionV3":
+            model = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(*image_size, 3))
+            model.load_weights(weights)
+        else:
+            model = keras.applications.MobileNetV2(
+                include_top=False, weights=None, input_shape=(*image_size, 3), alpha=backbone.alpha or 1.0
+            )
+            model.load_weights(weights)
+    except (ValueError, OSError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"backbone {name}: {weights.name} does not fit {backbone.architecture} ({reason}); "
+            f"check backbones.{name} in params.yaml"
+        ) from error
+    model.trainable = False  # as an attribute: the constructor's argument would freeze nothing
+    return model
+
+
+def find_layer(model: keras.Model, name: str, key: str) -> keras.Layer:
+    """Return the layer called `name`.
+
+    Raises:
+        UserError: there is none; the sentence gives the nearest names. `key` says where the name was written.
+    """
+    names = [layer.name for layer in model.layers]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.3) or names[-3:]
+        raise UserError(f"{key} is {name!r}, but the network has no such layer; nearest: {', '.join(near)}")
+    return model.get_layer(name)
+
+
+def cut(model: keras.Model, last_layer: str, key: str) -> keras.Model:
+    """Return `model` up to and with `last_layer`, frozen, named `backbone`."""
+    output = find_layer(model, last_layer, key).output
+    shortened = keras.Model(model.inputs, output, name=BACKBONE)
+    shortened.trainable = False
+    return shortened
+
+
+def build_transfer(
+    backbone: keras.Model, input_range: tuple[float, float], pooling: str, head: keras.Model
+) -> keras.Model:
+    """Join a cut backbone and a head: pixels 0..255 (batch, height, width, 3) -> outputs (batch, units).
+
+    The backbone is called with `training=False`, so batch normalisation keeps its statistics whatever is unfrozen.
+    """
+    low, high = input_range
+    inputs = keras.Input(backbone.input_shape[1:], name="pixels")
+    x = layers.Rescaling((high - low) / 255, offset=low, name="rescale")(inputs)
+    x = backbone(x, training=False)
+    pool = layers.Flatten(name="pool") if pooling == "flatten" else layers.GlobalAveragePooling2D(name="pool")
+    return keras.Model(inputs, head(pool(x)), name="transfer")
+
+
+def unfreeze_from(model: keras.Model, layer_name: str, key: str) -> list[str]:
+    """Make the backbone's layers from `layer_name` on trainable, batch normalisation excepted; return their names."""
+    backbone = model.get_layer(BACKBONE)
+    first = find_layer(backbone, layer_name, key)
+    backbone.trainable = True
+    position = backbone.layers.index(first)
+    for number, layer in enumerate(backbone.layers):
+        layer.trainable = number >= position and not isinstance(layer, layers.BatchNormalization)
+    return [layer.name for layer in backbone.layers if layer.trainable and layer.weights]
+
+
+def compile_model(model: keras.Model, fit: Fit, head: Head) -> None:
+    """Give `model` its optimizer, loss and accuracy as `fit` says."""
+    optimizers = {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
+    metric = "categorical_accuracy" if head.one_hot else "binary_accuracy"
+    if head.units > 1 and not head.one_hot:
+        metric = "sparse_categorical_accuracy"
+    accuracy = keras.metrics.get(metric)
+    accuracy.name = "accuracy"
+    model.compile(
+        optimizer=optimizers[fit.optimizer](learning_rate=fit.learning_rate),
+        loss=head.loss,
+        weighted_metrics=[],
+        metrics=[accuracy],
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",  # XLA is slower on a CPU
+    )
+
+
+def weights_digest(model: keras.Model) -> str:
+    """Return the SHA-256 over the names, shapes, types and bytes of all the model's variables."""
+    digest = hashlib.sha256()
+    for variable in model.variables:
+        value = np.ascontiguousarray(variable.numpy() if hasattr(variable, "numpy") else np.asarray(variable))
+        digest.update(f"{variable.name} {value.shape} {value.dtype}\n".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def layer_table(backbone: keras.Model, last_layer: str) -> list[dict[str, object]]:
+    """Return one row per layer: name, type, output shape, parameters, frozen, and which is the cut."""
+    names = [layer.name for layer in backbone.layers]
+    end = names.index(last_layer)
+    return [
+        {
+            "name": layer.name,
+            "type": type(layer).__name__,
+            "output_shape": [size for size in layer.output.shape[1:]],
+            "parameters": int(layer.count_params()),
+            "frozen": not layer.trainable,
+            "used": number <= end,
+            "cut": number == end,
+        }
+        for number, layer in enumerate(backbone.layers)
+    ]

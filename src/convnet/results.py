@@ -1,0 +1,61 @@
+"""Gather the results of a variant's jobs, one per seed, into the folder that the pipeline keeps."""
+
+import csv
+import io
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from convnet.jobs import Job, facts, library_versions, timing
+from convnet.predictions import Predictions, load_predictions, save_predictions
+from convnet.storage import read_json, write_json, write_text
+
+HISTORY = ("epoch", "accuracy", "loss", "validation_accuracy", "validation_loss", "learning_rate")
+
+
+def gather(jobs: Sequence[Job], destination: Path) -> None:
+    """Write `seed-<n>.keras`, history.csv, predictions.npz, job.json and timing.json of finished jobs.
+
+    Everything but timing.json and the models' archive dates is byte-identical for equal jobs.
+
+    Args:
+        jobs: the same recipe with different seeds, all finished.
+        destination: an empty folder, or one that does not exist.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    by_seed: dict[int, Predictions] = {}
+    history = io.StringIO()
+    writer = csv.DictWriter(history, ("seed", *HISTORY), lineterminator="\n")
+    writer.writeheader()
+    for job in jobs:
+        link(job.result / "model.keras", destination / f"seed-{job.seed}.keras")
+        by_seed |= load_predictions(job.result / "predictions.npz")
+        for row in read_json(job.result / "history.json"):
+            writer.writerow({"seed": job.seed} | row)
+    write_text(destination / "history.csv", history.getvalue())
+    save_predictions(destination / "predictions.npz", by_seed)
+    first = jobs[0]
+    write_json(
+        destination / "job.json",
+        {
+            "dataset": first.recipe.dataset,
+            "variant": first.recipe.variant,
+            "classes": list(first.classes),
+            "resplit": first.resplit,
+            "recipe": first.recipe.model_dump(mode="json"),
+            "threads": first.threads,
+            "versions": library_versions(),
+            "seeds": [facts(job) for job in jobs],
+        },
+    )
+    write_json(destination / "timing.json", {str(job.seed): timing(job) for job in jobs})
+
+
+def link(source: Path, target: Path) -> None:
+    """Give `target` the content of `source`: the same file where the file system can, since neither is written into."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

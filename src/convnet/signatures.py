@@ -1,0 +1,56 @@
+"""What a file is by its first bytes, in words a user understands: a suffix may lie, content does not."""
+
+SIGNATURES = (
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"GIF8", "a GIF image"),
+    (b"BM", "a BMP image"),
+    (b"II*\0", "a TIFF image"),
+    (b"MM\0*", "a TIFF image"),
+    (b"8BPS", "a Photoshop document"),
+    (b"%PDF-", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"PK\x05\x06", "an empty ZIP archive"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ\0", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+)
+BRANDS = {b"avif": "an AVIF image", b"heic": "a HEIC photograph", b"heix": "a HEIC photograph", b"mif1": "a HEIF image"}
+HEAD_BYTES = 1024
+
+
+def describe_content(data: bytes) -> str | None:
+    """Return what `data` begins like, for example `"an HTML page"`, or None when nothing is recognised.
+
+    Args:
+        data: the content of a file, or at least its first 1024 bytes.
+    """
+    head = data[:HEAD_BYTES]
+    if not head:
+        return "an empty file"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "a WEBP image"
+    if head[4:8] == b"ftyp":
+        return BRANDS.get(head[8:12], "a video or an ISO media file")
+    for signature, description in SIGNATURES:
+        if head.startswith(signature):
+            return description
+    if not head.strip(b"\0"):
+        return "a file that begins with zero bytes only"
+    return _describe_text(head)
+
+
+def _describe_text(head: bytes) -> str | None:
+    # The head may end inside a character, which is no reason to call a text binary.
+    text = head.decode("utf-8", "ignore")
+    if len(text.encode()) < len(head) - 3 or not all(c.isprintable() or c in "\t\r\n\f\ufeff" for c in text):
+        return None
+    beginning = text.lstrip("\ufeff \t\r\n").lower()
+    if beginning.startswith(("<!doctype html", "<html")) or "<html" in beginning or "<body" in beginning:
+        return "an HTML page"
+    if "<svg" in beginning:
+        return "an SVG drawing"
+    return "a text file"

@@ -1,0 +1,85 @@
+"""A job's state after each epoch: one file, whole or absent, from which training goes on bit for bit."""
+
+import json
+import sys
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.storage import atomic_path
+
+Arrays = list[NDArray[Any]]
+KEPT = 2  # the newest state, and the one before in case the newest is damaged
+
+
+@dataclass
+class State:
+    """What training needs to go on after `epoch` epochs.
+
+    Random draws are functions of (seed, epoch), so no generator state is kept.
+    """
+
+    epoch: int
+    variables: Arrays
+    optimizer: Arrays
+    history: list[dict[str, float]]
+    seconds: float
+    best_epoch: int = 0
+    best_loss: float = float("inf")
+    best_variables: Arrays = field(default_factory=list)
+
+
+def save_state(folder: Path, state: State) -> None:
+    """Write `state` as `state-<epoch>.npz` and forget all but the last two."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for group in ("variables", "optimizer", "best_variables"):
+        for number, array in enumerate(getattr(state, group)):
+            arrays[f"{group}/{number}"] = array
+    facts = {
+        "epoch": state.epoch,
+        "history": state.history,
+        "seconds": state.seconds,
+        "best_epoch": state.best_epoch,
+        "best_loss": state.best_loss,
+    }
+    arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
+    with atomic_path(folder / f"state-{state.epoch:05d}.npz") as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes the names for allow_pickle
+    for old in _states(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+
+
+def load_state(folder: Path) -> State | None:
+    """Return the newest whole state, or None. A damaged one is removed, and a line on stderr says so."""
+    for path in _states(folder):
+        try:
+            return _read(path)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            print(f"{path.name} is damaged ({error}): going on from the epoch before", file=sys.stderr)
+            path.unlink(missing_ok=True)
+    return None
+
+
+def clear_states(folder: Path) -> None:
+    """Remove all states of a job that has finished."""
+    for path in _states(folder):
+        path.unlink(missing_ok=True)
+
+
+def _states(folder: Path) -> list[Path]:
+    """Return the state files, newest first."""
+    return sorted(folder.glob("state-*.npz"), reverse=True)
+
+
+def _read(path: Path) -> State:
+    with np.load(path, allow_pickle=False) as arrays:
+        facts = json.loads(arrays["facts"].tobytes())
+        groups: dict[str, Arrays] = {}
+        for group in ("variables", "optimizer", "best_variables"):
+            count = sum(name.startswith(f"{group}/") for name in arrays.files)
+            groups[group] = [arrays[f"{group}/{number}"] for number in range(count)]
+    return State(**(facts | groups))

@@ -1,0 +1,317 @@
+"""Train one job: everything in, one result folder out, the same bits whether it was interrupted or not."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.arrays import Arrays, load_arrays
+from convnet.augmentation import reset_seed_generators
+from convnet.data import Batches, Rows, class_weights, epoch_order, epoch_views, load_features, predict
+from convnet.device import machine_facts, out_of_memory_advice
+from convnet.errors import UserError
+from convnet.heads import Head, as_probabilities, choose_head, encode_labels
+from convnet.jobs import Job, result_folder
+from convnet.models import (
+    build_cnn,
+    build_head,
+    build_source_classifier,
+    build_transfer,
+    compile_model,
+    cut,
+    load_backbone,
+    unfreeze_from,
+    weights_digest,
+    with_augmentation,
+)
+from convnet.params import Fit
+from convnet.predictions import SPLITS, Prediction, Predictions, save_predictions
+from convnet.progress import progress
+from convnet.splits import nested_subset, resplit
+from convnet.states import State, clear_states, load_state, save_state
+from convnet.storage import file_digest, write_json
+
+PREDICT_BATCH = 100  # fixed: it must not depend on the recipe, or equal models would predict different bits
+
+
+class TrainingFailed(Exception):
+    """The loss became NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class JobData:
+    """What a job sees: rows, labels and places of every split, and the rows it trains on.
+
+    Attributes:
+        rows: by split, pixels uint8 (n, height, width, 3) or features (n, count).
+        labels: by split, int64 (n,).
+        index: by split, rows in the split's array, or in all arrays joined with resplit.
+        training: the training rows; with cached augmented views, `views` times as many, image by image.
+        views: how many rows of `training` belong to one image.
+    """
+
+    rows: dict[str, Rows]
+    labels: dict[str, NDArray[np.int64]]
+    index: dict[str, NDArray[np.int64]]
+    training: Rows
+    views: int
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The model that trains, and the function that makes the classifier to be saved from it."""
+
+    trainee: keras.Model
+    classifier: Callable[[], keras.Model]
+
+
+def train_job(job: Job, *, seconds_between_checkpoints: float = 0.0) -> None:
+    """Train `job` and put model, history and predictions into the store; go on from its last state if there is one.
+
+    Raises:
+        TrainingFailed: the loss became NaN or infinite; the message names the epoch.
+        UserError: memory ran out (the sentence names a batch size), or the disk is full.
+    """
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(job.seed)
+    head = choose_head(len(job.classes), job.recipe.fit.labels)
+    data = load_job_data(job)
+    _check_batch_size(job, data)
+    networks = build_networks(job, head)
+    compile_model(networks.trainee, job.recipe.fit, head)
+    try:
+        state = _fit(job, head, data, networks.trainee, seconds_between_checkpoints)
+    except Exception as error:
+        advice = out_of_memory_advice(error, job.recipe.fit.batch_size)
+        if advice is None:
+            raise
+        raise UserError(f"{job.label}: {advice}") from error
+    _save_result(job, data, networks, state)
+    clear_states(job.folder)
+
+
+def load_job_data(job: Job) -> JobData:
+    """Open the memory-mapped arrays of a job and divide their rows among the splits."""
+    arrays = {split: load_arrays(job.arrays, split) for split in SPLITS}
+    index = _divide(job, arrays)
+    labels_of_all = np.concatenate([arrays[split].labels for split in SPLITS])
+    rows: dict[str, Rows] = {}
+    labels: dict[str, NDArray[np.int64]] = {}
+    for split in SPLITS:
+        parts = tuple(arrays[s].images for s in (SPLITS if job.resplit else (split,)))
+        if job.recipe.kind == "features":
+            assert job.features is not None and job.recipe.pooling is not None
+            names = SPLITS if job.resplit else (split,)
+            parts = tuple(load_features(job.features, name, job.recipe.pooling) for name in names)
+        rows[split] = Rows(parts, index[split])
+        labels[split] = labels_of_all[index[split]] if job.resplit else arrays[split].labels[index[split]]
+    training, views = rows["train"], 1
+    if job.recipe.augmented_views is not None:
+        assert job.features is not None and job.recipe.pooling is not None
+        views = job.recipe.augmented_views
+        names = SPLITS if job.resplit else ("train",)
+        parts = tuple(load_features(job.features, f"{name}_views", job.recipe.pooling) for name in names)
+        training = Rows(parts, (index["train"][:, np.newaxis] * views + np.arange(views)).reshape(-1))
+    return JobData(rows, labels, index, training, views)
+
+
+def _divide(job: Job, arrays: dict[str, Arrays]) -> dict[str, NDArray[np.int64]]:
+    """Return the rows of each split: those of its own array, or drawn anew from all arrays joined."""
+    if job.resplit:
+        labels = np.concatenate([arrays[split].labels for split in SPLITS])
+        groups = np.concatenate([arrays[split].groups for split in SPLITS])
+        index = resplit(labels, groups, {split: len(arrays[split].labels) / len(labels) for split in SPLITS}, job.seed)
+    else:
+        labels = arrays["train"].labels
+        index = {split: np.arange(len(arrays[split].labels), dtype=np.int64) for split in SPLITS}
+    if job.share < 1.0:
+        index["train"] = index["train"][nested_subset(labels[index["train"]], job.share, job.seed)]
+    return index
+
+
+def _check_batch_size(job: Job, data: JobData) -> None:
+    images = len(data.labels["train"])
+    if job.recipe.fit.batch_size > images:
+        raise UserError(
+            f"{job.label}: batch_size is {job.recipe.fit.batch_size}, but there are only {images} training images; "
+            "make it smaller in params.yaml"
+        )
+
+
+def build_networks(job: Job, head: Head) -> Networks:
+    """Build what the recipe asks for."""
+    recipe = job.recipe
+    if recipe.kind == "fine_tune":
+        assert job.start_model is not None and recipe.trainable_from is not None
+        classifier = keras.saving.load_model(job.start_model, safe_mode=True, compile=False)
+        unfreeze_from(classifier, recipe.trainable_from, "fine_tune.trainable_from")
+    elif recipe.backbone is not None:
+        top = _build_head_of(job, head)
+        if recipe.kind == "features":
+            return Networks(top, lambda: _join(job, top))
+        classifier = _join(job, top)
+    elif recipe.kind == "pretrain":
+        classifier = build_source_classifier(recipe.image_size, recipe.network.filters, head.units)
+    else:
+        classifier = build_cnn(recipe.image_size, recipe.network, recipe.dropout, head)
+    trainee = with_augmentation(classifier, recipe.augmentation, job.seed) if recipe.augmentation else classifier
+    return Networks(trainee, lambda: classifier)
+
+
+def _build_head_of(job: Job, head: Head) -> keras.Model:
+    shape = _backbone_of(job).output_shape[1:]
+    features = shape[-1] if job.recipe.pooling == "average" else math.prod(shape)
+    return build_head(features, job.recipe.network.dense, job.recipe.dropout, head)
+
+
+def _backbone_of(job: Job) -> keras.Model:
+    recipe = job.recipe
+    assert job.backbone is not None and job.backbone_weights is not None
+    assert recipe.backbone is not None and recipe.last_layer is not None
+    whole = load_backbone(recipe.backbone, job.backbone, job.backbone_weights, recipe.image_size)
+    return cut(whole, recipe.last_layer, f"backbones.{recipe.backbone}.last_layer")
+
+
+def _join(job: Job, top: keras.Model) -> keras.Model:
+    assert job.backbone is not None and job.recipe.pooling is not None
+    return build_transfer(_backbone_of(job), job.backbone.input_range, job.recipe.pooling, top)
+
+
+def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_between: float) -> State:
+    """Run the epochs that are still to run; leave the weights to be saved in `trainee`."""
+    fit, images = job.recipe.fit, len(data.labels["train"])
+    targets = encode_labels(np.repeat(data.labels["train"], data.views), head)
+    weights = np.repeat(class_weights(data.labels["train"]), data.views) if fit.class_weights else None
+    validation = Batches(
+        data.rows["validation"],
+        np.arange(len(data.labels["validation"]), dtype=np.int64),
+        PREDICT_BATCH,
+        encode_labels(data.labels["validation"], head),
+    )
+    trainee.optimizer.build(trainee.trainable_variables)
+    state = load_state(job.folder) or State(0, [], [], [], 0.0)
+    if state.epoch:
+        _restore(trainee, state)
+    ticks = progress(
+        range((fit.epochs - state.epoch) * -(-images // fit.batch_size)),
+        total=(fit.epochs - state.epoch) * -(-images // fit.batch_size),
+        label=f"train {job.label}",
+        unit="steps",
+    )
+    tick = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: next(ticks, None))
+    saved = time.monotonic()
+    for epoch in range(state.epoch + 1, fit.epochs + 1):
+        if _stops_early(fit, state):
+            break
+        start = time.monotonic()
+        reset_seed_generators(trainee, job.seed, epoch)
+        rate = learning_rate(fit, epoch)
+        trainee.optimizer.learning_rate = rate
+        order = epoch_order(images, job.seed, epoch)
+        if data.views > 1:
+            order = order * data.views + epoch_views(images, data.views, job.seed, epoch)
+        batches = Batches(data.training, order, fit.batch_size, targets, weights)
+        logs = trainee.fit(batches, shuffle=False, verbose=0, callbacks=[tick]).history
+        measured = trainee.evaluate(validation, verbose=0, return_dict=True)
+        state.epoch = epoch
+        state.seconds += time.monotonic() - start
+        state.history.append(
+            {
+                "epoch": epoch,
+                "accuracy": float(logs["accuracy"][-1]),
+                "loss": float(logs["loss"][-1]),
+                "validation_accuracy": float(measured["accuracy"]),
+                "validation_loss": float(measured["loss"]),
+                "learning_rate": rate,
+            }
+        )
+        if not math.isfinite(state.history[-1]["loss"]):
+            raise TrainingFailed(
+                f"{job.label}: the loss is {state.history[-1]['loss']} in epoch {epoch}; try a smaller learning_rate"
+            )
+        if fit.early_stopping and state.history[-1]["validation_loss"] < state.best_loss:
+            state.best_loss, state.best_epoch = state.history[-1]["validation_loss"], epoch
+            state.best_variables = _values(trainee.variables)
+        if time.monotonic() - saved >= seconds_between and epoch < fit.epochs:
+            state.variables, state.optimizer = _values(trainee.variables), _values(trainee.optimizer.variables)
+            save_state(job.folder, state)
+            saved = time.monotonic()
+    ticks.close()  # type: ignore[attr-defined]  # progress is a generator
+    if fit.early_stopping and state.best_variables:
+        _assign(trainee.variables, state.best_variables)
+    return state
+
+
+def learning_rate(fit: Fit, epoch: int) -> float:
+    """Return the learning rate of an epoch (1-based): constant, or a half cosine that falls towards 0.
+
+    Source of the cosine: Loshchilov and Hutter, "SGDR", 2017, without restarts.
+    """
+    if fit.learning_rate_schedule == "constant":
+        return fit.learning_rate
+    return fit.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (epoch - 1) / fit.epochs))
+
+
+def _stops_early(fit: Fit, state: State) -> bool:
+    return fit.early_stopping is not None and state.epoch - state.best_epoch >= fit.early_stopping
+
+
+def _values(variables: list[keras.Variable]) -> list[NDArray[Any]]:
+    return [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
+
+
+def _assign(variables: list[keras.Variable], values: list[NDArray[Any]]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _restore(trainee: keras.Model, state: State) -> None:
+    _assign(trainee.variables, state.variables)
+    _assign(trainee.optimizer.variables, state.optimizer)
+
+
+def _save_result(job: Job, data: JobData, networks: Networks, state: State) -> None:
+    """Predict every split, then write model, history, predictions, facts and timing as one result."""
+    start = time.monotonic()
+    # A head on cached features predicts from them: the saved model gives the same within the features' precision.
+    predictor = networks.trainee if job.recipe.kind == "features" else networks.classifier()
+    predictions: Predictions = {}
+    for split in SPLITS:
+        outputs = predict(predictor, data.rows[split], PREDICT_BATCH)
+        predictions[split] = Prediction(as_probabilities(outputs), data.labels[split], data.index[split])
+    seconds_predicting = time.monotonic() - start
+    trainable = sum(math.prod(v.shape) for v in networks.trainee.trainable_variables)
+    classifier = networks.classifier()
+    with result_folder(job) as folder:
+        model_path = folder / "model.keras"
+        classifier.save(model_path)
+        save_predictions(folder / "predictions.npz", {job.seed: predictions})
+        write_json(folder / "history.json", state.history)
+        seen = state.epoch * len(data.labels["train"])
+        write_json(
+            folder / "timing.json",
+            {
+                "seconds_training": round(state.seconds, 3),
+                "seconds_predicting": round(seconds_predicting, 3),
+                "images_per_second": round(seen / max(state.seconds, 1e-9), 1),
+                "machine": machine_facts(),
+            },
+        )
+        write_json(
+            folder / "facts.json",
+            {
+                "seed": job.seed,
+                "epochs": state.epoch,
+                "restored_epoch": state.best_epoch or None,
+                "parameters": int(classifier.count_params()),
+                "trainable_parameters": int(trainable),
+                "weights_digest": weights_digest(classifier),
+                "model_bytes": model_path.stat().st_size,
+                "model_sha256": file_digest(model_path),
+            },
+        )

@@ -1,0 +1,30 @@
+"""Stage backbone: bring the weights of a dataset's backbone, fetched or trained here."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from convnet.backbones import bring_backbone
+from convnet.errors import command, printable
+from convnet.params import load_params
+from convnet.storage import write_json
+
+
+@command
+def main() -> None:
+    """Parse arguments and bring the weights, if any variant of the run needs them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("destination", type=Path, help="folder for the weight file and backbone.json")
+    arguments = parser.parse_args()
+    params = load_params()
+    if not params.run.feature_variants:
+        write_json(arguments.destination / "backbone.json", {"needed": False})
+        return
+    note = bring_backbone(params, params.datasets[arguments.dataset].backbone, arguments.destination)
+    if note:
+        print(printable(note), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Stage download: bring a dataset's archives into one folder, drawn here, fetched, or packed from a folder."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from convnet.errors import command, printable
+from convnet.params import load_params
+from convnet.sources import bring_sources
+
+
+@command
+def main() -> None:
+    """Parse arguments and bring the dataset's sources."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("destination", type=Path, help="folder for the archives and sources.json")
+    arguments = parser.parse_args()
+    dataset = load_params().datasets[arguments.dataset]
+    for note in bring_sources(arguments.dataset, dataset, arguments.destination):
+        print(printable(f"{arguments.dataset}: {note}"), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Stage robustness: measure every model of a dataset on perturbed copies of its validation and test images."""
+
+import argparse
+from pathlib import Path
+
+from convnet.errors import command
+from convnet.params import load_params
+from convnet.storage import write_json
+
+
+@command
+def main() -> None:
+    """Parse arguments and measure, unless params.yaml switches it off."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
+    parser.add_argument("models", type=Path, help="folder that holds one folder per variant")
+    parser.add_argument("destination", type=Path, help="JSON to write")
+    arguments = parser.parse_args()
+    params = load_params()
+    if params.robustness.images_per_split == 0:
+        write_json(arguments.destination, {"dataset": arguments.dataset, "rows": []})
+        return
+    # Here and not above: the import costs seconds.
+    from convnet.device import configure_device
+    from convnet.robustness import measure_robustness
+
+    configure_device(threads=params.engine.threads_per_job, precision="float32")
+    models = {
+        variant: [arguments.models / variant / f"seed-{seed}.keras" for seed in params.run.seeds]
+        for variant in params.run.variants
+    }
+    rows = measure_robustness(arguments.arrays, models, params.robustness.images_per_split, params.split.seed)
+    write_json(arguments.destination, {"dataset": arguments.dataset, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

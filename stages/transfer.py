@@ -1,0 +1,38 @@
+"""Stage transfer: train heads on the features of a frozen backbone, every seed as a job of its own."""
+
+import argparse
+from pathlib import Path
+
+from convnet.engine import run_jobs
+from convnet.errors import command
+from convnet.params import load_params
+from convnet.plans import plan_jobs
+from convnet.results import gather
+
+
+@command
+def main() -> None:
+    """Parse arguments, run the jobs that have no result yet, and gather all results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--variant", required=True)
+    parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
+    parser.add_argument("features", type=Path, help="folder of the features stage")
+    parser.add_argument("backbone", type=Path, help="folder of the backbone stage")
+    parser.add_argument("destination", type=Path, help="folder for models, history and predictions")
+    arguments = parser.parse_args()
+    params = load_params()
+    jobs = plan_jobs(
+        params,
+        arguments.dataset,
+        arguments.variant,
+        arguments.arrays,
+        features=arguments.features,
+        backbone=arguments.backbone,
+    )
+    run_jobs(jobs, params)
+    gather(jobs, arguments.destination)
+
+
+if __name__ == "__main__":
+    main()

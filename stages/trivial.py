@@ -1,0 +1,26 @@
+"""Stage trivial: what needs no network, the majority class and logistic regression on colours and thumbnails."""
+
+import argparse
+from pathlib import Path
+
+from convnet.arrays import load_arrays
+from convnet.errors import command
+from convnet.storage import read_json, write_json
+from convnet.trivial import trivial_rows
+
+
+@command
+def main() -> None:
+    """Parse arguments, fit the trivial models and write their rows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
+    parser.add_argument("destination", type=Path, help="JSON to write")
+    arguments = parser.parse_args()
+    opened = {split: load_arrays(arguments.arrays, split) for split in ("train", "validation", "test")}
+    train, validation, test = ((arrays.images, arrays.labels) for arrays in opened.values())
+    classes = read_json(arguments.arrays / "dataset.json")["classes"]
+    write_json(arguments.destination, trivial_rows(train, validation, test, classes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Plausible evaluations and summaries in the pipeline's formats, made without training anything."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DATASETS = ("pets", "shapes", "hands")
+VARIANTS = ("baseline", "augmented", "dropout", "transfer", "transfer_dropout", "fine_tune")
+CLASSES = {"pets": ["cat", "dog"], "shapes": ["circle", "square", "triangle"], "hands": ["paper", "rock", "scissors"]}
+COUNTS = {"train": 240, "validation": 60, "test": 80}
+
+# Asymptotes of the accuracy: a baseline that overfits, and remedies that close the gap.
+TRAIN = {"baseline": 0.99, "augmented": 0.88, "dropout": 0.95}
+UNSEEN = {"baseline": 0.74, "augmented": 0.82, "dropout": 0.76, "transfer": 0.93, "transfer_dropout": 0.94}
+
+
+def make_evaluations(
+    datasets: int = 2, variants: int = 5, seeds: int = 3, *, pictures: str = "rendered"
+) -> list[dict[str, Any]]:
+    """Return one evaluation for each of the first `datasets` x the first `variants`, each with `seeds` seeds."""
+    return [
+        make_evaluation(dataset, variant, seeds, pictures=pictures)
+        for dataset in DATASETS[:datasets]
+        for variant in VARIANTS[:variants]
+    ]
+
+
+def make_evaluation(
+    dataset: str,
+    variant: str,
+    seeds: int = 3,
+    *,
+    classes: Sequence[str] | None = None,
+    pictures: str = "rendered",
+    epochs: int = 15,
+) -> dict[str, Any]:
+    """Return one `data/evaluations/<dataset>-<variant>.json`; equal arguments give equal values."""
+    names = list(classes if classes is not None else CLASSES[dataset])
+    backbone = "compact" if variant.startswith(("transfer", "fine")) else None
+    runs, history = [], []
+    labels = np.arange(COUNTS["test"]) % len(names)
+    for seed in range(seeds):
+        generator = np.random.default_rng([seed, *map(ord, dataset + variant)])
+        curve = _history(generator, variant, seed, epochs)
+        history += curve
+        splits = {
+            "train": _split(generator, names, COUNTS["train"], TRAIN.get(variant, 0.98))[0],
+            "validation": _split(generator, names, COUNTS["validation"], UNSEEN.get(variant, 0.95))[0],
+        }
+        splits["test"], probabilities = _split(generator, names, COUNTS["test"], UNSEEN.get(variant, 0.95) - 0.02)
+        best = min(curve, key=lambda row: row["validation_loss"])
+        last = curve[-1]
+        runs.append(
+            {
+                "seed": seed,
+                "splits": splits,
+                "generalisation_gap": splits["train"]["accuracy"] - splits["validation"]["accuracy"],
+                "best_epoch": best["epoch"],
+                "validation_loss_rise": last["validation_loss"] - best["validation_loss"],
+                "gap_at_best_epoch": best["accuracy"] - best["validation_accuracy"],
+                "gap_at_last_epoch": last["accuracy"] - last["validation_accuracy"],
+                "epochs": epochs,
+                "test_members": [f"test/{names[k]}/{i:04d}.png" for i, k in enumerate(labels)],
+                "test_labels": labels.tolist(),
+                "test_probabilities": np.round(probabilities, 6).tolist(),
+                "temperature": None,
+                "seconds_training": (2.5 if backbone else 40.0 + 3 * len(variant)) + seed,
+                "images_per_second": 310.0 - seed,
+            }
+        )
+    return {
+        "dataset": dataset,
+        "variant": variant,
+        "pictures": pictures,
+        "classes": names,
+        "image_size": [96, 96],
+        "counts": COUNTS,
+        "backbone": backbone,
+        "resplit": False,
+        "recipe": {
+            "augmentation": variant == "augmented",
+            "dropout": 0.5 if "dropout" in variant else 0.0,
+            "transfer": backbone is not None,
+            "optimizer": "rmsprop",
+            "learning_rate": 0.0001 if backbone else 0.001,
+            "batch_size": 20,
+            "epochs": epochs,
+        },
+        "parameters": 1_500_000 if backbone else 9_494_561,
+        "trainable_parameters": 300_000 if backbone else 9_494_561,
+        "model_bytes": 6_100_000 if backbone else 38_000_000,
+        "seeds": runs,
+        "history": history,
+        "seconds": {"training": sum(run["seconds_training"] for run in runs), "features": 4.2 if backbone else None},
+        "machine": {"processor": "test processor", "cores": 2, "device": "CPU"},
+        "versions": {"python": "3.11.7", "keras": "3.15.0", "tensorflow": "2.21.0"},
+    }
+
+
+def make_summary(dataset: str, classes: Sequence[str] | None = None, *, pictures: str = "rendered") -> dict[str, Any]:
+    """Return one `data/splits/<dataset>.summary.json`, with a rejected file, a note and duplicates."""
+    names = list(classes if classes is not None else CLASSES[dataset])
+    return {
+        "dataset": dataset,
+        "pictures": pictures,
+        "classes": names,
+        "counts": {split: {name: n // len(names) for name in names} for split, n in COUNTS.items()},
+        "rejected": [{"archive": f"{dataset}.zip", "member": "cat/=666.jpg", "reason": "holds no bytes"}],
+        "notes": [{"archive": f"{dataset}.zip", "member": "cat/7.png", "note": "GIF content under .png"}],
+        "duplicates": {
+            "exact_pairs": 2,
+            "near_pairs": 1,
+            "groups": [["cat/1.jpg", "cat/2.jpg"]],
+            "across_splits": 0,
+            "two_labels": [["cat/9.jpg", "dog/9.jpg"]],
+        },
+        "image_sizes": {"smallest": [40, 60], "median": [96, 96], "largest": [500, 375]},
+        "bytes_total": 1_234_567,
+    }
+
+
+def _history(generator: np.random.Generator, variant: str, seed: int, epochs: int) -> list[dict[str, Any]]:
+    """One row per epoch; without a remedy the validation loss turns upwards after a third of the way."""
+    rows = []
+    top, unseen = TRAIN.get(variant, 0.98), UNSEEN.get(variant, 0.95)
+    for epoch in range(1, epochs + 1):
+        rise = 1.0 - math.exp(-epoch / (0.3 * epochs))
+        noise = generator.normal(0.0, 0.008, size=2)
+        overfit = max(0.0, epoch / epochs - 0.35) * 2.5 * (top - unseen)
+        rows.append(
+            {
+                "seed": seed,
+                "epoch": epoch,
+                "accuracy": float(min(1.0, 0.5 + (top - 0.5) * rise + noise[0])),
+                "loss": float(0.02 + 0.7 * (1.0 - rise) * (1.1 - top) * 4 + abs(noise[0])),
+                "validation_accuracy": float(min(1.0, 0.5 + (unseen - 0.5) * rise + noise[1])),
+                "validation_loss": float(0.65 - 0.5 * (unseen - 0.5) * rise + overfit + abs(noise[1])),
+                "learning_rate": 0.001,
+            }
+        )
+    return rows
+
+
+def _split(
+    generator: np.random.Generator, classes: Sequence[str], n: int, accuracy: float
+) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Draw predictions with about the wanted accuracy; return their metrics and probabilities (n, classes)."""
+    k = len(classes)
+    labels = np.arange(n) % k
+    right = generator.random(n) < accuracy
+    predicted = np.where(right, labels, (labels + generator.integers(1, k, size=n)) % k)
+    confidence = np.clip(generator.beta(6, 1.5, size=n), 1 / k + 0.01, 0.999)
+    probabilities = np.repeat((1.0 - confidence)[:, None] / (k - 1), k, axis=1)
+    probabilities[np.arange(n), predicted] = confidence
+    confusion = np.zeros((k, k), dtype=int)
+    np.add.at(confusion, (labels, predicted), 1)
+    recall = confusion.diagonal() / confusion.sum(axis=1)
+    bins: list[dict[str, Any]] = []
+    for lower in np.arange(0.0, 1.0, 0.1):
+        inside = (confidence > lower) & (confidence <= lower + 0.1)
+        count = int(inside.sum())
+        bins.append(
+            {
+                "lower": round(float(lower), 6),
+                "upper": round(float(lower + 0.1), 6),
+                "n": count,
+                "confidence": float(confidence[inside].mean()) if count else None,
+                "accuracy": float((labels == predicted)[inside].mean()) if count else None,
+            }
+        )
+    error = sum(b["n"] * abs(b["confidence"] - b["accuracy"]) for b in bins if b["n"]) / n
+    metrics = {
+        "n": n,
+        "accuracy": float((labels == predicted).mean()),
+        "loss": float(-np.log(probabilities[np.arange(n), labels]).mean()),
+        "balanced_accuracy": float(recall.mean()),
+        "macro_f1": float(recall.mean()),
+        "recall": dict(zip(classes, recall.tolist(), strict=True)),
+        "calibration_error": error,
+        "confusion": confusion.tolist(),
+        "reliability": bins,
+    }
+    return metrics, probabilities

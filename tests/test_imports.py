@@ -1,0 +1,66 @@
+"""Commands that train nothing must not pay for loading TensorFlow."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+
+# These build or train models; everything else, and whatever is added, must be light.
+HEAVY_MODULES = {"augmentation", "backbones", "data", "device", "explain", "features", "models", "training"}
+HEAVY_STAGES = {"backbone", "explain", "features", "fine_tune", "robustness", "train", "transfer"}
+
+LIGHT_MODULES = sorted(
+    ".".join(path.relative_to(PROJECT / "src").with_suffix("").parts).removesuffix(".__init__")
+    for path in (PROJECT / "src" / "convnet").rglob("*.py")
+    if path.stem not in HEAVY_MODULES
+)
+STAGES = sorted((PROJECT / "stages").glob("*.py"))
+LIGHT_STAGES = [path for path in STAGES if path.stem not in HEAVY_STAGES]
+
+# Run in a new interpreter: prints which of the heavy libraries one import has loaded.
+PROBE = """
+import runpy, sys
+name = sys.argv.pop(1)
+# Any name but __main__, so that a stage is imported and not started.
+runpy.run_path(name, run_name="stage") if name.endswith(".py") else __import__(name)
+print(*sorted({"keras", "tensorflow"} & set(sys.modules)))
+"""
+
+
+def loaded_libraries(name: str | Path, folder: Path = PROJECT) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, str(name)], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("module", LIGHT_MODULES)
+def test_module_does_not_load_keras(module: str) -> None:
+    assert loaded_libraries(module) == []
+
+
+@pytest.mark.parametrize("stage", LIGHT_STAGES, ids=lambda path: path.stem)
+def test_stage_does_not_load_keras(stage: Path) -> None:
+    assert loaded_libraries(stage) == []
+
+
+def test_indirect_import_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "keras.py").touch()
+    (tmp_path / "between.py").write_text("import keras")
+    (tmp_path / "upper.py").write_text("import between")
+    assert loaded_libraries("upper", tmp_path) == ["keras"]
+    assert loaded_libraries(tmp_path / "keras.py", tmp_path) == []
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda path: path.stem)
+def test_stage_imports_no_stage(stage: Path) -> None:
+    names = {path.stem for path in STAGES}
+    tree = ast.parse(stage.read_text("utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not {name.split(".")[0] for name in imported} & (names | {"stages"})
