@@ -5,9 +5,10 @@
 
 What is simulated, by the functions the verdict itself uses:
 
-* fixed split: every image has a difficulty, every variant finds some images easier than others do, every seed is better
-  or worse as a whole and differs by chance image by image; a model is right where the sum of these normal terms is
-  positive, so the true accuracy has a closed form. A study is a baseline and 4 variants, corrected by Holm.
+* fixed split: every image has a difficulty (more in the minority class, where the classes are unequal), every variant
+  finds some images easier than others do, every seed is better or worse as a whole and differs by chance image by
+  image; a model is right where the sum of these normal terms is positive, so the true accuracy has a closed form. A
+  study is a baseline and 4 variants, corrected by Holm.
 * resplit: real training, of a nearest-mean classifier on normal features, on splits of one pool of images drawn anew by
   every seed. Its accuracy on new pictures has a closed form given the weights.
 
@@ -26,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from convnet.crossed import Estimate, crossed_estimate
+from convnet.crossed import Estimate, balanced_values, class_weights, crossed_estimate
 from convnet.progress import progress
 from convnet.resplit import resplit_estimate
 from convnet.statistics import holm, t_interval
@@ -39,6 +40,7 @@ RESULTS = Path(__file__).parent / "results" / "verdict_simulation.json"
 SEED = 20240501
 # Standard deviations on the latent scale on which a model is right above 0.
 DIFFICULTY, TASTE, CHANCE = 1.5, 0.5, 0.7
+HARDER = 0.8  # by which images of the minority class are harder
 NO_GAIN = (0.0, 0.0, 0.0, 0.0)
 SOME_GAIN = (0.0, 0.0, 0.03, 0.10)  # shares of accuracy
 
@@ -52,6 +54,7 @@ class Setting(NamedTuple):
     seed_deviation: float  # latent: how much whole seeds differ
     gains: tuple[float, ...]  # true differences in accuracy, one per variant
     collapse: float = 0.0  # share of seeds that learn nothing
+    minority: float = 0.0  # share of images in the smaller, harder of two classes; above 0 balanced accuracy counts
 
 
 class Counts:
@@ -102,19 +105,24 @@ def simulate_fixed(setting: Setting, studies: int, seed: int) -> dict[str, Any]:
     counts = Counts()
     scale = np.sqrt(DIFFICULTY**2 + TASTE**2 + CHANCE**2 + setting.seed_deviation**2)
     skills = special.ndtri(setting.accuracy + np.array([0.0, *setting.gains])) * scale
-    truth = [gain * (1 - setting.collapse) for gain in setting.gains]
+    labels = (np.arange(setting.images) < setting.minority * setting.images).astype(np.int64)
+    accuracies = np.stack([special.ndtr((skills - HARDER * label) / scale) for label in range(labels.max() + 1)])
+    truth = [float(gain) for gain in (accuracies[:, 1:] - accuracies[:, :1]).mean(axis=0) * (1 - setting.collapse)]
+    step = float(class_weights(labels).max())
     shape = (len(skills), setting.seeds, setting.images)
     for _ in range(studies):
         latent = CHANCE * generator.standard_normal(shape, dtype=np.float32)
         latent += DIFFICULTY * generator.standard_normal((1, 1, setting.images), dtype=np.float32)
         latent += TASTE * generator.standard_normal((len(skills), 1, setting.images), dtype=np.float32)
         latent += setting.seed_deviation * generator.standard_normal((len(skills), setting.seeds, 1), dtype=np.float32)
-        correct = latent + skills[:, None, None] > 0
+        correct = latent + skills[:, None, None] - HARDER * labels > 0
         if setting.collapse:
             collapsed = generator.random((len(skills), setting.seeds, 1)) < setting.collapse
             correct = np.where(collapsed, generator.random(shape) < 0.5, correct)
         differences = correct[1:].astype(np.float64) - correct[0]
-        estimates = [crossed_estimate(table)[0] for table in differences]
+        if setting.minority:
+            differences = np.stack([balanced_values(table, labels) for table in differences])
+        estimates = [crossed_estimate(table, step)[0] for table in differences]
         counts.add(estimates, [table.mean(axis=1) for table in differences], truth)
     return {**setting._asdict(), **counts.summary()}
 
@@ -177,6 +185,10 @@ def settings(quick: bool) -> tuple[list[Setting], list[Setting], list[ResplitSet
             (0.7, 0.85), (3, 5, 10), (256, 1000), (0.0, 0.1, 0.3), (NO_GAIN, SOME_GAIN)
         )
     ]
+    fixed += [
+        Setting(0.85, seeds, images, 0.1, gains, minority=0.2)
+        for seeds, images, gains in itertools.product((3, 5, 10), (256, 1000), (NO_GAIN, SOME_GAIN))
+    ]
     stress = [
         *(Setting(0.97, seeds, images, 0.1, NO_GAIN) for seeds in (3, 10) for images in (60, 256)),
         *(Setting(0.8, seeds, 256, 0.1, NO_GAIN, collapse=0.1) for seeds in (3, 5, 10)),
@@ -201,7 +213,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write")
     arguments = parser.parse_args()
     fixed, stress, resplit = settings(arguments.quick)
-    work = [*(("fixed_split", s) for s in fixed), *(("stress", s) for s in stress), *(("resplit", s) for s in resplit)]
+    work: list[tuple[str, Setting | ResplitSetting]] = [
+        *(("fixed_split", s) for s in fixed),
+        *(("stress", s) for s in stress),
+        *(("resplit", s) for s in resplit),
+    ]
     rows: dict[str, list[dict[str, Any]]] = {"fixed_split": [], "stress": [], "resplit": []}
     for number, (group, setting) in enumerate(progress(work, total=len(work), label="simulate", unit="setting")):
         if isinstance(setting, Setting):
@@ -212,7 +228,9 @@ def main() -> None:
     for group, found in summary.items():
         for name, value in found.items():
             print(f"{group:12s} {name:36s} {value['lowest']:5.1f} .. {value['highest']:5.1f} %")
-    command = f"python bench/simulate_verdict.py --studies {arguments.studies}" + (" --quick" if arguments.quick else "")
+    command = f"python bench/simulate_verdict.py --studies {arguments.studies}" + (
+        " --quick" if arguments.quick else ""
+    )
     write_json(arguments.out, {"command": command, "unit": "percent", "ranges": summary, "settings": rows})
 
 

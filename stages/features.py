@@ -25,9 +25,10 @@ def main() -> None:
         return
     # Here and not above: the import costs seconds.
     from convnet.device import configure_device
-    from convnet.features import Views, extract_features
 
     configure_device(threads=params.engine.threads_per_job, precision="float32")
+    from convnet.features import Views, extract_features
+
     augmented = next((recipe for recipe in recipes if recipe.augmented_views is not None), None)
     views = None
     if augmented is not None and augmented.augmentation is not None and augmented.augmented_views is not None:

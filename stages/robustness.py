@@ -23,9 +23,10 @@ def main() -> None:
         return
     # Here and not above: the import costs seconds.
     from convnet.device import configure_device
-    from convnet.robustness import measure_robustness
 
     configure_device(threads=params.engine.threads_per_job, precision="float32")
+    from convnet.robustness import measure_robustness
+
     models = {
         variant: [arguments.models / variant / f"seed-{seed}.keras" for seed in params.run.seeds]
         for variant in params.run.variants

@@ -101,7 +101,9 @@ def test_digest_changes_with_a_pixel_and_with_a_split(tmp_path: Path) -> None:
 
 def test_image_that_is_gone_is_told_and_nothing_whole_is_left(tmp_path: Path) -> None:
     members, rows, folder = _prepared(tmp_path)
-    write_archive(tmp_path / "archives" / "a.zip", {name: data for name, data in members.items() if "dog/00" not in name})
+    write_archive(
+        tmp_path / "archives" / "a.zip", {name: data for name, data in members.items() if "dog/00" not in name}
+    )
     with pytest.raises(UserError, match="10 images of the manifest are no longer in the archives"):
         prepare_arrays(rows, tmp_path / "archives", SIZE, Limits(), folder)
     with pytest.raises(UserError, match=r"dataset\.json is missing"):

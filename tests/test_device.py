@@ -33,27 +33,40 @@ def run_python(program: str, **environment: str) -> tuple[Any, str]:
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
-CONFIGURE = """
-    import dataclasses, json
-    from convnet.device import configure_device
-    facts = configure_device(threads=2, precision={precision!r})
-    import keras, tensorflow as tf
-    print(json.dumps({{
-        "facts": dataclasses.asdict(facts),
-        "policy": keras.config.dtype_policy().name,
-        "threads": [
-            tf.config.threading.get_intra_op_parallelism_threads(),
-            tf.config.threading.get_inter_op_parallelism_threads(),
-        ],
-        "sum": float(tf.reduce_sum(tf.ones(5))),
-    }}))
-"""
+@pytest.fixture(scope="module")
+def configured() -> tuple[Any, str]:
+    """What one process, configured several times, answers; and its standard error."""
+    return run_python("""
+        import dataclasses, json
+        from convnet.device import configure_device, out_of_memory_advice
+        facts = configure_device(threads=2, precision="mixed_bfloat16")
+        import keras, tensorflow as tf
+        answer = {
+            "facts": dataclasses.asdict(facts),
+            "policy": keras.config.dtype_policy().name,
+            "threads": [
+                tf.config.threading.get_intra_op_parallelism_threads(),
+                tf.config.threading.get_inter_op_parallelism_threads(),
+            ],
+            "sum": float(tf.reduce_sum(tf.ones(5))),
+            "auto": configure_device(threads=2, precision="auto").precision,
+            "auto_policy": keras.config.dtype_policy().name,
+        }
+        try:
+            configure_device(threads=1, precision="float32")
+        except RuntimeError as error:
+            answer["other threads"] = str(error)
+        try:
+            tf.ones((1 << 22, 1 << 22)) + 1.0  # 64 TiB
+        except Exception as error:
+            answer["memory"] = [type(error).__name__, out_of_memory_advice(error, 128)]
+        print(json.dumps(answer))
+    """)
 
 
 @cpu_only
-def test_configuring_sets_threads_and_precision_and_says_nothing() -> None:
-    answer, errors = run_python(CONFIGURE.format(precision="mixed_bfloat16"))
-    assert errors == ""
+def test_configuring_sets_threads_and_precision(configured: tuple[Any, str]) -> None:
+    answer, _ = configured
     assert answer["threads"] == [2, 1]
     assert answer["policy"] == answer["facts"]["precision"] == "mixed_bfloat16"
     assert answer["facts"]["kind"] == "cpu"
@@ -64,24 +77,34 @@ def test_configuring_sets_threads_and_precision_and_says_nothing() -> None:
 
 
 @cpu_only
-def test_auto_precision_follows_the_instructions_of_the_processor() -> None:
+def test_a_machine_without_gpu_is_configured_without_a_word(configured: tuple[Any, str]) -> None:
+    _, errors = configured
+    assert errors == ""
+
+
+@cpu_only
+def test_auto_precision_follows_the_instructions_of_the_processor(configured: tuple[Any, str]) -> None:
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         pytest.skip("no /proc/cpuinfo")
     expected = "mixed_bfloat16" if {"avx512_bf16", "amx_bf16"} & set(cpuinfo.read_text().split()) else "float32"
-    answer, _ = run_python(CONFIGURE.format(precision="auto"))
-    assert answer["policy"] == answer["facts"]["precision"] == expected
+    answer, _ = configured
+    assert answer["auto"] == answer["auto_policy"] == expected
 
 
-@cpu_only
-def test_invisible_gpus_leave_the_processor_without_a_word() -> None:
-    answer, errors = run_python(CONFIGURE.format(precision="float32"), CUDA_VISIBLE_DEVICES="7")
-    assert answer["facts"]["kind"] == "cpu"
-    assert errors == ""
+def test_configuring_anew_with_other_threads_is_refused(configured: tuple[Any, str]) -> None:
+    answer, _ = configured
+    assert "other than 1 threads" in answer["other threads"]
 
 
-def test_training_twice_gives_equal_bits_and_ends_with_one_operation_thread() -> None:
-    """One operation at a time must not starve the generator that feeds fit."""
+def test_a_real_tensorflow_allocation_failure_is_recognised(configured: tuple[Any, str]) -> None:
+    answer, _ = configured
+    advice = "memory ran out with batch_size 128: set batch_size to 64"
+    assert answer["memory"] == ["ResourceExhaustedError", advice]
+
+
+def test_training_twice_gives_equal_bits() -> None:
+    # Also: one operation at a time does not starve the generator that feeds fit.
     program = """
         import hashlib, json
         from convnet.device import configure_device
@@ -104,23 +127,6 @@ def test_training_twice_gives_equal_bits_and_ends_with_one_operation_thread() ->
     """
     (one, other), _ = run_python(program)
     assert one == other
-
-
-def test_configuring_anew_with_other_threads_is_refused() -> None:
-    program = """
-        import json
-        from convnet.device import configure_device
-        configure_device(threads=2, precision="float32")
-        import tensorflow as tf
-        tf.ones(2) + 1
-        configure_device(threads=2, precision="float32")  # the same again is fine
-        try:
-            configure_device(threads=1, precision="float32")
-        except RuntimeError as error:
-            print(json.dumps(str(error)))
-    """
-    message, _ = run_python(program)
-    assert "1 threads" in message
 
 
 def test_importing_the_module_and_describing_the_machine_load_no_keras() -> None:
@@ -184,22 +190,6 @@ def test_machine_facts_match_the_machine() -> None:
         assert facts["memory_gib"] == pytest.approx(kibibytes / 2**20, abs=0.06)
     assert json.loads(json.dumps(facts)) == facts
     assert {"keras", "tensorflow"} <= facts.keys() & set(PACKAGES)
-
-
-def test_a_real_tensorflow_allocation_failure_is_recognised() -> None:
-    program = """
-        import json
-        from convnet.device import configure_device, out_of_memory_advice
-        configure_device(threads=1, precision="float32")
-        import tensorflow as tf
-        try:
-            tf.ones((1 << 22, 1 << 22)) + 1.0  # 64 TiB
-        except Exception as error:
-            print(json.dumps([type(error).__name__, out_of_memory_advice(error, 128)]))
-    """
-    (name, advice), _ = run_python(program)
-    assert name == "ResourceExhaustedError"
-    assert advice == "memory ran out with batch_size 128: set batch_size to 64"
 
 
 class ResourceExhaustedError(Exception):

@@ -10,7 +10,18 @@ import pytest
 PROJECT = Path(__file__).parent.parent
 
 # These build or train models; everything else, and whatever is added, must be light.
-HEAVY_MODULES = {"augmentation", "backbones", "data", "device", "explain", "features", "models", "training"}
+HEAVY_MODULES = {
+    "augmentation",
+    "backbones",
+    "data",
+    "device",
+    "engine",
+    "explain",
+    "features",
+    "models",
+    "robustness",
+    "training",
+}
 HEAVY_STAGES = {"backbone", "explain", "features", "fine_tune", "robustness", "train", "transfer"}
 
 LIGHT_MODULES = sorted(
@@ -21,40 +32,45 @@ LIGHT_MODULES = sorted(
 STAGES = sorted((PROJECT / "stages").glob("*.py"))
 LIGHT_STAGES = [path for path in STAGES if path.stem not in HEAVY_STAGES]
 
-# Run in a new interpreter: prints which of the heavy libraries one import has loaded.
+# Run in a new interpreter: imports one after the other and prints which heavy libraries each was the first to load.
 PROBE = """
 import runpy, sys
-name = sys.argv.pop(1)
-# Any name but __main__, so that a stage is imported and not started.
-runpy.run_path(name, run_name="stage") if name.endswith(".py") else __import__(name)
-print(*sorted({"keras", "tensorflow"} & set(sys.modules)))
+for name in sys.argv[1:]:
+    before = set(sys.modules)
+    # Any name but __main__, so that a stage is imported and not started.
+    runpy.run_path(name, run_name="stage") if name.endswith(".py") else __import__(name)
+    print(name, *sorted({"keras", "tensorflow"} & (set(sys.modules) - before)), sep="\\t")
 """
 
 
-def loaded_libraries(name: str | Path, folder: Path = PROJECT) -> list[str]:
+def first_loaders(names: list[str], folder: Path = PROJECT) -> dict[str, list[str]]:
     done = subprocess.run(
-        [sys.executable, "-c", PROBE, str(name)], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROBE, *names], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+    return {name: libraries for name, *libraries in (line.split("\t") for line in done.stdout.splitlines())}
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, list[str]]:
+    return first_loaders([*LIGHT_MODULES, *map(str, LIGHT_STAGES)])
 
 
 @pytest.mark.parametrize("module", LIGHT_MODULES)
-def test_module_does_not_load_keras(module: str) -> None:
-    assert loaded_libraries(module) == []
+def test_module_does_not_load_keras(module: str, loaded: dict[str, list[str]]) -> None:
+    assert loaded[module] == []
 
 
 @pytest.mark.parametrize("stage", LIGHT_STAGES, ids=lambda path: path.stem)
-def test_stage_does_not_load_keras(stage: Path) -> None:
-    assert loaded_libraries(stage) == []
+def test_stage_does_not_load_keras(stage: Path, loaded: dict[str, list[str]]) -> None:
+    assert loaded[str(stage)] == []
 
 
 def test_indirect_import_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "keras.py").touch()
     (tmp_path / "between.py").write_text("import keras")
     (tmp_path / "upper.py").write_text("import between")
-    assert loaded_libraries("upper", tmp_path) == ["keras"]
-    assert loaded_libraries(tmp_path / "keras.py", tmp_path) == []
+    assert first_loaders(["json", "upper"], tmp_path) == {"json": [], "upper": ["keras"]}
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda path: path.stem)

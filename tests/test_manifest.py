@@ -7,7 +7,7 @@ from pathlib import Path
 
 import imagehash
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from tiny_dataset import encoded, picture, write_dataset, write_sources
@@ -119,6 +119,13 @@ def test_class_without_a_usable_image_is_told(tmp_path: Path) -> None:
         build_manifest(folder, limits=Limits(), split=RULES)
 
 
+def test_picture_in_no_class_folder_is_told_and_a_read_me_is_not(tmp_path: Path) -> None:
+    loose = {"photo.JPG": encoded(picture(9), "JPEG"), "README.txt": b"about cats and dogs"}
+    rows, summary = build_manifest(write_dataset(tmp_path, {"a.zip": _members() | loose}), limits=Limits(), split=RULES)
+    assert len(rows) == 21
+    assert summary["rejected"] == [{"archive": "a.zip", "member": "photo.JPG", "reason": "lies in no class folder"}]
+
+
 def test_folders_give_the_official_division_and_a_source_overrides_them(tmp_path: Path) -> None:
     archives = {
         "a.zip": _members(6, 0, "train/") | _members(4, 100, "val/"),
@@ -148,7 +155,11 @@ def test_copies_are_grouped_and_counted(tmp_path: Path) -> None:
     assert summary["duplicates"] == {
         "exact_pairs": 1,
         "near_pairs": 2,
-        "groups": [["cat/002.png", "dog/small.jpg"], ["cat/003.png", "cat/copy.png"], ["cat/004.png", "cat/mirror.png"]],
+        "groups": [
+            ["cat/002.png", "dog/small.jpg"],
+            ["cat/003.png", "cat/copy.png"],
+            ["cat/004.png", "cat/mirror.png"],
+        ],
         "across_splits": 0,
         "two_labels": [["cat/002.png", "dog/small.jpg"]],
     }
@@ -184,6 +195,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.text(
 
 
 @given(archive=TEXT, member=TEXT, class_name=TEXT, reason=TEXT, number=st.integers(0, 2**62))
+@example(archive="'=1", member="''@", class_name="=1", reason="'a", number=0)
 def test_any_text_survives_writing_and_reading(
     tmp_path_factory: pytest.TempPathFactory, archive: str, member: str, class_name: str, reason: str, number: int
 ) -> None:

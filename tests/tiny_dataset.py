@@ -1,4 +1,4 @@
-"""Small datasets made of real files: pictures with something to see in them, packed as the download stage leaves them."""
+"""Small datasets of real files: pictures with something to see in them, packed as the download stage leaves them."""
 
 import io
 import json

@@ -137,8 +137,7 @@ class Archive(ABC):
 
     def _refuse(self, raw_name: str, fault: str) -> NoReturn:
         raise UserError(
-            f"the archive {self.path} is refused: its member {readable_name(raw_name)!r} {fault}; "
-            "pack the pictures again without it"
+            f"the archive {self.path} is refused: its member {raw_name!r} {fault}; pack the pictures again without it"
         )
 
     def _too_large(self, name: str) -> BadImage | None:
@@ -186,7 +185,7 @@ class ZipArchive(Archive):
     def _add(self, info: zipfile.ZipInfo) -> None:
         name = _zip_name(info)
         kind = stat.S_IFMT(info.external_attr >> 16)
-        if info.is_dir():
+        if name.endswith("/"):
             self._add_folder(name)
             return
         if info.flag_bits & ZIP_ENCRYPTED:
@@ -207,7 +206,7 @@ class TarArchive(Archive):
         self._offsets: dict[str, int] = {}
         self._packed_bytes = path.stat().st_size
         self._packed = packed
-        self._file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(path) if packed else path.open("rb")  # noqa: SIM115
+        self._file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(path) if packed else path.open("rb")
         try:
             with _whole(path):
                 self._index()

@@ -32,7 +32,6 @@ def sample_parameters(knobs: Augmentation, batch: Any, seed: Any) -> dict[str, A
     """
     draws = keras.random.uniform((batch, len(DRAWS)), minval=-1.0, maxval=1.0, dtype="float32", seed=seed)
     column = {name: draws[:, i] for i, name in enumerate(DRAWS)}
-    unmoved = ops.ones_like(column["rotation"])
     return {
         "rotation": column["rotation"] * math.radians(knobs.rotation),
         "width_shift": column["width_shift"] * knobs.width_shift,
@@ -40,11 +39,14 @@ def sample_parameters(knobs: Augmentation, batch: Any, seed: Any) -> dict[str, A
         "shear": column["shear"] * knobs.shear,
         "zoom_x": 1.0 + column["zoom_x"] * knobs.zoom,
         "zoom_y": 1.0 + column["zoom_y"] * knobs.zoom,
-        "horizontal_flip": ops.where(column["horizontal_flip"] < 0, -unmoved, unmoved)
-        if knobs.horizontal_flip
-        else unmoved,
-        "vertical_flip": ops.where(column["vertical_flip"] < 0, -unmoved, unmoved) if knobs.vertical_flip else unmoved,
+        "horizontal_flip": _sign(column["horizontal_flip"] * knobs.horizontal_flip),
+        "vertical_flip": _sign(column["vertical_flip"] * knobs.vertical_flip),
     }
+
+
+def _sign(draw: Any) -> Any:
+    """Return -1.0 where a draw is negative, else 1.0: also where its knob is off, which makes it zero."""
+    return ops.where(draw < 0, ops.full_like(draw, -1.0), ops.ones_like(draw))
 
 
 def compose_matrices(parameters: dict[str, Any], height: int, width: int) -> Any:

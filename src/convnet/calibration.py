@@ -43,6 +43,10 @@ def fit_temperature(probabilities: Floats, labels: Integers) -> float:
     found = optimize.minimize_scalar(
         loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded", options={"xatol": 1e-8}
     )
+    # Where nothing is left to gain the loss is flat and the search stops anywhere: then the bound is the answer.
+    for bound in (COLDEST, HOTTEST):
+        if loss(float(np.log(bound))) <= found.fun:
+            return bound
     return float(np.exp(found.x))
 
 
@@ -59,7 +63,7 @@ def calibrate(
     scaled = apply_temperature(test_probabilities, temperature)
     return {
         "temperature": temperature,
-        "at_bound": bool(temperature < COLDEST * 1.01 or temperature > HOTTEST / 1.01),
+        "at_bound": temperature in (COLDEST, HOTTEST),
         "calibration_error_before": calibration_error(reliability(test_probabilities, test_labels)),
         "calibration_error_after": calibration_error(reliability(scaled, test_labels)),
         "loss_before": log_loss(test_probabilities, test_labels),

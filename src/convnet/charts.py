@@ -28,12 +28,15 @@ class Chart:
     figure: Figure
 
 
-def dataset_charts(evaluations: Sequence[tables.Evaluation], variants: Sequence[str]) -> list[Chart]:
+def dataset_charts(
+    evaluations: Sequence[tables.Evaluation], variants: Sequence[str], robustness: Sequence[Mapping[str, Any]] = ()
+) -> list[Chart]:
     """Return every chart that the evaluations of one dataset allow.
 
     Args:
         evaluations: of one dataset, in the order wanted.
         variants: all variants of the run, so that colours agree over datasets.
+        robustness: rows of `robustness.measure_robustness`, none where it was not measured.
     """
     styles = variant_styles(variants)
     charts = [
@@ -44,40 +47,11 @@ def dataset_charts(evaluations: Sequence[tables.Evaluation], variants: Sequence[
         _confusion_chart(evaluations),
         _reliability_chart(evaluations, styles),
     ]
-    return charts + ([_cost_chart(evaluations, styles)] if len(evaluations) > 1 else [])
-
-
-def robustness_chart(
-    evaluation: tables.Evaluation, curves: Mapping[str, Mapping[str, Sequence[plots.Point]]], variants: Sequence[str]
-) -> Chart:
-    """Return the chart of accuracy on perturbed validation images.
-
-    Args:
-        evaluation: any one of the dataset.
-        curves: perturbation -> variant -> points (strength, accuracies of the seeds).
-        variants: all variants of the run.
-    """
-    worst = {
-        f"{perturbation} at strength {points[-1][0]:g}, {variant}": tables.mean(points[-1][1])
-        for perturbation, lines in curves.items()
-        for variant, points in lines.items()
-    }
-    rows = tuple(
-        (perturbation, variant, strength, tables.mean(seeds))
-        for perturbation, lines in curves.items()
-        for variant, points in lines.items()
-        for strength, seeds in points
-    )
-    return Chart(
-        "robustness",
-        "Perturbed images",
-        title("Accuracy on perturbed images", evaluation),
-        _alt("Validation accuracy at the greatest strength", worst),
-        "Validation images, changed more and more; strength 0 is the image as it is. A variant that learnt the object "
-        "and not the background falls late. Lines join means, dots are seeds.",
-        tables.Table(("perturbation", "variant", "strength", "validation_accuracy"), rows),
-        plots.robustness_figure(evaluation, curves, variant_styles(variants)),
-    )
+    if robustness:
+        charts.append(_robustness_chart(evaluations[0], robustness, styles))
+    if len(evaluations) > 1:
+        charts.append(_cost_chart(evaluations, styles))
+    return charts
 
 
 def training_size_chart(
@@ -301,6 +275,32 @@ def _reliability_chart(evaluations: Sequence[tables.Evaluation], styles: Mapping
         "images. Seeds are pooled.",
         _without_key(tables.reliability_table(evaluations)),
         plots.reliability_figure(evaluations, styles),
+    )
+
+
+def _robustness_chart(
+    evaluation: tables.Evaluation, rows: Sequence[Mapping[str, Any]], styles: Mapping[str, Style]
+) -> Chart:
+    curves = plots.robustness_curves(rows, "validation")
+    ends = {
+        f"{perturbation} at strength {points[-1][0]:g}, {variant}": tables.mean(points[-1][1])
+        for perturbation, lines in curves.items()
+        for variant, points in lines.items()
+    }
+    columns = ("split", "perturbation", "strength", "variant", "accuracy")
+    numbers = tuple(
+        (row["split"], row["perturbation"], row["strength"], row["variant"], tables.mean(row["accuracy"]))
+        for row in rows
+    )
+    return Chart(
+        "robustness",
+        "Perturbed images",
+        title("Accuracy on perturbed validation images", evaluation),
+        _alt("Validation accuracy at the greatest strength", ends),
+        "The validation images, changed more and more; strength 0 is the image as it is. Lines join means, dots are "
+        "seeds. What falls early has learnt what the images happen to share, not the object.",
+        tables.Table(columns, numbers),
+        plots.robustness_figure(evaluation, curves, styles),
     )
 
 

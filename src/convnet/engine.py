@@ -24,9 +24,10 @@ def run_jobs(jobs: Sequence[Job], params: Params) -> None:
     if pending:
         # Here and not above: the import costs seconds, and finished jobs need none of it.
         from convnet.device import configure_device
-        from convnet.training import TrainingFailed, train_job
 
         configure_device(threads=params.engine.threads_per_job, precision=pending[0].recipe.fit.precision)
+        from convnet.training import TrainingFailed, train_job
+
         for job in pending:
             try:
                 train_job(job, seconds_between_checkpoints=params.checkpoints.seconds_between)

@@ -17,25 +17,22 @@ BLOCK = 2**20
 
 
 @dataclass
-class Packed:
-    """What was packed: number of files, and the names (relative to the folder) that were skipped or escaped."""
+class _Oddities:
+    """Names, relative to the folder, that were skipped or are escaped in the archive."""
 
-    files: int = 0
     skipped: list[str] = field(default_factory=list)
     escaped: list[str] = field(default_factory=list)
 
-    @property
     def note(self) -> str | None:
-        """Return one sentence about what the user would not expect, or None."""
         notes = []
         if self.skipped:
-            notes.append(f"{len(self.skipped)} links or special files skipped, for example {self.skipped[0]!r}")
+            notes.append(f"links and special files skipped: {len(self.skipped)}, for example {self.skipped[0]!r}")
         if self.escaped:
-            notes.append(f"{len(self.escaped)} names percent-escaped, for example {self.escaped[0]!r}")
+            notes.append(f"names percent-escaped: {len(self.escaped)}, for example {self.escaped[0]!r}")
         return "; ".join(notes) or None
 
 
-def pack_folder(folder: Path, destination: Path) -> Packed:
+def pack_folder(folder: Path, destination: Path) -> str | None:
     """Write all files of a folder to one ZIP archive, stored without compression.
 
     Equal folders give equal archives, byte for byte: sorted names, one fixed date, fixed attributes. Hidden and system
@@ -48,7 +45,7 @@ def pack_folder(folder: Path, destination: Path) -> Packed:
         destination: the archive to write.
 
     Returns:
-        What was packed, skipped and renamed.
+        What the user would not expect: how many links were skipped and names escaped, with an example; or None.
 
     Raises:
         UserError: the folder is missing or is a file, or something in it cannot be read.
@@ -57,46 +54,50 @@ def pack_folder(folder: Path, destination: Path) -> Packed:
         raise UserError(f"the folder {folder} is missing: give the path of a folder with one subfolder per class")
     if not folder.is_dir():
         raise UserError(f"{folder} is a file and no folder: give the path of a folder with one subfolder per class")
-    packed = Packed()
-    entries = sorted(_walk(folder.resolve(), "", packed))
+    oddities = _Oddities()
+    entries = sorted(_walk(folder.resolve(), "", oddities))
     with atomic_path(destination) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, path in progress(entries, total=len(entries), label=f"pack {folder.name}", unit="files"):
             _write(archive, name, path)
-    packed.files = sum(path is not None for _, path in entries)
-    return packed
+    return oddities.note()
 
 
-def _walk(root: Path, inside: str, packed: Packed) -> Iterator[tuple[str, Path | None]]:
+def _walk(root: Path, inside: str, oddities: _Oddities) -> Iterator[tuple[str, Path | None]]:
     """Yield (member name, file) for all files below `root`/`inside`, and (folder name, None) where there are none."""
     try:
         with os.scandir(root / inside) as found:
             entries = sorted((entry for entry in found if not is_clutter(entry.name)), key=lambda entry: entry.name)
     except OSError as error:
         raise _unreadable(root / inside, error) from error
-    if inside and not entries:
-        yield _member_name(inside, packed) + "/", None
+    empty = True
     for entry in entries:
         relative = f"{inside}/{entry.name}" if inside else entry.name
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, relative, packed)
-        elif _is_file_inside(root, Path(entry.path)):
-            yield _member_name(relative, packed), Path(entry.path)
+            yield from _walk(root, relative, oddities)
+        elif _is_file_inside(root, entry):
+            yield _member_name(relative, oddities), Path(entry.path)
         else:
-            packed.skipped.append(escape_name(relative))
+            oddities.skipped.append(escape_name(relative))
+            continue
+        empty = False
+    if inside and empty:
+        yield _member_name(inside, oddities) + "/", None
 
 
-def _is_file_inside(root: Path, path: Path) -> bool:
+def _is_file_inside(root: Path, entry: os.DirEntry[str]) -> bool:
+    if not entry.is_symlink():
+        return entry.is_file(follow_symlinks=False)
     try:
-        target = path.resolve(strict=True)
+        target = Path(entry.path).resolve(strict=True)
         return target.is_relative_to(root) and stat.S_ISREG(target.stat().st_mode)
     except (OSError, RuntimeError):  # a broken link, or a link that leads to itself
         return False
 
 
-def _member_name(relative: str, packed: Packed) -> str:
+def _member_name(relative: str, oddities: _Oddities) -> str:
     name = escape_name(relative)
     if name != relative:
-        packed.escaped.append(name)
+        oddities.escaped.append(name)
     return name
 
 

@@ -20,7 +20,7 @@ from convnet.storage import json_digest, read_json
 
 STORE = Path(".jobs")
 # The modules whose code decides a job's result. A test holds this list against the imports of convnet.training.
-CODE = ("augmentation", "data", "device", "heads", "models", "splits", "states", "training")
+CODE = ("augmentation", "data", "device", "heads", "models", "optimizers", "splits", "states", "training")
 LIBRARIES = ("keras", "numpy", "tensorflow")
 
 

@@ -48,8 +48,9 @@ def fit_power_law(sizes: Floats, errors: Floats, deviations: Floats) -> Floats:
     through_zero = np.maximum(sum_pe / sum_pp, 0.0)
     a, c = np.where(c < 0, through_zero, a), np.where(c < 0, 0.0, c)
     a, c = np.where(a < 0, 0.0, a), np.where(a < 0, (sum_e / sum_w)[:, None], c)
-    fitted = a[..., None] * power + c[..., None]  # (curves, exponents, k)
-    best = (((errors[:, None, :] - fitted) ** 2) @ weights).argmin(axis=1)
+    # The sum of squares, less that of the errors themselves, from the sums above: no array over sizes as well.
+    squares = a * (a * sum_pp - 2 * sum_pe) + c * (c * sum_w - 2 * sum_e[:, None]) + 2 * a * c * sum_p
+    best = squares.argmin(axis=1)
     rows = np.arange(len(errors))
     return np.stack([a[rows, best], EXPONENTS[best], c[rows, best]], axis=1)
 

@@ -1,5 +1,7 @@
 """The manifest: one row for every file in a class folder, verified once, with its split, hashes and verdict.
 
+Pictures that lie in no class folder have a row too, so that nobody misses them.
+
 The table is CSV, and some will open it in a spreadsheet, which runs a cell that begins with =, +, - or @ as a formula.
 So a text that begins with one of these, a tab or a carriage return, is written with an apostrophe before it, and so is
 one that begins with apostrophes followed by such a character. Reading takes one apostrophe away in exactly these
@@ -14,7 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ import numpy.typing as npt
 from convnet.archives import check_classes, open_archive, read_layout
 from convnet.duplicates import SIDE, Duplicates, find_duplicates, perceptual_hashes, thumbnail
 from convnet.errors import UserError, printable
-from convnet.images import BadImage, Limits, decode
+from convnet.images import SUFFIXES, BadImage, Limits, decode
 from convnet.progress import progress
 from convnet.splits import SPLITS, assign_splits
 from convnet.storage import read_json, write_text
@@ -211,6 +213,7 @@ def _inspect_all(
 ) -> tuple[list[Row], npt.NDArray[np.uint8], set[str]]:
     """Return the rows, not yet divided, the thumbnails of the accepted ones, and the names of all class folders."""
     places: dict[Key, tuple[str, str]] = {}  # class and official split
+    outside: dict[Key, Inspected] = {}
     classes: set[str] = set()
     for source in sources["sources"]:
         with open_archive(archives / source["file"]) as archive:
@@ -218,10 +221,14 @@ def _inspect_all(
         for image in layout.images:
             places[source["file"], image.name] = (image.class_name, source["split"] or image.official_split or "")
         classes.update(layout.empty_classes, (image.class_name for image in layout.images))
+        for member in layout.outside:
+            if PurePosixPath(member).suffix.lower() in SUFFIXES:  # a read-me or a licence is nothing to report
+                outside[source["file"], member] = Inspected("", 0, 0, 0, "", "lies in no class folder", None)
     processes = usable_cores() if len(places) >= FEWEST_FOR_PROCESSES else 1
     inspected = map_in_processes(partial(_inspect, limits), read_members(archives, places), processes)
     found = dict(progress(inspected, total=len(places), label=f"verify {sources['dataset']}"))
-    rows = [_new_row(index, key, *places[key], found[key]) for index, key in enumerate(sorted(places))]
+    found |= outside
+    rows = [_new_row(index, key, *places.get(key, ("", "")), found[key]) for index, key in enumerate(sorted(found))]
     thumbnails = [small for key in sorted(places) if (small := found[key].thumbnail) is not None]
     return rows, np.array(thumbnails, dtype=np.uint8).reshape(-1, SIDE, SIDE), classes
 
@@ -246,9 +253,7 @@ def _inspect(limits: Limits, file: tuple[Key, bytes | BadImage]) -> tuple[Key, I
     except BadImage as fault:
         return key, Inspected(digest, len(content), 0, 0, "", str(fault), None)
     small = thumbnail(picture.image)
-    return key, Inspected(
-        digest, len(content), picture.width, picture.height, picture.mode, picture.note or "", small
-    )
+    return key, Inspected(digest, len(content), picture.width, picture.height, picture.mode, picture.note or "", small)
 
 
 def _new_row(index: int, key: Key, class_name: str, official_split: str, found: Inspected) -> Row:
@@ -290,9 +295,7 @@ def _summary(
     for index in looked_at:
         groups.setdefault(rows[index].group, []).append(rows[index].member)
     copies = [members for members in groups.values() if len(members) > 1]
-    pairs = [
-        (rows[looked_at[i]], rows[looked_at[j]]) for i, j in np.concatenate([found.exact_pairs, found.near_pairs])
-    ]
+    pairs = [(rows[looked_at[i]], rows[looked_at[j]]) for i, j in np.concatenate([found.exact_pairs, found.near_pairs])]
     sizes = sorted(((row.height, row.width) for row in used), key=lambda size: (size[0] * size[1], size))
     return {
         "dataset": sources["dataset"],

@@ -11,6 +11,7 @@ from keras import layers
 from convnet.augmentation import RandomAffine
 from convnet.errors import UserError
 from convnet.heads import Head
+from convnet.optimizers import FusedRMSprop
 from convnet.params import Augmentation, Backbone, Fit, Network
 
 BACKBONE = "backbone"  # the name of the nested backbone in every saved transfer model
@@ -169,7 +170,7 @@ def unfreeze_from(model: keras.Model, layer_name: str, key: str) -> list[str]:
 
 def compile_model(model: keras.Model, fit: Fit, head: Head) -> None:
     """Give `model` its optimizer, loss and accuracy as `fit` says."""
-    optimizers = {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
+    optimizers = {"rmsprop": FusedRMSprop, "adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
     metric = "categorical_accuracy" if head.one_hot else "binary_accuracy"
     if head.units > 1 and not head.one_hot:
         metric = "sparse_categorical_accuracy"
@@ -182,6 +183,11 @@ def compile_model(model: keras.Model, fit: Fit, head: Head) -> None:
         metrics=[accuracy],
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",  # XLA is slower on a CPU
     )
+
+
+def without_training(model: keras.Model) -> keras.Model:
+    """Return the same network without optimizer and loss, which would triple the size of its file."""
+    return keras.Model(model.inputs, model.outputs, name=model.name)
 
 
 def weights_digest(model: keras.Model) -> str:

@@ -24,7 +24,7 @@ from convnet.storage import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSS_DPI = 96  # a CSS pixel is 1/96 inch
-PICTURE_WIDTHS = (1600, 1200, 900, 600)  # pixels; the first width that keeps the page within its budget
+PICTURE_WIDTHS = (1600, 1200, 900, 600, 400)  # pixels; the first width that keeps the page within its budget
 PICTURE_BUDGET = 3_600_000  # bytes of all pictures; base64 makes a third more of it, which keeps the page under 5 MB
 SHOWN_FILES = 50  # of each list of files; the manifest holds the rest
 
@@ -59,7 +59,7 @@ class DatasetReport:
     @property
     def pictures_are(self) -> str:
         """`rendered pictures` or `photographs`."""
-        return pictures_text(self.evaluations[0])
+        return tables.pictures_text(self.evaluations[0])
 
     @property
     def sections(self) -> list[tuple[str, list[Picture]]]:
@@ -94,11 +94,6 @@ def write_report(datasets: Sequence[DatasetReport], params_text: str, destinatio
     write_text(destination, text)
 
 
-def pictures_text(evaluation: Mapping[str, Any]) -> str:
-    """Return what the pictures are in words; results on rendered pictures must never pass for results on photos."""
-    return "rendered pictures" if evaluation["pictures"] == "rendered" else "photographs"
-
-
 @dataclass(frozen=True)
 class EmbeddedImage:
     """An image as a data URI and the width at which it is shown, in CSS pixels."""
@@ -127,8 +122,8 @@ def embed_image(path: Path, widest: int) -> EmbeddedImage:
         pixels = pixels.resize((widest, round(pixels.height * widest / pixels.width)), Image.Resampling.LANCZOS)
     png, jpeg = io.BytesIO(), io.BytesIO()
     palette = pixels.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    palette.save(png, "PNG", optimize=True)
-    pixels.save(jpeg, "JPEG", quality=85, optimize=True)
+    palette.save(png, "PNG")
+    pixels.save(jpeg, "JPEG", quality=80, optimize=True)
     kind, data = min(("png", png.getvalue()), ("jpeg", jpeg.getvalue()), key=lambda item: len(item[1]))
     return EmbeddedImage(f"data:image/{kind};base64,{base64.b64encode(data).decode()}", width, height)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -166,14 +167,14 @@ def plot_cost(ax: Axes, points: Mapping[str, tuple[float, float]], styles: Mappi
     ax.set_xscale("log")
     low, high = min(seconds), max(seconds)
     ax.set_xlim(low / 1.6, high * max(1.6, (high / low) ** 0.45))  # room for the names on the right
+    order = sorted(points, key=lambda name: points[name][1])
     spread = max(max(accuracies) - min(accuracies), 0.02)
-    ax.set_ylim(min(accuracies) - 0.15 * spread, max(accuracies) + 0.15 * spread)
+    heights = spread_apart([points[name][1] for name in order], least=0.09 * spread)
+    ax.set_ylim(min(*accuracies, *heights) - 0.15 * spread, max(*accuracies, *heights) + 0.15 * spread)
     ax.xaxis.set_major_locator(FixedLocator(_round_seconds(*ax.get_xlim())))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.yaxis.set_major_formatter(_percent_axis(decimals=1 if spread < 0.05 else 0))
-    order = sorted(points, key=lambda name: points[name][1])
-    heights = spread_apart([points[name][1] for name in order], least=0.075 * (ax.get_ylim()[1] - ax.get_ylim()[0]))
     for name, height in zip(order, heights, strict=True):
         x, y = points[name]
         ax.annotate(
@@ -313,9 +314,10 @@ def robustness_figure(
         plot_points(ax, lines, styles)
         ax.set_title(label(perturbation, 28))
         ax.set(xlabel="strength", ylabel="validation accuracy")
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3)
-    figure.suptitle(label(title("Accuracy on perturbed images", evaluation), 80))
+    figure.suptitle(label(title("Accuracy on perturbed validation images", evaluation), 80))
     return figure
 
 
@@ -342,6 +344,23 @@ def training_size_figure(
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(label(title("Accuracy by number of training images", evaluation), 80))
     return figure
+
+
+def robustness_curves(rows: Sequence[Mapping[str, Any]], split: str) -> dict[str, dict[str, list[Point]]]:
+    """Return perturbation -> variant -> points (strength, accuracies of the seeds), each from the original on.
+
+    Args:
+        rows: of `robustness.measure_robustness`; strength 0 is the original, which all perturbations share.
+        split: whose rows are taken.
+    """
+    own = [row for row in rows if row["split"] == split]
+    originals = {row["variant"]: (0.0, row["accuracy"]) for row in own if row["strength"] == 0}
+    curves: dict[str, dict[str, list[Point]]] = {}
+    for row in sorted(own, key=lambda row: row["strength"]):  # stable: perturbations and variants keep their order
+        if row["strength"]:
+            lines = curves.setdefault(row["perturbation"], {})
+            lines.setdefault(row["variant"], [originals[row["variant"]]]).append((row["strength"], row["accuracy"]))
+    return curves
 
 
 def pooled_reliability(evaluation: tables.Evaluation) -> list[dict[str, float]]:

@@ -27,7 +27,11 @@ def p_words(p: float) -> str:
 def basis(comparison: Mapping[str, Any], rendered: bool) -> str:
     """Return what a comparison rests on: seeds, test images, and whether the pictures are rendered."""
     images = f"{comparison['n_test']:,} test image{'' if comparison['n_test'] == 1 else 's'}"
-    parts = [plural(len(comparison["seeds"]), "seed"), images + (" per split" if comparison["resplit"] else "")]
+    seeds = len(comparison["seeds"])
+    parts = [
+        "one seed only" if seeds == 1 else plural(seeds, "seed"),
+        images + (" per split" if comparison["resplit"] else ""),
+    ]
     return ", ".join(parts + (["rendered pictures"] if rendered else []))
 
 
@@ -127,8 +131,9 @@ def _best(verdict: Mapping[str, Any]) -> str:
     means = {row["variant"]: row[metric]["mean"] for row in verdict["variants"]}
     before, after = means[verdict["baseline"]], means[best["variant"]]
     lower, upper = best["interval"]
+    claim = "is ahead" if len(best["seeds"]) == 1 else "helps most"
     return (
-        f"{where} {best['variant']} helps most: {METRIC_WORDS[metric]} {100 * before:.1f} % -> {100 * after:.1f} % "
+        f"{where} {best['variant']} {claim}: {METRIC_WORDS[metric]} {100 * before:.1f} % -> {100 * after:.1f} % "
         f"({points(best['mean'])} points, 95 % interval {points(lower)} to {points(upper)}, {basis(best, False)})"
     )
 

@@ -170,7 +170,8 @@ def _divide(
     groups_left = np.bincount(pairs[:, 0], minlength=len(names))
     for label in np.unique(labels):
         if groups_left[label] < len(shares):
-            raise _too_few(names[label], np.count_nonzero(labels == label), int(groups_left[label]), list(weights))
+            images = int(np.count_nonzero(labels == label))
+            raise _too_few(names[label], images, int(groups_left[label]), list(weights))
     room = np.stack(  # (classes, splits): images still to come
         [_apportion(int(np.count_nonzero(labels == label)), shares, at_least_one) for label in range(len(names))]
     )

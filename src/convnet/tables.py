@@ -280,6 +280,15 @@ def top_losses(evaluation: Evaluation, count: int) -> list[TopLoss]:
     return sorted(worst, key=lambda item: (-item.loss, item.member))[:count]
 
 
+def pictures_text(evaluation: Mapping[str, Any]) -> str:
+    """Return what the pictures are in words; results on rendered pictures must never pass for results on photographs.
+
+    Args:
+        evaluation: anything with the key pictures ("rendered" or "photographs").
+    """
+    return "rendered pictures" if evaluation["pictures"] == "rendered" else "photographs"
+
+
 def split_values(evaluation: Evaluation, split: str, metric: str) -> list[float]:
     """Return `metric` on `split`, one value per seed."""
     return [float(run["splits"][split][metric]) for run in evaluation["seeds"]]

@@ -28,6 +28,7 @@ from convnet.models import (
     unfreeze_from,
     weights_digest,
     with_augmentation,
+    without_training,
 )
 from convnet.params import Fit
 from convnet.predictions import SPLITS, Prediction, Predictions, save_predictions
@@ -286,7 +287,7 @@ def _save_result(job: Job, data: JobData, networks: Networks, state: State) -> N
         predictions[split] = Prediction(as_probabilities(outputs), data.labels[split], data.index[split])
     seconds_predicting = time.monotonic() - start
     trainable = sum(math.prod(v.shape) for v in networks.trainee.trainable_variables)
-    classifier = networks.classifier()
+    classifier = without_training(networks.classifier())
     with result_folder(job) as folder:
         model_path = folder / "model.keras"
         classifier.save(model_path)

@@ -92,6 +92,8 @@ def _check(evaluations: Sequence[Mapping[str, Any]]) -> None:
     datasets = sorted({e["dataset"] for e in evaluations})
     if len(datasets) > 1:
         raise UserError(f"a verdict is about one dataset, but these are {', '.join(datasets)}; judge them one by one")
+    for evaluation in evaluations:
+        load_test_results(evaluation)  # raises where seeds or test images are missing
     names = [e["variant"] for e in evaluations]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -139,10 +139,8 @@ def _ears(canvas: Canvas, kind: str, size: float, coat: Colour, inner: Colour) -
             canvas.polygon([(s * 0.3, -0.75), (s * 0.75, -1.1), (s * 1.0, -0.4)], coat)
             canvas.polygon([(s * 0.4, -0.85), (s * (0.8 + 0.25 * size), -0.5), (s * 0.8, -1.05)], inner)
         elif kind == "floppy":
-            canvas.blob(
-                [(s * 0.45, -0.8), (s * 0.9, -0.7), (s * (1.0 + 0.15 * size), 0.0), (s * 1.0, 0.7 * size), (s * 0.75, 0.3)],
-                coat,
-            )
+            ear = [(0.45, -0.8), (0.9, -0.7), (1.0 + 0.15 * size, 0.0), (1.0, 0.7 * size), (0.75, 0.3)]
+            canvas.blob([(s * x, y) for x, y in ear], coat)
         elif kind == "long":
             canvas.ellipse((s * 0.4, -1.3), (0.22, 0.8 * size), coat, s * 0.2)
             canvas.ellipse((s * 0.4, -1.3), (0.1, 0.6 * size), inner, s * 0.2)

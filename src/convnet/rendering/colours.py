@@ -45,9 +45,7 @@ def any_colour(rng: Generator) -> Colour:
 def near(palette: tuple[tuple[float, float, float], ...], rng: Generator) -> Colour:
     """Return a colour close to one of `palette` (hue, saturation, value)."""
     hue, saturation, value = palette[int(rng.integers(len(palette)))]
-    return hsv(
-        hue + rng.uniform(-0.03, 0.03), saturation * rng.uniform(0.7, 1.3), value * rng.uniform(0.8, 1.15)
-    )
+    return hsv(hue + rng.uniform(-0.03, 0.03), saturation * rng.uniform(0.7, 1.3), value * rng.uniform(0.8, 1.15))
 
 
 def smooth_noise(rng: Generator, cells: tuple[int, int], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 from numpy.random import Generator
 
@@ -19,7 +20,8 @@ def draw_fish(canvas: Canvas, rng: Generator) -> None:
     height = rng.uniform(0.35, 0.6)
     canvas.polygon([(0.5, 0), (1.05, -height), (0.9, 0), (1.05, height)], fin)
     canvas.polygon([(-0.3, -height * 0.7), (0.1, -height - 0.35), (0.4, -height * 0.5)], fin)
-    canvas.blob([(-1.0, 0), (-0.5, -height), (0.3, -height * 0.7), (0.8, 0), (0.3, height * 0.7), (-0.5, height)], colour)
+    side = [(-0.5, height), (0.3, height * 0.7)]
+    canvas.blob([(-1.0, 0), *((x, -y) for x, y in side), (0.8, 0), *reversed(side)], colour)
     add_texture(canvas.image, rng)
     canvas.ellipse((-0.6, -0.12), (0.13, 0.13), (240, 240, 230))
     canvas.ellipse((-0.6, -0.12), (0.06, 0.06), (20, 20, 20))
@@ -74,7 +76,7 @@ def draw_umbrella(canvas: Canvas, rng: Generator) -> None:
     canvas.stroke([(0, -0.9), (0, 0.85), (hook * 0.5, 1.0), (hook, 0.85)], 0.09, handle)
     depth = rng.uniform(0.6, 0.85)
     rim = [-1.0, -0.6, -0.2, 0.2, 0.6, 1.0]
-    for place, (left, right) in enumerate(zip(rim, rim[1:], strict=False)):
+    for place, (left, right) in enumerate(pairwise(rim)):
         crown = [(left, 0.0), (left * 0.85, -depth * 0.5), (0, -depth), (right * 0.85, -depth * 0.5), (right, 0.0)]
         canvas.polygon([*crown, ((left + right) / 2, -0.12)], second if place % 2 else first)
     add_texture(canvas.image, rng)

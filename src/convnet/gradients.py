@@ -1,0 +1,34 @@
+"""Gradients on either backend: Keras itself offers none."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def gradients(function: Callable[[Any], Any], tensor: Any) -> Any:
+    """Return the derivative of `sum(function(tensor))` with respect to `tensor`, in its shape.
+
+    Where each row of the result of `function` depends on the same row of `tensor` only, as in a network in inference
+    mode, these are the gradients of all rows at once.
+
+    Args:
+        function: tensor to tensor, by `keras.ops` or a model.
+        tensor: where to take the derivative, floating point.
+
+    Raises:
+        NotImplementedError: the backend is neither tensorflow nor jax.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(tensor)
+            total = ops.sum(function(tensor))
+        return tape.gradient(total, tensor)
+    if backend == "jax":
+        return importlib.import_module("jax").grad(lambda value: ops.sum(function(value)))(tensor)
+    raise NotImplementedError(f"gradients on the backend {backend}")

@@ -1,0 +1,40 @@
+"""Stage compare: hold every variant against the baseline, and write tables for readers and for dvc plots."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from convnet.errors import command, printable
+from convnet.params import load_params
+from convnet.sentences import opening_sentences
+from convnet.storage import read_json, write_json
+from convnet.tables import write_tables
+from convnet.verdict import verdict
+
+
+@command
+def main() -> None:
+    """Parse arguments, compare, and print the answer."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("evaluations", type=Path, help="folder of the evaluate stages")
+    parser.add_argument("trivial", type=Path, help="folder of the trivial stage")
+    parser.add_argument("destination", type=Path, help="folder for the tables")
+    arguments = parser.parse_args()
+    params = load_params()
+    evaluations = [
+        read_json(arguments.evaluations / f"{dataset}-{variant}.json")
+        for dataset in params.run.datasets
+        for variant in params.run.variants
+    ]
+    write_tables(evaluations, arguments.destination)
+    verdicts = {}
+    for dataset in params.run.datasets:
+        of_dataset = [evaluation for evaluation in evaluations if evaluation["dataset"] == dataset]
+        verdicts[dataset] = verdict(of_dataset, read_json(arguments.trivial / f"{dataset}.json"))
+    write_json(arguments.destination / "verdict.json", verdicts)
+    for sentence in opening_sentences(list(verdicts.values())):
+        print(printable(sentence), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+import io
+import os
+import pty
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from convnet import progress as module
+from convnet.progress import progress
+
+
+def test_every_item_comes_in_order_and_quick_work_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(progress(range(5), total=5, label="verify pets")) == [0, 1, 2, 3, 4]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_lines_name_the_work_the_count_and_the_rate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.0)
+    list(progress("abc", total=3, label="train pets", unit="batch"))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2  # none after the last item
+    assert lines[0].startswith("train pets: 1/3 batchs, ")
+    assert lines[1].startswith("train pets: 2/3 batchs, ")
+    assert all(line.endswith(" s left") for line in lines)
+
+
+def test_terminal_gets_a_bar_with_label_and_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    controller, terminal = pty.openpty()
+    with os.fdopen(terminal, "w") as screen:
+        monkeypatch.setattr(sys, "stderr", screen)
+        assert list(progress(range(3), total=3, label="verify pets")) == [0, 1, 2]
+        screen.flush()
+        shown = os.read(controller, 10_000).decode()
+    os.close(controller)
+    assert "verify pets" in shown
+    assert "/3" in shown
+
+
+def test_items_are_drawn_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    drawn = []
+
+    def items() -> Iterator[int]:
+        for number in range(10):
+            drawn.append(number)
+            yield number
+
+    shown = progress(items(), total=10, label="verify pets")
+    assert [next(shown), next(shown)] == [0, 1]
+    assert drawn == [0, 1]
+
+
+def test_more_items_than_expected_still_come() -> None:
+    assert list(progress(range(4), total=2, label="verify pets")) == [0, 1, 2, 3]
