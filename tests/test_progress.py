@@ -1,7 +1,9 @@
 import io
 import os
 import pty
+import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 
 import pytest
@@ -22,19 +24,20 @@ def test_lines_name_the_work_the_count_and_the_rate(
     list(progress("abc", total=3, label="train pets", unit="batch"))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2  # none after the last item
-    assert lines[0].startswith("train pets: 1/3 batchs, ")
-    assert lines[1].startswith("train pets: 2/3 batchs, ")
+    assert lines[0].startswith("train pets: 1/3 batch, ")
+    assert lines[1].startswith("train pets: 2/3 batch, ")
     assert all(line.endswith(" s left") for line in lines)
 
 
-def test_terminal_gets_a_bar_with_label_and_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_gets_a_bar_with_label_and_count() -> None:
     controller, terminal = pty.openpty()
-    with os.fdopen(terminal, "w") as screen:
-        monkeypatch.setattr(sys, "stderr", screen)
-        assert list(progress(range(3), total=3, label="verify pets")) == [0, 1, 2]
-        screen.flush()
-        shown = os.read(controller, 10_000).decode()
+    termios.tcsetwinsize(terminal, (24, 80))  # on a screen without columns there is no bar
+    program = "from convnet.progress import progress; print(*progress('abc', total=3, label='verify pets'))"
+    done = subprocess.run([sys.executable, "-c", program], stderr=terminal, stdout=subprocess.PIPE, check=True)
+    shown = os.read(controller, 10_000).decode()
+    os.close(terminal)
     os.close(controller)
+    assert done.stdout == b"a b c\n"
     assert "verify pets" in shown
     assert "/3" in shown
 

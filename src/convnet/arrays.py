@@ -29,7 +29,7 @@ class Arrays:
         images: uint8 (n, height, width, 3), memory-mapped, 0 to 255.
         labels: int64 (n,), index into the sorted class names.
         groups: int64 (n,), equal for copies of one picture, also across splits.
-        members: n names in the archives.
+        members: n names in the archives, with the archive before them where there are several.
     """
 
     images: npt.NDArray[np.uint8]
@@ -62,13 +62,14 @@ def prepare_arrays(
     sources = read_json(archives / "sources.json")
     parts = {split: [row for row in rows if row.accepted and row.split == split] for split in SPLITS}
     classes = sorted({row.class_name for row in rows if row.accepted})
+    several_archives = len({row.archive for row in rows}) > 1
     (destination / "dataset.json").unlink(missing_ok=True)  # what is there from now on is not whole
     _write_images(parts, archives, image_size, limits, destination, label=f"prepare {sources['dataset']}")
     for split, part in parts.items():
         folder = destination / split
         _write_array(folder / "labels.npy", np.array([classes.index(row.class_name) for row in part], dtype=np.int64))
         _write_array(folder / "groups.npy", np.array([row.group for row in part], dtype=np.int64))
-        write_json(folder / "members.json", [row.member for row in part])
+        write_json(folder / "members.json", [_member_name(row, several_archives) for row in part])
     digests = {f"{split}/{name}": file_digest(destination / split / name) for split in SPLITS for name in FILES}
     dataset = {
         "dataset": sources["dataset"],
@@ -80,6 +81,10 @@ def prepare_arrays(
     }
     write_json(destination / "dataset.json", dataset)
     return dataset
+
+
+def _member_name(row: Row, several_archives: bool) -> str:
+    return f"{row.archive}/{row.member}" if several_archives else row.member
 
 
 def load_arrays(folder: Path, split: str) -> Arrays:

@@ -4,7 +4,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-
 from convnet.arrays import prepare_arrays
 from convnet.engine import run_jobs
 from convnet.images import Limits

@@ -65,7 +65,8 @@ def load_features(folder: Path, name: str, pooling: str) -> NDArray[Any]:
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path} is missing or damaged ({error}); delete {folder} and run `dvc repro`") from error
     if pooling == "flatten" or maps.ndim == 2:
-        return maps.reshape(len(maps), -1)
+        flat: NDArray[Any] = maps.reshape(len(maps), -1)
+        return flat
     means = [maps[start : start + 256].mean(axis=(1, 2), dtype=np.float32) for start in range(0, len(maps), 256)]
     return np.concatenate(means)
 
@@ -103,7 +104,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no ty
     def __getitem__(self, number: int) -> tuple[NDArray[Any], ...]:
         """Return batch `number` as (rows,), (rows, targets) or (rows, targets, weights)."""
         chosen = self._order[number * self._batch_size : (number + 1) * self._batch_size]
-        batch = (self._rows[chosen],)
+        batch: tuple[NDArray[Any], ...] = (self._rows[chosen],)
         if self._targets is not None:
             batch += (self._targets[chosen],)
         if self._weights is not None:

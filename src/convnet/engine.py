@@ -26,12 +26,12 @@ def run_jobs(jobs: Sequence[Job], params: Params) -> None:
         from convnet.device import configure_device
 
         configure_device(threads=params.engine.threads_per_job, precision=pending[0].recipe.fit.precision)
-        from convnet.training import TrainingFailed, train_job
+        from convnet.training import TrainingFailedError, train_job
 
         for job in pending:
             try:
                 train_job(job, seconds_between_checkpoints=params.checkpoints.seconds_between)
-            except (TrainingFailed, UserError) as error:
+            except (TrainingFailedError, UserError) as error:
                 write_json(job.folder / "failed.json", {"job": job.label, "reason": str(error)})
                 failures.append(str(error))
             else:

@@ -83,8 +83,7 @@ def summarise(evaluation: dict[str, Any]) -> dict[str, Any]:
 
 def _of_seed(predictions: Predictions, classes: list[str]) -> dict[str, Any]:
     splits = {
-        split: evaluate_split(predictions[split].probabilities, predictions[split].labels, classes)
-        for split in SPLITS
+        split: evaluate_split(predictions[split].probabilities, predictions[split].labels, classes) for split in SPLITS
     }
     validation, test = predictions["validation"], predictions["test"]
     return {

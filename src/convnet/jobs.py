@@ -25,6 +25,25 @@ LIBRARIES = ("keras", "numpy", "tensorflow")
 
 
 @dataclass(frozen=True)
+class UsedBackbone:
+    """The pretrained network of a job.
+
+    Attributes:
+        name: in params.yaml.
+        settings: its entry there.
+        weights: its weight file.
+        last_layer: where it is cut.
+        pooling: how its feature maps become one row of numbers: `flatten` or `average`.
+    """
+
+    name: str
+    settings: Backbone
+    weights: Path
+    last_layer: str
+    pooling: str
+
+
+@dataclass(frozen=True)
 class Job:
     """One training run.
 
@@ -38,8 +57,7 @@ class Job:
         resplit: draw the split anew from the pooled images for this seed.
         share: share of the training images used, for the size sweep.
         features: folder of the backbone's features, for a recipe of kind `features`.
-        backbone: settings of the backbone, where one is used.
-        backbone_weights: its weight file.
+        backbone: the pretrained network, for transfer variants.
         start_model: fine-tuning only: the saved transfer model training goes on from.
         start_digest: the digest of its weights.
     """
@@ -53,8 +71,7 @@ class Job:
     resplit: bool = False
     share: float = 1.0
     features: Path | None = None
-    backbone: Backbone | None = None
-    backbone_weights: Path | None = None
+    backbone: UsedBackbone | None = None
     start_model: Path | None = None
     start_digest: str | None = None
 
@@ -128,7 +145,7 @@ def result_folder(job: Job) -> Iterator[Path]:
     try:
         yield temporary
         shutil.rmtree(job.result, ignore_errors=True)
-        os.replace(temporary, job.result)
+        temporary.replace(job.result)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

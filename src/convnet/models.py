@@ -208,7 +208,7 @@ def layer_table(backbone: keras.Model, last_layer: str) -> list[dict[str, object
         {
             "name": layer.name,
             "type": type(layer).__name__,
-            "output_shape": [size for size in layer.output.shape[1:]],
+            "output_shape": list(layer.output.shape[1:]),
             "parameters": int(layer.count_params()),
             "frozen": not layer.trainable,
             "used": number <= end,

@@ -24,8 +24,9 @@ from convnet.storage import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSS_DPI = 96  # a CSS pixel is 1/96 inch
-PICTURE_WIDTHS = (1600, 1200, 900, 600, 400)  # pixels; the first width that keeps the page within its budget
+GALLERY_WIDTHS = (1200, 900, 600, 400)  # pixels; the first width that keeps the page within its budget
 PICTURE_BUDGET = 3_600_000  # bytes of all pictures; base64 makes a third more of it, which keeps the page under 5 MB
+CHART_COLOURS = 4096  # the smooth edges of text and lines have some thousand, photographs far more
 SHOWN_FILES = 50  # of each list of files; the manifest holds the rest
 
 
@@ -106,11 +107,11 @@ class EmbeddedImage:
 def embed_image(path: Path, widest: int) -> EmbeddedImage:
     """Return the image at `path` as a small data URI.
 
-    Charts are smallest as a PNG of 256 colours, galleries of photographs as a JPEG: both are made and the smaller kept.
+    Charts, which hold few colours, become a PNG of 256 colours and stay legible; galleries of images become a JPEG.
 
     Args:
         path: an image file.
-        widest: pixels; a wider image is scaled down.
+        widest: pixels; a wider gallery is scaled down.
     """
     with Image.open(path) as image:
         dpi = float(image.info.get("dpi", (CSS_DPI, CSS_DPI))[0])
@@ -118,20 +119,22 @@ def embed_image(path: Path, widest: int) -> EmbeddedImage:
         pixels = Image.new("RGB", image.size, "white")
         opaque = image.convert("RGBA")
         pixels.paste(opaque, mask=opaque.getchannel("A"))
-    if pixels.width > widest:
-        pixels = pixels.resize((widest, round(pixels.height * widest / pixels.width)), Image.Resampling.LANCZOS)
-    png, jpeg = io.BytesIO(), io.BytesIO()
-    palette = pixels.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    palette.save(png, "PNG")
-    pixels.save(jpeg, "JPEG", quality=80, optimize=True)
-    kind, data = min(("png", png.getvalue()), ("jpeg", jpeg.getvalue()), key=lambda item: len(item[1]))
+    buffer = io.BytesIO()
+    kind = "png" if pixels.getcolors(CHART_COLOURS) else "jpeg"
+    if kind == "png":
+        pixels.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(buffer, kind)
+    else:
+        if pixels.width > widest:
+            pixels = pixels.resize((widest, round(pixels.height * widest / pixels.width)), Image.Resampling.LANCZOS)
+        pixels.save(buffer, kind, quality=80, optimize=True)
+    data = buffer.getvalue()
     return EmbeddedImage(f"data:image/{kind};base64,{base64.b64encode(data).decode()}", width, height)
 
 
 def _embed_all(paths: Sequence[Path]) -> dict[Path, EmbeddedImage]:
-    """Embed all images, narrower until they keep to the budget."""
+    """Embed all images, galleries narrower and narrower until all keep to the budget."""
     images: dict[Path, EmbeddedImage] = {}
-    for widest in PICTURE_WIDTHS:
+    for widest in GALLERY_WIDTHS:
         images = {path: embed_image(path, widest) for path in paths}
         if sum(len(image.uri) for image in images.values()) * 3 / 4 <= PICTURE_BUDGET:
             break

@@ -303,7 +303,8 @@ class Params(Section):
 
     def split_rules(self, dataset: str) -> Split:
         """Return the split settings of a dataset."""
-        return _merge(self.split, self.datasets[dataset].split, f"datasets.{dataset}.split")
+        rules: Split = _merge(self.split, self.datasets[dataset].split, f"datasets.{dataset}.split")
+        return rules
 
     def recipe(self, dataset: str, variant: str) -> Recipe:
         """Return the resolved settings of one variant on one dataset.
@@ -389,7 +390,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         raise UserError(f"{path} is missing; run this command in the project's folder") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    params = _validate(Params, content, "")
+    params: Params = _validate(Params, content, "")
     _check_names(params)
     for dataset in params.run.datasets:
         params.split_rules(dataset)
@@ -403,21 +404,22 @@ def _check_names(params: Params) -> None:
     for dataset in params.run.datasets:
         _known("run.datasets", dataset, params.datasets)
         _known(f"datasets.{dataset}.backbone", params.datasets[dataset].backbone, params.backbones)
-    kinds = {
-        "pixel_variants": lambda v: not v.transfer and not v.fine_tune,
-        "feature_variants": lambda v: v.transfer and not v.fine_tune,
-        "fine_tune_variants": lambda v: v.fine_tune,
-    }
-    for key, belongs in kinds.items():
+    for key in ("pixel_variants", "feature_variants", "fine_tune_variants"):
         for name in getattr(params.run, key):
             _known(f"run.{key}", name, params.variants)
-            if not belongs(params.variants[name]):
-                right = next(k for k, test in kinds.items() if test(params.variants[name]))
+            if (right := _list_of(params.variants[name])) != key:
                 raise UserError(f"params.yaml: run.{key} names {name!r}, which belongs in run.{right}; move it there")
     if params.run.fine_tune_variants:
         _known("fine_tune.start", params.fine_tune.start, params.run.feature_variants)
     for name in params.sweep.variants if params.sweep.enabled else ():
         _known("sweep.variants", name, params.run.pixel_variants + params.run.feature_variants)
+
+
+def _list_of(variant: Variant) -> str:
+    """Return the list of the run that a variant belongs in."""
+    if variant.fine_tune:
+        return "fine_tune_variants"
+    return "feature_variants" if variant.transfer else "pixel_variants"
 
 
 def _known(key: str, name: str, names: Mapping[str, Any] | tuple[str, ...]) -> None:
@@ -451,7 +453,9 @@ def _sentence(model: type[BaseModel], error: Any, where: str) -> str:
         case "missing":
             return f"params.yaml: {key} is missing; the committed params.yaml shows what it looks like"
         case "float_type" if isinstance(value, str):
-            return f"params.yaml: {key} is the text {value!r}, not a number; write it with a point, as in 0.001 or 1.0e-3"
+            return (
+                f"params.yaml: {key} is the text {value!r}, not a number; write it with a point, as in 0.001 or 1.0e-3"
+            )
         case "value_error":
             return f"params.yaml: {key}: {error['ctx']['error']}"
         case "literal_error":

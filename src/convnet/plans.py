@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from convnet.jobs import Job
+from convnet.jobs import Job, UsedBackbone
 from convnet.params import Params
 from convnet.storage import file_digest, json_digest, read_json
-
-BACKBONE_FILE = "weights"  # under this stem the backbone stage keeps the weight file
 
 
 def plan_jobs(
@@ -38,10 +36,12 @@ def plan_jobs(
     recipe = params.recipe(dataset, variant)
     described = read_json(arrays / "dataset.json")
     digests = [described["digest"]]
-    weights = None
-    if backbone is not None and recipe.backbone is not None:
+    used = None
+    if backbone is not None and recipe.backbone and recipe.last_layer and recipe.pooling:
         weights = weights_file(backbone)
         digests.append(file_digest(weights))
+        settings = params.backbones[recipe.backbone]
+        used = UsedBackbone(recipe.backbone, settings, weights, recipe.last_layer, recipe.pooling)
     if features is not None and recipe.kind == "features":
         digests.append(read_json(features / "features.json")["digest"])
     started = {seed["seed"]: seed for seed in read_json(start / "job.json")["seeds"]} if start else {}
@@ -56,8 +56,7 @@ def plan_jobs(
             resplit=params.run.resplit,
             share=share,
             features=features,
-            backbone=params.backbones[recipe.backbone] if recipe.backbone else None,
-            backbone_weights=weights,
+            backbone=used,
             start_model=start / f"seed-{seed}.keras" if start else None,
             start_digest=started[seed]["weights_digest"] if start else None,
         )

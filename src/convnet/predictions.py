@@ -40,7 +40,7 @@ def save_predictions(path: Path, by_seed: Mapping[int, Predictions]) -> None:
         for field in ("probabilities", "labels", "index")
     }
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes the names for allow_pickle
+        np.savez(file, **arrays)
 
 
 def load_predictions(path: Path) -> dict[int, Predictions]:

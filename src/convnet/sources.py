@@ -33,9 +33,7 @@ def bring_sources(name: str, dataset: Dataset, destination: Path) -> list[str]:
         entries = [_take_folder(name, Path(source.folder).expanduser(), destination)]
     else:
         entries = [_fetch_archive(archive, destination) for archive in source.archives or ()]
-    write_json(
-        destination / "sources.json", {"dataset": name, "pictures": dataset.pictures, "sources": entries}
-    )
+    write_json(destination / "sources.json", {"dataset": name, "pictures": dataset.pictures, "sources": entries})
     return [f"{entry['file']}: {entry['note']}" for entry in entries if entry["note"]]
 
 
@@ -59,7 +57,9 @@ def data_folder() -> Path | None:
     if not value:
         return None
     if not Path(value).is_dir():
-        raise UserError(f"{DATA_VARIABLE} is {value}, which is no folder; name one that holds the archives, or unset it")
+        raise UserError(
+            f"{DATA_VARIABLE} is {value}, which is no folder; name one that holds the archives, or unset it"
+        )
     return Path(value)
 
 

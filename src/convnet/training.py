@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from convnet.data import Batches, Rows, class_weights, epoch_order, epoch_views,
 from convnet.device import machine_facts, out_of_memory_advice
 from convnet.errors import UserError
 from convnet.heads import Head, as_probabilities, choose_head, encode_labels
-from convnet.jobs import Job, result_folder
+from convnet.jobs import Job, UsedBackbone, result_folder
 from convnet.models import (
     build_cnn,
     build_head,
@@ -40,7 +39,7 @@ from convnet.storage import file_digest, write_json
 PREDICT_BATCH = 100  # fixed: it must not depend on the recipe, or equal models would predict different bits
 
 
-class TrainingFailed(Exception):
+class TrainingFailedError(Exception):
     """The loss became NaN or infinite."""
 
 
@@ -65,17 +64,17 @@ class JobData:
 
 @dataclass(frozen=True)
 class Networks:
-    """The model that trains, and the function that makes the classifier to be saved from it."""
+    """The model that trains, and the one that is saved: pixels in, probabilities out. They share their weights."""
 
     trainee: keras.Model
-    classifier: Callable[[], keras.Model]
+    classifier: keras.Model
 
 
 def train_job(job: Job, *, seconds_between_checkpoints: float = 0.0) -> None:
     """Train `job` and put model, history and predictions into the store; go on from its last state if there is one.
 
     Raises:
-        TrainingFailed: the loss became NaN or infinite; the message names the epoch.
+        TrainingFailedError: the loss became NaN or infinite; the message names the epoch.
         UserError: memory ran out (the sentence names a batch size), or the disk is full.
     """
     keras.backend.clear_session()
@@ -100,25 +99,25 @@ def load_job_data(job: Job) -> JobData:
     """Open the memory-mapped arrays of a job and divide their rows among the splits."""
     arrays = {split: load_arrays(job.arrays, split) for split in SPLITS}
     index = _divide(job, arrays)
-    labels_of_all = np.concatenate([arrays[split].labels for split in SPLITS])
     rows: dict[str, Rows] = {}
     labels: dict[str, NDArray[np.int64]] = {}
     for split in SPLITS:
-        parts = tuple(arrays[s].images for s in (SPLITS if job.resplit else (split,)))
-        if job.recipe.kind == "features":
-            assert job.features is not None and job.recipe.pooling is not None
-            names = SPLITS if job.resplit else (split,)
-            parts = tuple(load_features(job.features, name, job.recipe.pooling) for name in names)
+        names = SPLITS if job.resplit else (split,)
+        parts = tuple(_features(job, name) if job.recipe.kind == "features" else arrays[name].images for name in names)
         rows[split] = Rows(parts, index[split])
-        labels[split] = labels_of_all[index[split]] if job.resplit else arrays[split].labels[index[split]]
+        labels[split] = np.concatenate([arrays[name].labels for name in names])[index[split]]
     training, views = rows["train"], 1
     if job.recipe.augmented_views is not None:
-        assert job.features is not None and job.recipe.pooling is not None
         views = job.recipe.augmented_views
-        names = SPLITS if job.resplit else ("train",)
-        parts = tuple(load_features(job.features, f"{name}_views", job.recipe.pooling) for name in names)
+        parts = tuple(_features(job, f"{name}_views") for name in (SPLITS if job.resplit else ("train",)))
         training = Rows(parts, (index["train"][:, np.newaxis] * views + np.arange(views)).reshape(-1))
     return JobData(rows, labels, index, training, views)
+
+
+def _features(job: Job, name: str) -> NDArray[Any]:
+    assert job.features is not None  # plan_jobs gives them to every job of this kind
+    assert job.backbone is not None
+    return load_features(job.features, name, job.backbone.pooling)
 
 
 def _divide(job: Job, arrays: dict[str, Arrays]) -> dict[str, NDArray[np.int64]]:
@@ -148,39 +147,27 @@ def build_networks(job: Job, head: Head) -> Networks:
     """Build what the recipe asks for."""
     recipe = job.recipe
     if recipe.kind == "fine_tune":
-        assert job.start_model is not None and recipe.trainable_from is not None
         classifier = keras.saving.load_model(job.start_model, safe_mode=True, compile=False)
-        unfreeze_from(classifier, recipe.trainable_from, "fine_tune.trainable_from")
-    elif recipe.backbone is not None:
-        top = _build_head_of(job, head)
+        unfreeze_from(classifier, str(recipe.trainable_from), "fine_tune.trainable_from")
+    elif job.backbone is not None:
+        backbone = _cut_backbone(job.backbone, recipe.image_size)
+        shape = backbone.output_shape[1:]
+        features = shape[-1] if job.backbone.pooling == "average" else math.prod(shape)
+        top = build_head(features, recipe.network.dense, recipe.dropout, head)
+        classifier = build_transfer(backbone, job.backbone.settings.input_range, job.backbone.pooling, top)
         if recipe.kind == "features":
-            return Networks(top, lambda: _join(job, top))
-        classifier = _join(job, top)
+            return Networks(trainee=top, classifier=classifier)
     elif recipe.kind == "pretrain":
         classifier = build_source_classifier(recipe.image_size, recipe.network.filters, head.units)
     else:
         classifier = build_cnn(recipe.image_size, recipe.network, recipe.dropout, head)
     trainee = with_augmentation(classifier, recipe.augmentation, job.seed) if recipe.augmentation else classifier
-    return Networks(trainee, lambda: classifier)
+    return Networks(trainee, classifier)
 
 
-def _build_head_of(job: Job, head: Head) -> keras.Model:
-    shape = _backbone_of(job).output_shape[1:]
-    features = shape[-1] if job.recipe.pooling == "average" else math.prod(shape)
-    return build_head(features, job.recipe.network.dense, job.recipe.dropout, head)
-
-
-def _backbone_of(job: Job) -> keras.Model:
-    recipe = job.recipe
-    assert job.backbone is not None and job.backbone_weights is not None
-    assert recipe.backbone is not None and recipe.last_layer is not None
-    whole = load_backbone(recipe.backbone, job.backbone, job.backbone_weights, recipe.image_size)
-    return cut(whole, recipe.last_layer, f"backbones.{recipe.backbone}.last_layer")
-
-
-def _join(job: Job, top: keras.Model) -> keras.Model:
-    assert job.backbone is not None and job.recipe.pooling is not None
-    return build_transfer(_backbone_of(job), job.backbone.input_range, job.recipe.pooling, top)
+def _cut_backbone(used: UsedBackbone, image_size: tuple[int, int]) -> keras.Model:
+    whole = load_backbone(used.name, used.settings, used.weights, image_size)
+    return cut(whole, used.last_layer, f"backbones.{used.name}.last_layer")
 
 
 def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_between: float) -> State:
@@ -232,7 +219,7 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
             }
         )
         if not math.isfinite(state.history[-1]["loss"]):
-            raise TrainingFailed(
+            raise TrainingFailedError(
                 f"{job.label}: the loss is {state.history[-1]['loss']} in epoch {epoch}; try a smaller learning_rate"
             )
         if fit.early_stopping and state.history[-1]["validation_loss"] < state.best_loss:
@@ -280,14 +267,14 @@ def _save_result(job: Job, data: JobData, networks: Networks, state: State) -> N
     """Predict every split, then write model, history, predictions, facts and timing as one result."""
     start = time.monotonic()
     # A head on cached features predicts from them: the saved model gives the same within the features' precision.
-    predictor = networks.trainee if job.recipe.kind == "features" else networks.classifier()
+    predictor = networks.trainee if job.recipe.kind == "features" else networks.classifier
     predictions: Predictions = {}
     for split in SPLITS:
         outputs = predict(predictor, data.rows[split], PREDICT_BATCH)
         predictions[split] = Prediction(as_probabilities(outputs), data.labels[split], data.index[split])
     seconds_predicting = time.monotonic() - start
     trainable = sum(math.prod(v.shape) for v in networks.trainee.trainable_variables)
-    classifier = without_training(networks.classifier())
+    classifier = without_training(networks.classifier)
     with result_folder(job) as folder:
         model_path = folder / "model.keras"
         classifier.save(model_path)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from convnet.rendering.canvas import Colour
 
-# (hue, saturation, value) of coats: black, grey, white, cream, ginger, brown, dark brown.
+# (hue, saturation, value) of coats: black, grey, pale grey, cream, ginger, brown, dark brown.
 COATS = (
     (0.08, 0.15, 0.22),
     (0.60, 0.08, 0.52),

@@ -1,0 +1,128 @@
+"""Draw every chart of a run and write the page and the model cards; no network is loaded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet import charts, tables
+from convnet.arrays import load_arrays
+from convnet.figures import save_figure
+from convnet.model_card import write_model_card
+from convnet.page import DatasetReport, Picture, write_report
+from convnet.predictions import SPLITS
+from convnet.progress import progress
+from convnet.storage import read_json
+
+TOP_LOSSES = 8  # pictures in each gallery
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the stages before left what the report shows."""
+
+    evaluations: Path
+    tables: Path
+    splits: Path
+    arrays: Path
+    explanations: Path
+    robustness: Path
+    sweeps: Path
+    features: Path
+
+
+def report(
+    folders: Folders, datasets: Sequence[str], variants: Sequence[str], params_text: str, destination: Path
+) -> None:
+    """Write figures, model cards and index.html to `destination`; equal inputs give equal bytes.
+
+    Args:
+        folders: what earlier stages wrote.
+        datasets: in the order wanted.
+        variants: in the order wanted; their colours agree over all figures.
+        params_text: params.yaml as it was run.
+        destination: the reports folder.
+    """
+    verdicts = read_json(folders.tables / "verdict.json")
+    reports = []
+    for dataset in datasets:
+        evaluations = [read_json(folders.evaluations / f"{dataset}-{variant}.json") for variant in variants]
+        drawn = _draw(_charts(folders, dataset, evaluations, variants), destination / "figures" / dataset)
+        reports.append(
+            DatasetReport(
+                evaluations=evaluations,
+                verdict=verdicts[dataset],
+                summary=read_json(folders.splits / f"{dataset}.summary.json"),
+                pictures=[*drawn, *_explained(folders.explanations / dataset)],
+                backbone=_layers(folders.features / dataset),
+            )
+        )
+        for evaluation in evaluations:
+            card = destination / "model_cards" / f"{dataset}-{evaluation['variant']}.md"
+            write_model_card(evaluation, verdicts[dataset], card)
+    write_report(reports, params_text, destination / "index.html")
+
+
+def _charts(
+    folders: Folders, dataset: str, evaluations: Sequence[tables.Evaluation], variants: Sequence[str]
+) -> list[charts.Chart]:
+    robustness = read_json(folders.robustness / f"{dataset}.json")["rows"]
+    drawn = charts.dataset_charts(evaluations, variants, robustness)
+    sweep = read_json(folders.sweeps / f"{dataset}.json")["variants"]
+    if sweep:
+        drawn.append(charts.training_size_chart(evaluations[0], size_lines(sweep), variants))
+    for evaluation in evaluations:
+        worst = tables.top_losses(evaluation, TOP_LOSSES)
+        images = _images_of(folders.arrays / dataset, [item.member for item in worst])
+        drawn.append(charts.top_losses_chart(evaluation, images, worst))
+    return drawn
+
+
+def size_lines(sweep: Mapping[str, Any]) -> dict[str, list[tuple[float, list[float]]]]:
+    """Return variant -> points (training images, test accuracies of the seeds)."""
+    lines = {}
+    for variant, measured in sweep.items():
+        by_size: dict[float, list[float]] = {}
+        for point in measured["points"]:
+            by_size.setdefault(float(point["training_images"]), []).append(point["test_accuracy"])
+        lines[variant] = sorted(by_size.items())
+    return lines
+
+
+def _images_of(arrays: Path, members: Sequence[str]) -> NDArray[np.uint8]:
+    """Return the pictures of archive members, whichever split they are in: (n, height, width, 3)."""
+    opened = [load_arrays(arrays, split) for split in SPLITS]
+    places = {member: (part, row) for part in opened for row, member in enumerate(part.members)}
+    return np.stack([part.images[row] for part, row in (places[member] for member in members)])
+
+
+def _draw(drawn: Sequence[charts.Chart], folder: Path) -> list[Picture]:
+    pictures = []
+    for chart in progress(drawn, total=len(drawn), label=f"draw {folder.name}", unit="figures"):
+        png, _ = save_figure(chart.figure, folder / chart.name)
+        pictures.append(Picture(chart.section, chart.title, png, chart.alt, chart.caption, chart.table))
+    return pictures
+
+
+def _explained(folder: Path) -> list[Picture]:
+    return [
+        Picture(
+            entry["section"],
+            entry["title"],
+            folder / entry["file"],
+            entry["alt"],
+            entry["caption"],
+            tables.Table(tuple(entry["table"]["columns"]), tuple(map(tuple, entry["table"]["rows"])))
+            if entry["table"]
+            else None,
+        )
+        for entry in read_json(folder / "pictures.json")
+    ]
+
+
+def _layers(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "layers.json"
+    return list(read_json(path)) if path.exists() else []

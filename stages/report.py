@@ -1,0 +1,26 @@
+"""Stage report: draw the charts and write one offline page, from numbers and pictures of earlier stages."""
+
+import argparse
+from pathlib import Path
+
+from convnet.errors import command
+from convnet.params import load_params
+from convnet.report import Folders, report
+
+
+@command
+def main() -> None:
+    """Parse arguments and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("evaluations", "tables", "splits", "arrays", "explanations", "robustness", "sweeps", "features"):
+        parser.add_argument(f"--{name}", type=Path, required=True, help=f"folder of the {name}")
+    parser.add_argument("destination", type=Path, help="the reports folder")
+    arguments = vars(parser.parse_args())
+    destination = arguments.pop("destination")
+    params = load_params()
+    text = Path("params.yaml").read_text("utf-8")
+    report(Folders(**arguments), params.run.datasets, params.run.variants, text, destination)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Stage sweep: train chosen variants on nested subsets of the training images."""
+
+import argparse
+from pathlib import Path
+
+from convnet.engine import run_jobs
+from convnet.errors import command
+from convnet.params import load_params
+from convnet.plans import plan_jobs
+from convnet.storage import write_json
+from convnet.sweep import summarise_sweep
+
+
+@command
+def main() -> None:
+    """Parse arguments and run the sweep, if params.yaml switches it on."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
+    parser.add_argument("features", type=Path, help="folder of the features stage")
+    parser.add_argument("backbone", type=Path, help="folder of the backbone stage")
+    parser.add_argument("destination", type=Path, help="JSON to write")
+    arguments = parser.parse_args()
+    params = load_params()
+    if not params.sweep.enabled:
+        write_json(arguments.destination, {"dataset": arguments.dataset, "variants": {}})
+        return
+    jobs = {
+        variant: [
+            job
+            for share in params.sweep.shares
+            for job in plan_jobs(
+                params,
+                arguments.dataset,
+                variant,
+                arguments.arrays,
+                features=arguments.features,
+                backbone=arguments.backbone,
+                share=share,
+            )
+        ]
+        for variant in params.sweep.variants
+    }
+    for of_variant in jobs.values():  # one recipe at a time: a process has one precision
+        run_jobs(of_variant, params)
+    rendered = params.datasets[arguments.dataset].pictures == "rendered"
+    write_json(
+        arguments.destination, {"dataset": arguments.dataset, "variants": summarise_sweep(jobs, rendered)}
+    )
+
+
+if __name__ == "__main__":
+    main()
