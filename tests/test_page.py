@@ -183,6 +183,15 @@ def test_missing_parts_leave_no_heading_and_no_empty_cell(tmp_path: Path) -> Non
     assert "is the only variant" in parsed.text
 
 
+def test_pictures_of_one_section_share_a_heading(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "black.png")
+    sections = ("Mistakes", "Cost", "Mistakes")
+    pictures = [page.Picture(section, "black", tmp_path / "black.png", "a black picture") for section in sections]
+    report = dataset_report(tmp_path, "pets", 1, 1, pictures=pictures)
+    assert [(name, len(group)) for name, group in report.sections] == [("Mistakes", 2), ("Cost", 1)]
+    assert Parsed(write(tmp_path, report)).text.count("Mistakes") == 1
+
+
 def test_only_the_cut_layer_is_marked(full: Path) -> None:
     assert len([row for row in Parsed(full.read_text("utf-8")).all("tr") if row.get("class") == "cut"]) == 2
 

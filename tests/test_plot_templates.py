@@ -93,11 +93,11 @@ def test_variants_keep_the_order_of_the_run() -> None:
 
 def test_confusion_stays_in_its_column_when_a_revision_lacks_a_variant() -> None:
     current = make_evaluations(2, 3, 1)
-    before = [e for e in current if e["variant"] != "baseline" and e["dataset"] == "pets"]
+    before = [e for e in current if e["variant"] != "dropout" and e["dataset"] == "pets"]
     svg = draw("confusion_grid", {"workspace": current, "HEAD": before})
     by_cell = cells(svg)
     assert len(by_cell) == 3 * 3  # three rows: two datasets, and one of them before
-    expected = [*current, None, *before]
+    expected = [*current, *before, None]
     for counts, evaluation in zip(by_cell, expected, strict=True):
         matrix = tables.summed_confusion(evaluation) if evaluation else []
         assert counts == [count for row in matrix for count in row]

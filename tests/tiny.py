@@ -3,21 +3,24 @@
 Every class has its own colour, so that learning shows after few epochs and survives augmentation.
 """
 
+import functools
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+import convnet
 from convnet.jobs import Job
 from convnet.params import Params, load_params
+from convnet.plans import plan_jobs
 
 PROJECT = Path(__file__).parent.parent
 CLASSES = ("blue", "green", "red")
@@ -140,16 +143,50 @@ def params(folder: Path, changes: Mapping[str, Any] | None = None) -> Params:
     return load_params(write_params(folder, changes))
 
 
-def pixel_job(folder: Path, variant: str = "baseline", seed: int = 0, classes: int = 2, **changes: Any) -> Job:
-    """Return a job on new tiny arrays in `folder`; `changes` override the training section."""
-    from convnet.plans import plan_jobs
-
+def pixel_jobs(
+    folder: Path, variant: str = "baseline", seeds: Sequence[int] = (0,), classes: int = 2, **changes: Any
+) -> list[Job]:
+    """Return one job per seed on tiny arrays in `folder`; `changes` override the training section."""
     arrays = folder / f"arrays-{classes}"
     if not arrays.exists():
         write_arrays(arrays, classes)
     settings = {f"training.{key}": value for key, value in changes.items()}
-    run = {"run.pixel_variants": [variant], "run.seeds": [seed]}
-    return plan_jobs(params(folder, run | settings), "tiny", variant, arrays)[0]
+    run = {"run.pixel_variants": [variant], "run.seeds": list(seeds)}
+    return plan_jobs(params(folder, run | settings), "tiny", variant, arrays)
+
+
+# Everything that draws or remembers at once. With this learning rate, seed 0 learns in all ten epochs, while seed 1
+# stops after three and restores the first.
+HARD: Mapping[str, Any] = {
+    "run.pixel_variants": ["hard"],
+    "run.seeds": [0, 1],
+    "variants.hard": {"augmentation": True, "dropout": 0.5},
+    "training.epochs": 10,
+    "training.learning_rate": 0.02,
+    "training.learning_rate_schedule": "cosine",
+    "training.early_stopping": 2,
+}
+
+
+def hard_study(folder: Path) -> Path:
+    """Write the settings and arrays of the hard variant, and return the folder."""
+    write_params(folder, HARD)
+    write_arrays(folder / "arrays")
+    return folder
+
+
+def train_hard(folder: Path, kill_at: tuple[str, str, int] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the train stage on the hard variant in a new process."""
+    return run_stage(folder, "train", "--dataset", "tiny", "--variant", "hard", "arrays", "models", kill_at=kill_at)
+
+
+@functools.cache
+def unbroken(base: Path) -> Path:
+    """Return a folder in which the hard variant was trained without interruption, once per test session."""
+    folder = hard_study(base / "unbroken")
+    done = train_hard(folder)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 # Run in a new interpreter: starts a program and kills the process, without any cleanup, the n-th time the interpreter
@@ -172,7 +209,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def environment() -> dict[str, str]:
     """Return the environment in which a stage runs in a folder of its own."""
-    return os.environ | {"PYTHONPATH": str(PROJECT / "src"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return os.environ | {"PYTHONPATH": str(Path(convnet.__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def stage_command(stage: str, *arguments: str | Path) -> list[str]:

@@ -1,10 +1,13 @@
 """A params.yaml with which the whole pipeline runs in a copy of the project within a minute or two."""
 
+import dataclasses
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from conftest import Clone
 from tiny import change, committed
 
 # What makes the committed params.yaml tiny; everything else stays as it is committed. The pictures keep 32 pixels a
@@ -33,6 +36,9 @@ TINY_RUN: Mapping[str, Any] = {
     "backbones.compact.last_layer": "block2_pool",
     "backbones.compact.trainable_from": "block2_conv",
     "backbones.compact.explain_layers": ["block1_relu"],
+    "sweep.enabled": True,
+    "sweep.shares": [0.5, 1.0],
+    "sweep.variants": ["baseline"],
     "robustness.images_per_split": 4,
     "explain.images": 2,
     "explain.draws": 2,
@@ -55,3 +61,53 @@ def change_params(project: Path, changes: Mapping[str, Any]) -> None:
     for key, value in changes.items():
         change(settings, key, value)
     path.write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
+
+
+def start(clone: Clone) -> Clone:
+    """Take what committed runs left out of a copy of the project, so that what is there later was made there."""
+    for path in ("metrics", "reports"):
+        shutil.rmtree(clone.path / path, ignore_errors=True)
+    (clone.path / "dvc.lock").unlink(missing_ok=True)
+    return clone
+
+
+def copy_of(clone: Clone, target: Path) -> Clone:
+    """Return a copy of a copy of the project, with all it has run."""
+    # Links stay links, and what DVC made read-only stays so; DVC's notes on the files' dates would be out of date.
+    shutil.copytree(clone.path, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return dataclasses.replace(clone, path=target, environment=clone.environment | {"PYTHONPATH": str(target / "src")})
+
+
+# As sitecustomize.py on the path of a stage's interpreter: notes which settings the stage reads once params.yaml is
+# loaded and checked. Of `run` and `split`, of which stages name single keys, it notes the keys.
+RECORDER = """
+import atexit, os, sys
+from pathlib import Path
+
+scripts = [Path(word).stem for word in sys.orig_argv if word.startswith("stages/")]
+if scripts:
+    from convnet import params
+
+    seen, prefixes, load = set(), {"Params": "", "Run": "run.", "Split": "split."}, params.load_params
+
+    def load_params(*arguments):
+        loaded = load(*arguments)
+
+        def read(section, name):
+            prefix = prefixes.get(type(section).__name__)
+            if prefix is not None and name in type(section).model_fields:
+                seen.add(prefix + name)
+            return object.__getattribute__(section, name)
+
+        params.Section.__getattribute__ = read
+        return loaded
+
+    def write():
+        folder = Path(os.environ["PARAMS_READ"])
+        folder.mkdir(exist_ok=True)
+        with (folder / scripts[0]).open("a") as file:
+            file.writelines(f"{name}\\n" for name in seen)
+
+    params.load_params = load_params
+    atexit.register(write)
+"""

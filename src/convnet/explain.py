@@ -204,6 +204,11 @@ def _look_inside(
 ) -> Chart:
     """Write the feature maps of all examples, and draw those of the first."""
     names = mapped_layers(model, network.layers)
+    if not names:
+        raise UserError(
+            f"explain_layers of {described['dataset']}'s backbone in params.yaml names no layer of it up to its "
+            f"last_layer: {', '.join(network.layers) or 'the list is empty'}; name one or more, for example last_layer"
+        )
     maps = feature_maps(model, names, examples.images)
     compact = {name: np.clip(of, -LARGEST_FLOAT16, LARGEST_FLOAT16).astype(np.float16) for name, of in maps.items()}
     _write_arrays(destination / f"feature_maps_{_file_name(network.name)}.npz", compact)

@@ -43,12 +43,12 @@ def feature_maps(model: keras.Model, names: Sequence[str], images: NDArray[np.ui
         Layer name -> float32 (n, height, width, channels).
     """
     inside = model.get_layer(BACKBONE) if is_transfer(model) else model
-    probe = keras.Model(inside.input, [inside.get_layer(name).output for name in names])
+    probe = keras.Model(inside.input, {name: inside.get_layer(name).output for name in names})
     seen = images.astype(np.float32)
     if inside is not model:
         seen = model.get_layer("rescale")(seen)
     outputs = probe(seen, training=False)
-    return {name: to_numpy(output) for name, output in zip(names, outputs, strict=True)}
+    return {name: to_numpy(outputs[name]) for name in names}
 
 
 def first_filters(model: keras.Model) -> tuple[str, NDArray[np.float32]] | None:

@@ -7,7 +7,6 @@ from a user's archive: every text goes through autoescape, and control character
 import base64
 import hashlib
 import io
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +33,7 @@ SHOWN_FILES = 50  # of each list of files; the manifest holds the rest
 class Picture:
     """A drawn figure on disk, with all a reader needs who cannot see it."""
 
-    section: str  # pictures that follow each other with the same section share a heading
+    section: str  # pictures with the same section share a heading
     title: str
     path: Path  # PNG
     alt: str
@@ -64,8 +63,11 @@ class DatasetReport:
 
     @property
     def sections(self) -> list[tuple[str, list[Picture]]]:
-        """The pictures, grouped under their headings."""
-        return [(name, list(group)) for name, group in itertools.groupby(self.pictures, key=lambda p: p.section)]
+        """The pictures under their headings, in the order in which the headings first come."""
+        groups: dict[str, list[Picture]] = {}
+        for picture in self.pictures:
+            groups.setdefault(picture.section, []).append(picture)
+        return list(groups.items())
 
 
 def write_report(datasets: Sequence[DatasetReport], params_text: str, destination: Path) -> None:

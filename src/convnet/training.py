@@ -154,7 +154,9 @@ def build_networks(job: Job, head: Head) -> Networks:
         shape = backbone.output_shape[1:]
         features = shape[-1] if job.backbone.pooling == "average" else math.prod(shape)
         top = build_head(features, recipe.network.dense, recipe.dropout, head)
-        classifier = build_transfer(backbone, job.backbone.settings.input_range, job.backbone.pooling, top)
+        # Only `top` is compiled to train; the classifier gets its layers without an optimizer.
+        joined = without_training(top)
+        classifier = build_transfer(backbone, job.backbone.settings.input_range, job.backbone.pooling, joined)
         if recipe.kind == "features":
             return Networks(trainee=top, classifier=classifier)
     elif recipe.kind == "pretrain":

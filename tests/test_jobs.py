@@ -1,0 +1,210 @@
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convnet import jobs
+from convnet.jobs import CODE, Job, UsedBackbone, code_digest, library_versions, result_folder
+from convnet.params import Recipe
+from tests import tiny
+from tests.imports import PACKAGE, imported_files
+
+# What training needs besides the code that decides a result, and why a change of it changes none.
+DECIDES_NOTHING = {
+    "arrays": "its output is in the data digest",
+    "errors": "words",
+    "jobs": "is the key",
+    "params": "its values are in the key",
+    "predictions": "a file format",
+    "progress": "words",
+    "storage": "a file format",
+}
+# What arrays imports to pack pictures, before any job.
+PACKS_PICTURES = {"archives", "duplicates", "images", "layout", "manifest", "members", "signatures", "workers"}
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return tiny.pixel_jobs(tmp_path, "augmented")[0]
+
+
+def with_recipe(job: Job, **changes: Any) -> Job:
+    return replace(job, recipe=Recipe(**{**dict(job.recipe), **changes}))
+
+
+def with_fit(job: Job, **changes: Any) -> Job:
+    return with_recipe(job, fit=job.recipe.fit.model_copy(update=changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"classes": ("blue", "red")},
+        {"data_digest": "other"},
+        {"threads": 1},
+        {"resplit": True},
+        {"share": 0.5},
+        {"start_digest": "other"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_key_changes_with_what_decides_the_result(job: Job, changes: dict[str, Any]) -> None:
+    assert replace(job, **changes).key != job.key
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adam"},
+        {"learning_rate": 0.0011},
+        {"learning_rate_schedule": "cosine"},
+        {"batch_size": 9},
+        {"epochs": 3},
+        {"labels": "one_hot"},
+        {"precision": "mixed_bfloat16"},
+        {"early_stopping": 2},
+        {"class_weights": True},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_key_changes_with_how_the_model_is_fitted(job: Job, changes: dict[str, Any]) -> None:
+    assert set(job.recipe.fit.model_fields_set) >= set(changes)
+    assert with_fit(job, **changes).key != job.key
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "pretrain"},
+        {"image_size": (16, 17)},
+        {"dropout": 0.1},
+        {"augmentation": None},
+        {"last_layer": "block1_pool"},
+        {"pooling": "average"},
+        {"augmented_views": 2},
+        {"trainable_from": "block1_conv"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_key_changes_with_the_rest_of_the_recipe(job: Job, changes: dict[str, Any]) -> None:
+    assert with_recipe(job, **changes).key != job.key
+
+
+@pytest.mark.parametrize("knob", ["rotation", "width_shift", "height_shift", "shear", "zoom"])
+def test_key_changes_with_every_knob_of_augmentation(job: Job, knob: str) -> None:
+    assert job.recipe.augmentation is not None
+    other = job.recipe.augmentation.model_copy(update={knob: 0.125})
+    assert with_recipe(job, augmentation=other).key != job.key
+
+
+def test_key_changes_with_the_network(job: Job) -> None:
+    wider = job.recipe.network.model_copy(update={"dense": 17})
+    deeper = job.recipe.network.model_copy(update={"filters": (4, 8, 8)})
+    assert len({job.key, with_recipe(job, network=wider).key, with_recipe(job, network=deeper).key}) == 3
+
+
+@pytest.mark.parametrize(
+    "setting", [{"input_range": (0.0, 1.0)}, {"alpha": 0.5}, {"architecture": "MobileNetV2"}], ids=str
+)
+def test_key_changes_with_how_the_backbone_is_used(tmp_path: Path, job: Job, setting: dict[str, Any]) -> None:
+    settings = tiny.params(tmp_path).backbones["compact"]
+    used = UsedBackbone("compact", settings, tmp_path / "source.keras", "block2_pool", "flatten")
+    other = replace(used, settings=settings.model_copy(update=setting))
+    assert len({replace(job, backbone=one).key for one in (used, other)}) == 2
+
+
+def test_key_ignores_names_and_folders(tmp_path: Path, job: Job) -> None:
+    settings = tiny.params(tmp_path).backbones["compact"]
+    used = UsedBackbone("compact", settings, tmp_path / "source.keras", "block2_pool", "flatten")
+    job = with_recipe(replace(job, backbone=used), backbone="compact")
+    renamed = with_recipe(job, dataset="pets", variant="mine", start="mine", backbone="mine")
+    seen = settings.model_copy(update={"seen": "other words", "explain_layers": (), "smallest_image": 8})
+    moved = replace(
+        renamed,
+        arrays=Path("elsewhere"),
+        features=Path("elsewhere"),
+        start_model=Path("elsewhere"),
+        backbone=replace(used, name="mine", settings=seen, weights=Path("elsewhere")),
+    )
+    assert moved.key == job.key
+    assert job.label == "tiny/augmented seed 0"
+
+
+def test_key_of_equal_settings_is_the_same_in_any_folder(tmp_path: Path) -> None:
+    one, other = (tiny.pixel_jobs(tmp_path / name)[0] for name in ("one", "other"))
+    assert one.key == other.key
+    assert len(one.key) == 64
+
+
+def test_seeds_and_checkpoints_are_no_part_of_each_other(tmp_path: Path) -> None:
+    arrays = tiny.write_arrays(tmp_path / "arrays")
+    keys = []
+    for changes in ({}, {"run.seeds": [5, 0]}, {"checkpoints.seconds_between": 60.0}, {"explain.images": 1}):
+        jobs_of = {job.seed: job for job in tiny.plan_jobs(tiny.params(tmp_path, changes), "tiny", "baseline", arrays)}
+        keys.append(jobs_of[0].key)
+    assert len(set(keys)) == 1
+
+
+def test_code_in_the_key_is_what_training_imports() -> None:
+    imported = {Path(path).stem for path in imported_files(PACKAGE / "training.py")}
+    assert imported - set(DECIDES_NOTHING) - PACKS_PICTURES == set(CODE)
+    assert not set(CODE) & (set(DECIDES_NOTHING) | PACKS_PICTURES)
+
+
+def test_code_digest_is_that_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code_digest()
+    for name in CODE:
+        (tmp_path / f"{name}.py").write_bytes((PACKAGE / f"{name}.py").read_bytes())
+    monkeypatch.setattr(jobs, "__file__", str(tmp_path / "jobs.py"))
+    code_digest.cache_clear()
+    assert code_digest() == before
+    with (tmp_path / "splits.py").open("a") as file:
+        file.write("# a change\n")
+    code_digest.cache_clear()
+    assert code_digest() != before
+    monkeypatch.undo()
+    code_digest.cache_clear()
+    assert code_digest() == before
+
+
+def test_versions_of_the_libraries_are_those_installed() -> None:
+    import numpy as np
+
+    found = library_versions()
+    assert found["numpy"] == np.__version__
+    assert set(found) == {"keras", "numpy", "tensorflow", "backend"}
+    assert found["backend"] == os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+def test_result_is_whole_or_absent(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def fail() -> None:
+        with result_folder(job) as folder:
+            (folder / "facts.json").write_text("{}")
+            raise RuntimeError("power")
+
+    with pytest.raises(RuntimeError, match="power"):
+        fail()
+    assert not job.done
+    assert list(job.folder.iterdir()) == []
+    with result_folder(job) as folder:
+        (folder / "facts.json").write_text("{}")
+        assert not job.done
+    assert job.done
+    assert [path.name for path in job.folder.iterdir()] == ["result"]
+
+
+def test_new_result_replaces_the_old_and_what_a_killed_process_left(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (job.folder / "result-1.partial").mkdir(parents=True)
+    for content in ("old", "new"):
+        with result_folder(job) as folder:
+            (folder / "facts.json").write_text(content)
+    assert (job.result / "facts.json").read_text() == "new"
+    assert [path.name for path in job.folder.iterdir()] == ["result"]

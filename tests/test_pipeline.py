@@ -1,0 +1,181 @@
+"""The pipeline as users run it: the real dvc in a copy of the project, on a few tiny pictures."""
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Clone
+from tiny_params import RECORDER, change_params, copy_of, start, write_tiny_params
+
+ONE_VARIANT = {
+    "run.pixel_variants": ["baseline"],
+    "run.feature_variants": [],
+    "run.fine_tune_variants": [],
+    "training.epochs": 1,
+}
+TRAINING = ("train", "backbone", "transfer", "fine_tune")
+
+
+def test_one_variant_goes_from_download_to_the_comparison(
+    tmp_path: Path, clone_project: Callable[[Path], Clone]
+) -> None:
+    clone = start(clone_project(tmp_path / "clone"))
+    write_tiny_params(clone.path, ONE_VARIANT)
+    done = clone.run("dvc", "repro", "compare")
+    expected = {f"{stage}@pets" for stage in ("download", "split", "prepare", "trivial")}
+    assert set(_ran(done.stdout)) == expected | {"train@pets-baseline", "evaluate@pets-baseline", "compare"}
+
+    metrics = json.loads((clone.path / "metrics" / "pets-baseline.json").read_text("utf-8"))
+    assert 0 <= metrics["test"]["accuracy"] <= 1
+    verdict = json.loads((clone.path / "reports" / "tables" / "verdict.json").read_text("utf-8"))
+    assert set(verdict) == {"pets"}
+
+    again = clone.run("dvc", "repro", "compare")
+    assert not _ran(again.stdout)
+    assert "up to date" in again.stdout
+    assert "up to date" in clone.run("dvc", "status", "compare").stdout
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, clone_project: Callable[[Path], Clone]) -> Clone:
+    """A copy of the project in which the whole pipeline has run once; tests that change it take a copy of their own."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    recorder = folder / "recorder"
+    recorder.mkdir()
+    (recorder / "sitecustomize.py").write_text(RECORDER)
+    clone = start(clone_project(folder / "clone"))
+    path = os.pathsep.join([str(recorder), clone.environment["PYTHONPATH"]])
+    recording = clone.environment | {"PYTHONPATH": path, "PARAMS_READ": str(folder / "read")}
+    write_tiny_params(clone.path)
+    dataclasses.replace(clone, environment=recording).run("dvc", "repro")
+    clone.run("git", "add", "--all")
+    clone.run("git", "commit", "--quiet", "--message", "run")
+    return clone
+
+
+@pytest.mark.slow
+def test_second_run_does_nothing(finished: Clone) -> None:
+    again = finished.run("dvc", "repro")
+    assert not _ran(again.stdout)
+    stages = set(finished.run("dvc", "stage", "list", "--name-only").stdout.split())
+    assert set(re.findall(r"^Stage '([^']+)' didn't change, skipping$", again.stdout, re.MULTILINE)) == stages
+    assert "up to date" in finished.run("dvc", "status").stdout
+    assert not finished.run("git", "status", "--porcelain").stdout
+
+
+@pytest.mark.slow
+def test_every_setting_that_a_stage_reads_is_among_its_params(finished: Clone) -> None:
+    read = {path.stem: set(path.read_text("utf-8").split()) for path in (finished.path.parent / "read").iterdir()}
+    assert {"download", "split", "prepare", "train", "features", "transfer", "fine_tune"} <= set(read)
+    missing = []
+    for name, stage in yaml.safe_load((finished.path / "dvc.yaml").read_text("utf-8"))["stages"].items():
+        params = stage.get("params", [])
+        for key in read.get(Path(stage["cmd"].split()[2]).stem, set()) - {"checkpoints"}:
+            # A key is covered by itself or a section that holds it; a section, also by the keys of it that are read.
+            if not any(key == p or key.startswith(f"{p}.") or p.startswith(f"{key}.") for p in params):
+                missing.append(f"{name}: {key}")
+    assert not sorted(missing)
+
+
+@pytest.mark.slow
+def test_changed_variant_trains_alone(finished: Clone, tmp_path: Path) -> None:
+    clone = copy_of(finished, tmp_path / "copy")
+    change_params(clone.path, {"variants.dropout.dropout": 0.25})
+    assert "variants.dropout.dropout" in clone.run("dvc", "params", "diff").stdout
+    ran = _ran(clone.run("dvc", "repro").stdout)
+    assert [name for name in ran if name.startswith(TRAINING)] == ["train@pets-dropout"]
+    assert [name for name in ran if name.startswith("evaluate")] == ["evaluate@pets-dropout"]
+    assert not [name for name in ran if name.startswith(("download", "split", "prepare", "trivial"))]
+    assert {"compare", "report"} <= set(ran)
+    # Taken back, nothing trains: DVC brings the old results from its cache.
+    change_params(clone.path, {"variants.dropout.dropout": 0.5})
+    assert not [name for name in _ran(clone.run("dvc", "repro").stdout) if name.startswith(TRAINING)]
+    assert not clone.run("git", "status", "--porcelain", "metrics").stdout
+
+
+@pytest.mark.slow
+def test_added_seed_trains_its_own_jobs_only(finished: Clone, tmp_path: Path) -> None:
+    clone = copy_of(finished, tmp_path / "copy")
+    change_params(clone.path, {"run.seeds": [0, 1, 2]})
+    done = clone.run("dvc", "repro")
+    ran = [name for name in _ran(done.stdout) if name.startswith(("train", "transfer", "fine_tune"))]
+    assert sorted(ran) == ["fine_tune@pets-fine_tune", "train@pets-baseline", "train@pets-dropout",
+                           "transfer@pets-transfer"]  # fmt: skip
+    assert done.stderr.count("2 of 3 jobs were finished before") == len(ran)
+    assert "seed 2: " in done.stderr
+    assert not re.search(r"seed [01]: ", done.stderr)
+    metrics = json.loads((clone.path / "metrics" / "pets-baseline.json").read_text("utf-8"))
+    assert metrics["seeds"] in (3, [0, 1, 2])
+
+
+@pytest.mark.slow
+def test_metrics_show_names_every_variant(finished: Clone) -> None:
+    shown = json.loads(finished.run("dvc", "metrics", "show", "--json").stdout)
+    files = shown[""]["data"] if "data" in shown.get("", {}) else shown
+    for variant in ("baseline", "dropout", "transfer", "fine_tune"):
+        assert 0 <= files[f"metrics/pets-{variant}.json"]["data"]["test"]["accuracy"] <= 1
+
+
+class _Links(HTMLParser):
+    """Collects everything that a page would load or lead to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attrs if name in {"src", "href", "data", "action", "srcset"}]
+
+
+@pytest.mark.slow
+def test_plots_page_needs_no_network(finished: Clone, tmp_path: Path) -> None:
+    clone = copy_of(finished, tmp_path / "copy")
+    if not (clone.path / ".dvc" / "plots_page.html").exists():  # made by make
+        clone.run("python", "-m", "convnet.plots_page", ".dvc/plots_page.html")
+    clone.run("dvc", "plots", "show")
+    page = (clone.path / "dvc_plots" / "index.html").read_text("utf-8")
+    links = _Links()
+    links.feed(page)
+    assert not [link for link in links.found if re.match(r"(https?:)?//", link)]
+    assert not re.search(r"@import|\bimport\s*\(\s*['\"]https?:|importScripts\(\s*['\"]http", page)
+    plots = yaml.safe_load((clone.path / "dvc.yaml").read_text("utf-8"))["plots"]
+    assert page.count("vegaEmbed(") >= len(plots)
+    for plot in plots:
+        name = next(iter(plot)) if isinstance(plot, dict) else plot
+        assert name in page or Path(name).name in page
+
+
+@pytest.mark.slow
+def test_experiment_runs_another_dataset(finished: Clone, tmp_path: Path) -> None:
+    clone = copy_of(finished, tmp_path / "copy")
+    one = [f"-S{key}={json.dumps(value).replace(' ', '')}" for key, value in ONE_VARIANT.items()]
+    clone.run("dvc", "exp", "run", "--set-param", "run.datasets=[hands]", *one)
+    verdict = json.loads((clone.path / "reports" / "tables" / "verdict.json").read_text("utf-8"))
+    assert set(verdict) == {"hands"}
+    assert "run.datasets" in clone.run("dvc", "params", "diff").stdout
+    assert "hands-baseline" in clone.run("dvc", "exp", "show", "--csv").stdout
+
+
+@pytest.mark.slow
+def test_everything_made_anew_gives_the_same_bytes(finished: Clone, tmp_path: Path) -> None:
+    clone = copy_of(finished, tmp_path / "copy")
+    before = {path.name: path.read_bytes() for path in (clone.path / "metrics").iterdir()}
+    assert len(before) == 4
+    for folder in (".jobs", "data", "models", "metrics", ".dvc/cache", ".dvc/tmp"):
+        shutil.rmtree(clone.path / folder)
+    done = clone.run("dvc", "repro")
+    assert {"train@pets-baseline", "transfer@pets-transfer", "fine_tune@pets-fine_tune"} <= set(_ran(done.stdout))
+    assert "finished before" not in done.stderr
+    assert {path.name: path.read_bytes() for path in (clone.path / "metrics").iterdir()} == before
+
+
+def _ran(output: str) -> list[str]:
+    """Return the stages whose command dvc ran, in their order."""
+    return re.findall(r"^Running stage '([^']+)'", output, re.MULTILINE)
