@@ -5,6 +5,7 @@ from pathlib import Path
 
 from convnet.errors import command
 from convnet.evaluation import evaluate, summarise
+from convnet.params import load_params
 from convnet.storage import write_json
 
 
@@ -18,6 +19,7 @@ def main() -> None:
     parser.add_argument("metrics", type=Path, help="small JSON for `dvc metrics show`")
     parser.add_argument("--features", type=Path, help="folder of the features stage, where the variant uses it")
     arguments = parser.parse_args()
+    load_params()  # no stage works on a broken params.yaml
     evaluation = evaluate(arguments.arrays, arguments.model, arguments.features)
     write_json(arguments.evaluation, evaluation)
     write_json(arguments.metrics, summarise(evaluation))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from convnet.arrays import load_arrays
 from convnet.errors import command
+from convnet.params import load_params
 from convnet.storage import read_json, write_json
 from convnet.trivial import trivial_rows
 
@@ -16,6 +17,7 @@ def main() -> None:
     parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
     parser.add_argument("destination", type=Path, help="JSON to write")
     arguments = parser.parse_args()
+    load_params()  # no stage works on a broken params.yaml
     opened = {split: load_arrays(arguments.arrays, split) for split in ("train", "validation", "test")}
     train, validation, test = ((arrays.images, arrays.labels) for arrays in opened.values())
     classes = read_json(arguments.arrays / "dataset.json")["classes"]

@@ -44,6 +44,7 @@ CHANGES = {
     "backbones.compact.explain_layers": ["block1_relu", "block2_relu", "block3_relu"],
     "explain.images": 4,
     "explain.draws": 3,
+    "explain.channels": 20,
 }
 
 
@@ -303,8 +304,8 @@ def test_dead_channels_are_counted_and_wide_layers_limited(out: Path, entries: d
     with np.load(out / "feature_maps_baseline.npz") as written:
         dead = {name: int((np.ptp(written[name][0], axis=(0, 1)) == 0).sum()) for name in written.files}
     assert dead["conv2"] >= DEAD
-    assert rows == {name: [channels, min(channels, 32), dead[name]] for name, (channels, *_) in rows.items()}
-    assert rows["conv2"][:2] == [40, 32]
+    assert rows == {name: [channels, min(channels, 20), dead[name]] for name, (channels, *_) in rows.items()}
+    assert rows["conv2"][:2] == [40, 20]
 
 
 def test_the_most_active_channels_are_shown() -> None:

@@ -1,6 +1,5 @@
 """The rendered datasets: equal bytes for equal seeds, and no class told by anything but the shape of its object."""
 
-import hashlib
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -17,11 +16,12 @@ from sklearn.preprocessing import StandardScaler
 from convnet.errors import UserError
 from convnet.render import RENDERED, render_archive, render_image, render_with_mask
 
-PER_CLASS = {"pets": 150, "hands": 100}
+PER_CLASS = {"pets": 120, "hands": 80}
 TARGETS = sorted(PER_CLASS)
+Drawn = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
 
 
-def drawn(dataset: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+def drawn(dataset: str) -> Drawn:
     """Return pictures (n, 64, 64, 3), masks (n, 64, 64), both 0..1, and labels (n,)."""
     pictures, masks, labels = [], [], []
     for label, name in enumerate(RENDERED[dataset]):
@@ -34,7 +34,7 @@ def drawn(dataset: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArr
 
 
 @pytest.fixture(scope="module", params=TARGETS)
-def target(request: pytest.FixtureRequest) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+def target(request: pytest.FixtureRequest) -> Drawn:
     return drawn(request.param)
 
 
@@ -54,12 +54,9 @@ def test_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
 
 
-def test_another_seed_gives_other_pictures(tmp_path: Path) -> None:
-    digests = set()
-    for seed in range(3):
-        for index in range(4):
-            digests.add(hashlib.sha256(render_image("hands", "rock", index, seed).tobytes()).hexdigest())
-    assert len(digests) == 12
+def test_another_seed_gives_other_pictures() -> None:
+    pictures = {render_image("hands", "rock", index, seed).tobytes() for seed in range(3) for index in range(4)}
+    assert len(pictures) == 12
 
 
 def test_picture_does_not_depend_on_how_many_are_drawn(tmp_path: Path) -> None:
@@ -103,12 +100,12 @@ def test_source_shares_no_class_with_the_targets() -> None:
 def test_object_is_in_every_picture() -> None:
     for dataset, classes in RENDERED.items():
         for name in classes:
-            shares = [np.asarray(render_with_mask(dataset, name, index, 0)[1]).mean() / 255 for index in range(10)]
+            shares = [np.asarray(render_with_mask(dataset, name, index, 0)[1]).mean() / 255 for index in range(5)]
             assert 0.03 < min(shares) < max(shares) < 0.7
 
 
 # Chance is 0.5 and 1/3. Mean colour and size of the object, of the background, and how they differ.
-def test_colour_and_size_do_not_tell_the_class(target) -> None:  # type: ignore[no-untyped-def]
+def test_colour_and_size_do_not_tell_the_class(target: Drawn) -> None:
     pictures, masks, labels = target
     weights = masks[..., None]
     inside = (pictures * weights).sum((1, 2)) / weights.sum((1, 2))
@@ -118,7 +115,7 @@ def test_colour_and_size_do_not_tell_the_class(target) -> None:  # type: ignore[
     assert cross_validated(features, labels) < chance + 0.08
 
 
-def test_thumbnail_does_not_tell_the_class(target) -> None:  # type: ignore[no-untyped-def]
+def test_thumbnail_does_not_tell_the_class(target: Drawn) -> None:
     pictures, _, labels = target
     thumbnails = pictures.reshape(-1, 8, 8, 8, 8, 3).mean((2, 4)).reshape(len(pictures), -1)
     assert cross_validated(thumbnails, labels) < 0.65

@@ -26,6 +26,7 @@ TINY_RUN: Mapping[str, Any] = {
     "datasets.hands.image_size": [32, 32],
     "network": {"filters": [4, 8], "dense": 16},
     "training.epochs": 2,
+    "training.batch_size": 8,
     "transfer.epochs": 2,
     "transfer.dense": 16,
     "fine_tune.epochs": 1,

@@ -1,5 +1,6 @@
 """Packed arrays: every image decoded and resized once, then read by all variants through memory maps."""
 
+import io
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -161,8 +162,10 @@ def _load(
 
 
 def _write_array(path: Path, array: npt.NDArray[np.int64]) -> None:
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array)
+    content = io.BytesIO()
+    np.save(content, array)  # into a file it would write by tofile, whose error on a full disk bears no number
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _open_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:

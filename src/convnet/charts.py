@@ -104,7 +104,11 @@ def top_losses_chart(
 
 
 def feature_maps_chart(
-    image: NDArray[np.uint8], layers: Mapping[str, pictures.Floats], variant: str, dataset: Mapping[str, Any]
+    image: NDArray[np.uint8],
+    layers: Mapping[str, pictures.Floats],
+    variant: str,
+    dataset: Mapping[str, Any],
+    most: int = pictures.MOST_CHANNELS,
 ) -> Chart:
     """Return the feature maps of one image.
 
@@ -113,8 +117,9 @@ def feature_maps_chart(
         layers: feature maps (height, width, channels) by layer name, in the order of the network.
         variant: whose network it is.
         dataset: anything with the keys dataset and pictures.
+        most: channels of a layer that are shown.
     """
-    tiled = {name: pictures.tile_channels(maps) for name, maps in layers.items()}
+    tiled = {name: pictures.tile_channels(maps, most) for name, maps in layers.items()}
     rows = tuple((name, tiles.channels, tiles.shown, tiles.dead) for name, tiles in tiled.items())
     return Chart(
         f"feature_maps_{variant}",
@@ -125,7 +130,7 @@ def feature_maps_chart(
         "Each tile is a channel, standardised on its own: colours tell where it reacts, not how strongly. A grey tile "
         "is dead: it has the same value everywhere. Of wide layers the most active channels are shown.",
         tables.Table(("layer", "channels", "shown", "dead"), rows),
-        pictures.feature_maps_figure(image, layers, variant, dataset),
+        pictures.feature_maps_figure(image, layers, variant, dataset, most),
     )
 
 

@@ -101,7 +101,8 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
         charts["augmentation"].append(augmentation_chart(originals, draws, described))
     for network in progress(networks, total=len(networks), label=f"explain {dataset}", unit="networks"):
         model = _load(models / network.variant / f"seed-{seed}.keras")
-        charts["feature maps"].append(_look_inside(model, network, examples, described, destination))
+        chart = _look_inside(model, network, examples, params.explain.channels, described, destination)
+        charts["feature maps"].append(chart)
         if network.example:
             if filters := first_filters(model):
                 charts["filters"].append(filters_chart(filters[1], filters[0], network.name, described))
@@ -200,9 +201,14 @@ def _load(path: Path) -> keras.Model:
 
 
 def _look_inside(
-    model: keras.Model, network: Network, examples: Examples, described: Mapping[str, Any], destination: Path
+    model: keras.Model,
+    network: Network,
+    examples: Examples,
+    channels: int,
+    described: Mapping[str, Any],
+    destination: Path,
 ) -> Chart:
-    """Write the feature maps of all examples, and draw those of the first."""
+    """Write the feature maps of all examples, and draw the most active `channels` of those of the first."""
     names = mapped_layers(model, network.layers)
     if not names:
         raise UserError(
@@ -212,7 +218,8 @@ def _look_inside(
     maps = feature_maps(model, names, examples.images)
     compact = {name: np.clip(of, -LARGEST_FLOAT16, LARGEST_FLOAT16).astype(np.float16) for name, of in maps.items()}
     _write_arrays(destination / f"feature_maps_{_file_name(network.name)}.npz", compact)
-    chart = feature_maps_chart(examples.images[0], {name: of[0] for name, of in maps.items()}, network.name, described)
+    of_first = {name: of[0] for name, of in maps.items()}
+    chart = feature_maps_chart(examples.images[0], of_first, network.name, described, channels)
     remarks = [f"The test image {examples.members[0]}, the same for all networks."]
     if len(network.shared_by) > 1:
         remarks.append(f"The variants {', '.join(network.shared_by)} share this backbone unchanged.")

@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,7 +82,8 @@ def export_model(model_path: Path, target: Target, output: Path, pictures: Seque
     images = _load_pictures(pictures, facts.image_size) if pictures else _noise(facts.image_size)
     expected = predict_probabilities(network, images)
     labels = describe(facts, _temperature(facts))
-    with _new(output, target) as temporary:
+    with _new(output, target) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converters' own, of outdated NumPy names
         run = {"onnx": _onnx, "litert": _litert, "saved_model": _saved_model}[target](network, temporary, labels)
         difference = float(np.abs(run(images) - expected).max())
         if not difference <= MOST_DIFFERENCE:  # so that NaN is refused too
@@ -98,7 +100,7 @@ def export_model(model_path: Path, target: Target, output: Path, pictures: Seque
 
 
 def in_float32(model: "keras.Model") -> "keras.Model":
-    """Return the same network computing in float32: other programs know no mixed precision. Weights are float32 anyway."""
+    """Return the same network computing in float32, as its weights are: other programs know no mixed precision."""
     import keras
 
     twin = keras.Model.from_config(_with_float32(model.get_config()))
@@ -107,14 +109,14 @@ def in_float32(model: "keras.Model") -> "keras.Model":
 
 
 def with_class_probabilities(model: "keras.Model") -> "keras.Model":
-    """Return the network with one probability per class, where it gives only that of the second of two classes."""
+    """Return the network with one input, and one probability per class also for two classes."""
     import keras
 
-    if model.output_shape[-1] > 1:
-        return model
-    second = model.outputs[0]
-    both = keras.layers.Concatenate(name="probabilities")([1.0 - second, second])
-    return keras.Model(model.inputs, both, name=model.name)
+    outputs = model.outputs[0]
+    if outputs.shape[-1] == 1:  # a sigmoid: the probability of the second class
+        outputs = keras.layers.Concatenate(name="probabilities", dtype="float32")([1.0 - outputs, outputs])
+    # A list of one input, as in a loaded model, would make its callers pass a list.
+    return keras.Model(model.inputs[0], outputs, name=model.name)
 
 
 def _with_float32(configuration: Any) -> Any:
@@ -167,7 +169,7 @@ def _saved_model(network: "keras.Model", path: Path, labels: dict[str, Any]) -> 
     extra = path / "assets.extra"  # where TensorFlow leaves files of others alone
     extra.mkdir(exist_ok=True)
     write_json(extra / "labels.json", labels)
-    loaded = keras.layers.TFSMLayer(path, call_endpoint="serve")
+    loaded = keras.layers.TFSMLayer(path, call_endpoint="serve", dtype="float32")
     return lambda images: np.asarray(loaded(images.astype(np.float32)))
 
 

@@ -129,7 +129,7 @@ def _read_members(path: str, wanted: dict[str, Place]) -> Iterator[tuple[Place, 
 
 
 def _claims_to_be_picture(name: str, content: bytes) -> bool:
-    if PurePosixPath(name).suffix.lower() in SUFFIXES | OTHER_SUFFIXES:
+    if PurePosixPath(name).suffix.lower() in {*SUFFIXES, *OTHER_SUFFIXES}:
         return True
     words = (describe_content(content) or "").split()
     return bool(words) and words[-1] in PICTURE_WORDS

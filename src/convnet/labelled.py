@@ -79,7 +79,10 @@ def evaluation_text(result: dict[str, Any]) -> str:
     ]
     if result["rejected"]:
         first = result["rejected"][0]
-        lines += ["", f"{len(result['rejected']):,} files could not be used, the first: {first['picture']}: {first['reason']}"]
+        lines += [
+            "",
+            f"{len(result['rejected']):,} files could not be used, the first: {first['picture']}: {first['reason']}",
+        ]
     return "\n".join(map(printable, lines)) + "\n"
 
 
@@ -107,7 +110,9 @@ def _of_split(layout: Layout, pictures: Path, split: str | None) -> Sequence[Ima
     return chosen
 
 
-def _confusion_lines(names: Sequence[str], confusion: Sequence[Sequence[int]], recall: Sequence[float | None]) -> list[str]:
+def _confusion_lines(
+    names: Sequence[str], confusion: Sequence[Sequence[int]], recall: Sequence[float | None]
+) -> list[str]:
     head = ["true \\ predicted", *names, "recall"]
     body = [
         [name, *(f"{count:,}" for count in counts), "-" if share is None else f"{100 * share:.1f} %"]
@@ -115,6 +120,9 @@ def _confusion_lines(names: Sequence[str], confusion: Sequence[Sequence[int]], r
     ]
     widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
     return [
-        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
         for row in [head, *body]
     ]

@@ -75,7 +75,11 @@ def tile_channels(maps: Floats, most: int = MOST_CHANNELS) -> Tiles:
 
 @matplotlib.rc_context(STYLE)
 def feature_maps_figure(
-    image: NDArray[np.uint8], layers: Mapping[str, Floats], variant: str, dataset: Mapping[str, Any]
+    image: NDArray[np.uint8],
+    layers: Mapping[str, Floats],
+    variant: str,
+    dataset: Mapping[str, Any],
+    most: int = MOST_CHANNELS,
 ) -> Figure:
     """Return the image and below it the feature maps of each layer.
 
@@ -84,8 +88,9 @@ def feature_maps_figure(
         layers: feature maps (height, width, channels) by layer name, in the order of the network.
         variant: whose network it is.
         dataset: anything with the keys dataset and pictures.
+        most: channels of a layer that are shown.
     """
-    tiled = {name: tile_channels(maps) for name, maps in layers.items()}
+    tiled = {name: tile_channels(maps, most) for name, maps in layers.items()}
     heights = [1.5]
     for tiles in tiled.values():
         rows, columns = math.ceil(tiles.shown / TILE_COLUMNS), min(TILE_COLUMNS, tiles.shown)

@@ -10,7 +10,7 @@ from convnet.errors import UserError
 from convnet.folders import pack_folder
 from convnet.params import ArchiveSource, Dataset, RenderedSource, Weights
 from convnet.render import render_archive
-from convnet.storage import file_digest, write_json
+from convnet.storage import atomic_path, file_digest, write_json
 
 DOWNLOADS = Path(".downloads")  # outside of DVC's outputs, which are deleted before a stage runs again
 DATA_VARIABLE = "CONVNET_DATA"  # a folder that holds the archives under their official names
@@ -91,7 +91,8 @@ def _fetch(address: Address, destination: Path, split: str | None) -> dict[str, 
     try:
         os.link(fetched.path, path)
     except OSError:  # another file system
-        shutil.copyfile(fetched.path, path)
+        with atomic_path(path) as temporary:
+            shutil.copyfile(fetched.path, temporary)
     shown = address.urls[0] if "://" in address.urls[0] and not address.urls[0].startswith("file:") else name
     return _entry(path, fetched.origin, shown, split, fetched.note)
 

@@ -1,5 +1,6 @@
 """Files that are either whole or absent: digests, atomic writes, canonical JSON."""
 
+import errno
 import hashlib
 import json
 import os
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from convnet.errors import UserError
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def file_digest(path: Path) -> str:
@@ -40,31 +44,42 @@ def atomic_path(path: Path) -> Iterator[Path]:
     `path` is never half written: it holds its old content until the new one is on disk.
 
     Raises:
-        UserError: the disk is full; the old file is intact.
+        UserError: the disk is full, or the folder cannot be written; the old file is intact.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=f".partial{path.suffix}")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=f".partial{path.suffix}")
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         _sync(temporary)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
-        needed = temporary.stat().st_size if temporary.exists() else 0
-        temporary.unlink(missing_ok=True)
-        if error.errno == 28:  # ENOSPC
-            free = shutil.disk_usage(path.parent).free
+        if temporary is None and error.errno in NOT_WRITABLE:
             raise UserError(
-                f"the disk is full while writing {path} (more than {needed:,} bytes needed, {free:,} free); "
-                "what was there is intact: make room and run the same command again"
+                f"{path} cannot be written ({error.strerror}): make its folder writable and run the same command again"
             ) from error
+        if error.errno in FULL:
+            needed = temporary.stat().st_size if temporary and temporary.exists() else 0
+            if temporary:
+                temporary.unlink(missing_ok=True)  # its bytes count as free
+            raise full_disk(path, needed) from error
         raise
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+
+
+def full_disk(path: Path, needed: int) -> UserError:
+    """Return what to tell when the disk was full while writing `path`, of which `needed` bytes had been written."""
+    free = shutil.disk_usage(next(folder for folder in path.parents if folder.exists())).free
+    return UserError(
+        f"the disk is full while writing {path} (more than {needed:,} bytes needed, {free:,} free); "
+        "what was there is intact: make room and run the same command again"
+    )
 
 
 def write_text(path: Path, text: str) -> None:

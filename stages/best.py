@@ -1,0 +1,28 @@
+"""Stage best: copy a dataset's best model, chosen by validation accuracy, to where it is used from."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from convnet.best import choose_best
+from convnet.errors import command, printable
+from convnet.params import load_params
+
+
+@command
+def main() -> None:
+    """Parse arguments, choose, and say what was chosen."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("models", type=Path, help="folder that holds one folder per variant")
+    parser.add_argument("destination", type=Path, help="folder for the model and what belongs to it")
+    arguments = parser.parse_args()
+    params = load_params()
+    pictures = params.datasets[arguments.dataset].pictures
+    best = choose_best(arguments.models, params.run.variants, pictures, arguments.destination)
+    reached = f"{100 * best.accuracy:.1f} % of {pictures} validation images, mean over seeds"
+    print(printable(f"{arguments.dataset}: best is {best.variant}, {reached}; seed {best.seed}"), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
