@@ -24,7 +24,16 @@ from convnet.predict import Counts, predict_files  # noqa: E402
 from convnet.predictions import load_predictions  # noqa: E402
 
 CLASSES = ("blue", "green", "red")
-ODD_NAMES = ["Bäume.png", "with space.png", 'quo"te.png', "it's.png", "new\nline.png", "a,b;c.png", "=1+1.png", "100%.png"]
+ODD_NAMES = [
+    "Bäume.png",
+    "with space.png",
+    'quo"te.png',
+    "it's.png",
+    "new\nline.png",
+    "a,b;c.png",
+    "=1+1.png",
+    "100%.png",
+]
 
 
 @pytest.fixture(scope="module")
@@ -194,12 +203,12 @@ def test_labelled_pictures_give_accuracy_interval_and_confusion(model: Path, tmp
     (tmp_path / "in" / other / "bad.png").write_text("no picture")
     result = evaluate_labelled(model, tmp_path / "in", None, False)
     assert (result["n"], result["accuracy"]) == (12, pytest.approx(11 / 12))
-    # R: prop.test(11, 12, correct = FALSE)$conf.int
+    # Wilson's formula worked out by hand: 0.8156 -+ 0.1695
     assert result["accuracy_interval"] == pytest.approx([0.6461, 0.9851], abs=1e-4)
     confusion = np.array(result["confusion"])
     assert confusion.sum() == 12
     assert confusion[CLASSES.index(other), CLASSES.index(said[0])] == 1
-    assert [entry["reason"] for entry in result["rejected"]] == ["a text file, not an image"]
+    assert [entry["reason"] for entry in result["rejected"]] == ["text file, not an image"]
     text = evaluation_text(result)
     assert "accuracy 91.7 % (95 % interval 64.6 to 98.5 %)" in text
     assert "1 files could not be used" in text

@@ -19,7 +19,7 @@ from convnet.models import build_cnn, with_augmentation
 from convnet.params import Network, load_params
 from convnet.predictions import SPLITS, load_predictions
 from convnet.storage import read_json
-from convnet.training import TrainingFailedError, learning_rate, load_job_data, train_job
+from convnet.training import learning_rate, load_job_data, train_job
 from tests import tiny
 
 tiny.start_keras()
@@ -92,9 +92,9 @@ def test_predictions_are_those_of_the_saved_model_on_pixels(baseline: Job) -> No
 def test_last_validation_row_is_what_sklearn_finds_in_the_predictions(baseline: Job) -> None:
     validation = load_predictions(baseline.result / "predictions.npz")[0]["validation"]
     last = history(baseline)[-1]
-    assert last["validation_loss"] == pytest.approx(
-        log_loss(validation.labels, validation.probabilities.astype(np.float64)), rel=1e-4
-    )
+    probabilities = validation.probabilities.astype(np.float64)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    assert last["validation_loss"] == pytest.approx(log_loss(validation.labels, probabilities), rel=1e-4)
     correct = validation.probabilities.argmax(axis=1) == validation.labels
     assert last["validation_accuracy"] == pytest.approx(correct.mean())
 
@@ -168,29 +168,6 @@ def test_mixed_precision_reaches_the_layers(folder: Path) -> None:
     assert model.get_layer("conv1").compute_dtype == "bfloat16"
     assert model.get_layer("conv1").variable_dtype == "float32"
     assert model.get_layer("output").compute_dtype == "float32"
-
-
-def test_diverging_loss_names_the_epoch_and_leaves_no_result(folder: Path) -> None:
-    job = diverging(folder)
-    with pytest.raises(TrainingFailedError, match=r"tiny/baseline seed 0: the loss is (nan|inf) in epoch \d+"):
-        train_job(job)
-    assert not job.done
-
-
-def test_loss_that_diverges_in_the_very_last_step_leaves_no_result(folder: Path) -> None:
-    """The training loss is a mean over the steps before it: only the validation loss shows it."""
-    job = diverging(folder, batch_size=40, epochs=1)
-    assert diverging(folder, batch_size=40, epochs=1).key == job.key
-    with pytest.raises(TrainingFailedError, match="in epoch 1"):
-        train_job(job)
-    assert not job.done
-
-
-def diverging(folder: Path, **changes: Any) -> Job:
-    """Return a job whose weights overflow: plain gradient descent on targets a million times too large."""
-    (job,) = tiny.pixel_jobs(folder, **{"optimizer": "sgd", "learning_rate": 10.0, "epochs": 4, **changes})
-    arrays = tiny.write_arrays(folder / "arrays-diverging")
-    return replace(job, arrays=arrays, data_digest="diverging")
 
 
 def test_batch_larger_than_the_training_set_is_one_sentence(folder: Path) -> None:

@@ -189,6 +189,21 @@ def unbroken(base: Path) -> Path:
     return folder
 
 
+def write_backbone(folder: Path) -> Path:
+    """Write what the backbone stage leaves of a compact backbone, with weights and statistics drawn at random."""
+    from convnet.models import build_source_classifier
+
+    model = build_source_classifier(IMAGE_SIZE, (4, 8), classes=5)
+    generator = np.random.default_rng(0)
+    for variable in model.variables:
+        low = 0.5 if variable.name in ("gamma", "moving_variance") else -0.5
+        variable.assign(generator.uniform(low, low + 1, variable.shape))
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save(folder / "source.keras")
+    (folder / "backbone.json").write_text(json.dumps({"needed": True, "backbone": "compact", "file": "source.keras"}))
+    return folder
+
+
 # Run in a new interpreter: starts a program and kills the process, without any cleanup, the n-th time the interpreter
 # announces an event whose arguments hold a text. "os.rename" of a state is the moment between writing and naming it.
 KILLED = """

@@ -6,6 +6,7 @@ single member that turns out damaged later is a `BadImage`, so that one bad file
 
 import gzip
 import io
+import lzma
 import stat
 import tarfile
 import zipfile
@@ -35,7 +36,7 @@ ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipf
 BLOCK = 2**20
 # What zipfile, tarfile, zlib, gzip, bz2 and lzma raise on damaged input (RuntimeError: too deep recursion).
 DAMAGE = (
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError, IndexError,
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, OverflowError, IndexError,
     KeyError, NotImplementedError, RuntimeError,
 )  # fmt: skip
 

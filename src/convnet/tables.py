@@ -6,12 +6,15 @@ measured seconds, which differ from run to run; all other files are byte-identic
 Class and file names come from a user's archive, and a spreadsheet runs a cell that begins like a formula. The rule for
 text cells, which `csv_text` applies: control characters are written as escapes (`\t`, `\n`), and a text whose first
 visible character is one of = + - @ (also full-width) or ' gets one ' in front. Numbers are never touched, so -0.1 stays
-a number. Reference: OWASP, "CSV Injection".
+a number. Reference: OWASP, "CSV Injection". `dvc plots show` puts the texts into a script element of its page as they
+are, which `</script` would end and `<!--<script` would never end: there the < is written as an escape (`\x3c`).
+Reference: HTML standard, "Restrictions for contents of script elements".
 """
 
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +33,7 @@ KEY = ("dataset", "variant", "pictures")
 SPLITS = ("train", "validation", "test")
 DECIMALS = 6
 TOP_LOSSES = 20  # pictures per variant
+SCRIPT_ENDS = re.compile(r"<(?=!--|/?script)", re.IGNORECASE)
 FORMULA_STARTS = tuple("=+-@'＝＋－＠")  # noqa: RUF001 - spreadsheets take the full-width signs too
 
 
@@ -71,8 +75,8 @@ def csv_text(table: Table) -> str:
 
 
 def safe_text(text: str) -> str:
-    """Return `text` so that no spreadsheet takes it for a formula; the rule is in the module's docstring."""
-    shown = printable(text)
+    """Return `text` so that no spreadsheet and no page runs it; the rule is in the module's docstring."""
+    shown = SCRIPT_ENDS.sub(r"\\x3c", printable(text))
     return "'" + shown if shown.lstrip().startswith(FORMULA_STARTS) else shown
 
 

@@ -276,8 +276,6 @@ def _save_result(job: Job, data: JobData, networks: Networks, state: State) -> N
         predictions[split] = Prediction(as_probabilities(outputs), data.labels[split], data.index[split])
     seconds_predicting = time.monotonic() - start
     trainable = sum(math.prod(v.shape) for v in networks.trainee.trainable_variables)
-    # Else a head nested in the classifier is saved with its optimizer: three times the file, and fails to load.
-    networks.trainee.compiled, networks.trainee.optimizer = False, None
     classifier = without_training(networks.classifier)
     with result_folder(job) as folder:
         model_path = folder / "model.keras"

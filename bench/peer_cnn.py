@@ -1,0 +1,206 @@
+"""The course's CNN trained the course's way, and trained by this program: seconds per epoch, and accuracy beside them.
+
+    python bench/peer_cnn.py                 some minutes
+    python bench/peer_cnn.py --scale full    all 2000 + 980 photographs if CONVNET_DATA names their folder, 3 seeds
+
+The course's way is written out below: files in class folders, ImageDataGenerator.flow_from_directory, fit. Both sides
+have the same network, batch of 20, epochs, seeds, and training and validation pictures; each side resizes as it does,
+the course's to the nearest pixel. Each runs in a process of its own with its own defaults, in turns. Seconds per epoch
+hold training and validation, building the functions in the first epoch included; on our side also the checkpoints.
+What the course's way does not have is told beside: our ingest, paid once for all variants and seeds.
+"""
+
+import os
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from measuring.material import (
+    AUGMENTATION,
+    BATCH_SIZE,
+    CHECKPOINT_SECONDS,
+    LARGE,
+    LEARNING_RATES,
+    SMALL,
+    bring_archive,
+    cnn_recipe,
+    ingest,
+    make_job,
+    recipe_name,
+    unpack,
+)
+from measuring.numbers import compare, compare_accuracy, parse_arguments, write_result
+from measuring.sides import Side, alternate
+
+from convnet.storage import read_json
+from convnet.workers import usable_cores
+
+TARGETS = {False: 2.5, True: 2.2}  # plain, augmented
+
+
+class Scale(NamedTuple):
+    """How much is measured."""
+
+    images_per_class: int | None  # training images of each class at most
+    image_size: tuple[int, int]
+    epochs: int
+    repeats: int
+    networks: tuple[tuple[int, ...], ...]
+    augmented: tuple[bool, ...]
+    real: bool
+
+
+SCALES = {
+    "toy": Scale(20, (48, 48), 1, 1, (SMALL,), (True,), real=False),
+    "short": Scale(200, (150, 150), 2, 2, (SMALL, LARGE), (False, True), real=True),
+    "full": Scale(None, (150, 150), 5, 3, (SMALL, LARGE), (False, True), real=True),
+}
+
+
+class Case(NamedTuple):
+    """What both sides train."""
+
+    filters: tuple[int, ...]
+    augmented: bool
+    image_size: tuple[int, int]
+    epochs: int
+
+
+class Trained(NamedTuple):
+    """What one training cost and reached."""
+
+    seconds: float  # of all epochs
+    seconds_whole: float  # from building the model to what is kept of it
+    accuracy: float  # validation, after the last epoch
+
+
+def start_ours() -> None:
+    """Set up the process of our side as a stage does."""
+    from convnet.device import configure_device
+
+    configure_device(threads=usable_cores(), precision="auto")
+    import convnet.training  # noqa: F401
+
+
+def start_course() -> None:
+    """Load the libraries of the course, nothing set up."""
+    from convnet.device import quiet
+
+    quiet()
+    import tensorflow  # noqa: F401
+
+
+def train_ours(case: Case, folder: Path, seed: int) -> Trained:
+    """Train as the train stage does: model, history and predictions of all splits are kept."""
+    from convnet.training import train_job
+
+    os.chdir(folder)
+    recipe = cnn_recipe(case.filters, case.image_size, case.epochs, augmented=case.augmented)
+    job = make_job(recipe, folder / "arrays", seed)
+    start = time.perf_counter()
+    train_job(job, seconds_between_checkpoints=CHECKPOINT_SECONDS)
+    whole = time.perf_counter() - start
+    seconds = read_json(job.result / "timing.json")["seconds_training"]
+    return Trained(seconds, whole, read_json(job.result / "history.json")[-1]["validation_accuracy"])
+
+
+def train_course(case: Case, folder: Path, seed: int) -> Trained:
+    """Train as the course's notebooks do; only the model is kept."""
+    import tensorflow as tf
+
+    start = time.perf_counter()
+    tf.keras.utils.set_random_seed(seed)
+    layers = [tf.keras.layers.Input((*case.image_size, 3))]
+    for filters in case.filters:
+        layers += [tf.keras.layers.Conv2D(filters, (3, 3), activation="relu"), tf.keras.layers.MaxPooling2D(2, 2)]
+    layers += [
+        tf.keras.layers.Flatten(),
+        tf.keras.layers.Dense(512, activation="relu"),
+        tf.keras.layers.Dense(1, activation="sigmoid"),
+    ]
+    model = tf.keras.models.Sequential(layers)
+    model.compile(
+        loss="binary_crossentropy",
+        optimizer=tf.keras.optimizers.RMSprop(learning_rate=LEARNING_RATES[case.filters]),
+        metrics=["accuracy"],
+    )
+    generator = tf.keras.preprocessing.image.ImageDataGenerator
+    moves: dict[str, Any] = {
+        "rotation_range": AUGMENTATION.rotation,
+        "width_shift_range": AUGMENTATION.width_shift,
+        "height_shift_range": AUGMENTATION.height_shift,
+        "shear_range": AUGMENTATION.shear,
+        "zoom_range": AUGMENTATION.zoom,
+        "horizontal_flip": AUGMENTATION.horizontal_flip,
+        "fill_mode": AUGMENTATION.fill,
+    }
+    flow = partial(_flow, image_size=case.image_size, folder=folder, seed=seed)
+    training = flow(generator(rescale=1.0 / 255, **(moves if case.augmented else {})), split="train")
+    validation = flow(generator(rescale=1.0 / 255), split="validation")
+    began = time.perf_counter()
+    history = model.fit(training, epochs=case.epochs, validation_data=validation, verbose=0)
+    seconds = time.perf_counter() - began
+    model.save(folder / "course.keras")
+    return Trained(seconds, time.perf_counter() - start, float(history.history["val_accuracy"][-1]))
+
+
+def _flow(generator: Any, split: str, image_size: tuple[int, int], folder: Path, seed: int) -> Any:
+    return generator.flow_from_directory(
+        folder / "files" / split, target_size=image_size, batch_size=BATCH_SIZE, class_mode="binary", seed=seed
+    )
+
+
+def measure(case: Case, folder: Path, ours: Side, course: Side, repeats: int, ingest_seconds: float) -> dict[str, Any]:
+    """Return the row of one network, plain or augmented."""
+    name = recipe_name(case.filters, case.augmented)
+    sides = {
+        "ours": lambda seed: ours(train_ours, case, folder, seed),
+        "course": lambda seed: course(train_course, case, folder, seed),
+    }
+    found = alternate(sides, repeats, name)
+    mine, other = found["ours"], found["course"]
+    with_ingest = [(o.seconds_whole) / (m.seconds_whole + ingest_seconds) for m, o in zip(mine, other, strict=True)]
+    return compare(
+        f"{name}, one epoch",
+        "s",
+        [trained.seconds / case.epochs for trained in mine],
+        [trained.seconds / case.epochs for trained in other],
+        other_name="the course's way",
+        target=TARGETS[case.augmented],
+        epochs=case.epochs,
+        accuracy=compare_accuracy([t.accuracy for t in mine], [t.accuracy for t in other]),
+        seconds_whole={"ours": [round(t.seconds_whole, 2) for t in mine],
+                       "other": [round(t.seconds_whole, 2) for t in other]},
+        # As if the ingest were made for this one training only.
+        ratio_of_whole_with_ingest=[round(ratio, 2) for ratio in with_ingest],
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Bring the pictures, train in turns, write the result."""
+    arguments = parse_arguments(__doc__, {"toy": "1 minute", "short": "5 minutes", "full": "35 minutes"})
+    scale = SCALES[arguments.scale]
+    with tempfile.TemporaryDirectory(prefix="peer-cnn-") as name:
+        folder = Path(name)
+        drawn = 2 * (scale.images_per_class or 1000)
+        pictures = bring_archive(folder / "archives", drawn, scale.image_size, real=scale.real)
+        start = time.perf_counter()
+        rows = ingest(folder / "archives", folder / "arrays", scale.image_size, scale.images_per_class)
+        ingest_seconds = time.perf_counter() - start
+        unpack(rows, folder / "archives", folder / "files")
+        cases = [
+            Case(filters, augmented, scale.image_size, scale.epochs)
+            for filters in scale.networks
+            for augmented in scale.augmented
+        ]
+        with Side(start_ours) as ours, Side(start_course) as course:
+            found = [measure(case, folder, ours, course, scale.repeats, ingest_seconds) for case in cases]
+        counts = read_json(folder / "arrays" / "dataset.json")["counts"]
+    print(f"ingest, paid once for all variants and seeds: {ingest_seconds:.1f} s")
+    write_result(arguments, found, pictures=pictures, images=counts, ingest_seconds=round(ingest_seconds, 2))
+
+
+if __name__ == "__main__":
+    main()

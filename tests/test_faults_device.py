@@ -1,0 +1,39 @@
+"""A machine whose NVIDIA driver is there, but whose GPU cannot be used: one line, and the CPU."""
+
+import subprocess
+import sys
+
+import pytest
+from tiny import environment
+
+# In a mount namespace of its own, so that nobody else sees the GPU that is not there. /proc/driver is what the kernel
+# module of the driver makes; TensorFlow then finds no library that could use it.
+WITH_DRIVER = """
+mount -t tmpfs convnet-test /proc/driver
+mkdir -p /proc/driver/nvidia/gpus/0000:01:00.0
+echo 'Model: 		 NVIDIA H200' > /proc/driver/nvidia/gpus/0000:01:00.0/information
+exec "$@"
+"""
+CONFIGURE = """
+from convnet.device import configure_device
+facts = configure_device(threads=1, precision="float32")
+import keras
+keras.ops.convert_to_numpy(keras.ops.matmul([[1.0]], [[2.0]]))
+print(facts.kind)
+"""
+
+
+def test_gpu_without_working_cuda_is_one_line_and_the_cpu() -> None:
+    inside = ["unshare", "--mount", "sh", "-ec", WITH_DRIVER, "sh"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs root to show a driver that is not there")
+    broken = environment() | {"CUDA_VISIBLE_DEVICES": "-1"}  # on a machine with a GPU: it is broken for TensorFlow
+    broken.pop("TF_CPP_MIN_LOG_LEVEL")  # the program itself must keep TensorFlow quiet
+    done = subprocess.run(
+        [*inside, sys.executable, "-c", CONFIGURE], env=broken, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["cpu"]
+    assert done.stderr.splitlines() == [
+        "the NVIDIA GPU cannot be used (driver, CUDA or the extra [gpu]); using the CPU"
+    ]

@@ -1,0 +1,111 @@
+"""A job that is killed at any moment and started again ends with the same bits as one that was not."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+
+RANDOM_KILLS = 20
+
+# Moments by the audit events of the interpreter: event, text in its arguments, how-manieth time.
+MOMENTS = {
+    "before the first state is named": ("os.rename", "state-00001", 1),
+    "while a state is written": ("open", ".state-00004", 2),
+    "between a state and forgetting the oldest": ("os.remove", "state-00003", 1),
+    "while the model is written": ("open", "partial/model.keras", 1),
+    "before the result is named": ("os.rename", "/result", 1),
+    "between two jobs": ("os.remove", "state-00009", 1),
+    "in the second job": ("os.rename", "state-00002", 2),
+    "while results are gathered": ("os.link", "seed-1.keras", 1),
+}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.unbroken(tmp_path_factory.getbasetemp())
+
+
+def states(folder: Path) -> list[Path]:
+    return sorted((folder / ".jobs").glob("*/state-*.npz"))
+
+
+def assert_equal_results(folder: Path, unbroken: Path) -> None:
+    for name in ("history.csv", "predictions.npz"):
+        assert (folder / "models" / name).read_bytes() == (unbroken / "models" / name).read_bytes()
+    ours, theirs = (json.loads((path / "models" / "job.json").read_text()) for path in (folder, unbroken))
+    for job in (ours, theirs):
+        for seed in job["seeds"]:
+            seed["model_sha256"] = None  # the archive holds dates
+    assert ours == theirs
+    assert [path.name for path in (folder / ".jobs").glob("*/*")] == ["result", "result"]
+
+
+def test_killed_job_with_a_damaged_state_goes_on_from_the_epoch_before_to_the_same_bits(
+    unbroken: Path, tmp_path: Path
+) -> None:
+    """Dropout, augmentation, early stopping and cosine schedule; two processes against one."""
+    folder = tiny.hard_study(tmp_path)
+    tiny.train_hard(folder, kill_at=("os.rename", "state-00006", 1))
+    assert [path.name for path in states(folder)] == ["state-00004.npz", "state-00005.npz"]
+    assert not (folder / "models").exists()
+    newest = states(folder)[-1]
+    newest.write_bytes(newest.read_bytes()[:-200])
+    done = tiny.train_hard(folder)
+    assert done.returncode == 0, done.stderr
+    assert "state-00005.npz is damaged" in done.stderr
+    assert "going on from the epoch before" in done.stderr
+    assert_equal_results(folder, unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_job_killed_at_a_chosen_moment_ends_with_the_same_bits(unbroken: Path, tmp_path: Path, moment: str) -> None:
+    folder = tiny.hard_study(tmp_path)
+    tiny.train_hard(folder, kill_at=MOMENTS[moment])
+    done = tiny.train_hard(folder)
+    assert done.returncode == 0, done.stderr
+    assert "damaged" not in done.stderr
+    assert_equal_results(folder, unbroken)
+
+
+@pytest.mark.slow
+def test_jobs_killed_at_random_moments_end_with_the_same_bits(unbroken: Path, tmp_path: Path) -> None:
+    chance, kills, study = random.Random(0), 0, 0
+    while kills < RANDOM_KILLS:
+        study += 1
+        folder = tiny.hard_study(tmp_path / str(study))
+        while not killed_or_finished(folder, chance):
+            kills += 1
+        assert_equal_results(folder, unbroken)
+    assert study > 1
+
+
+def killed_or_finished(folder: Path, chance: random.Random) -> bool:
+    """Start the train stage and kill it within two seconds of its first work; return whether it finished before."""
+    command = tiny.stage_command("train", "--dataset", "tiny", "--variant", "hard", "arrays", "models")
+    before = newest_change(folder)
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=folder, env=tiny.environment(), stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and newest_change(folder) == before:
+        time.sleep(0.01)
+    try:
+        _, said = process.communicate(timeout=chance.uniform(0.0, 2.0))
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        _, said = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), said
+    return process.returncode == 0
+
+
+def newest_change(folder: Path) -> int:
+    """Return when anything in the store was last changed, in nanoseconds; it changes with every state."""
+    return max((os.stat(path).st_mtime_ns for path, _, _ in os.walk(folder / ".jobs")), default=0)
