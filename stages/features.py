@@ -5,8 +5,8 @@ from pathlib import Path
 
 from convnet.errors import command
 from convnet.params import load_params
-from convnet.plans import weights_file
-from convnet.storage import read_json, write_json
+from convnet.plans import needs_features, plan_views, weights_file
+from convnet.storage import write_json
 
 
 @command
@@ -19,29 +19,24 @@ def main() -> None:
     parser.add_argument("destination", type=Path, help="folder for the features")
     arguments = parser.parse_args()
     params = load_params()
-    recipes = [params.recipe(arguments.dataset, variant) for variant in params.run.feature_variants]
-    if not any(recipe.kind == "features" for recipe in recipes):
+    if not needs_features(params, arguments.dataset):
         write_json(arguments.destination / "features.json", {"needed": False})
         return
+    views = plan_views(params, arguments.dataset)
     # Here and not above: the import costs seconds.
     from convnet.device import configure_device
 
     configure_device(threads=params.engine.threads_per_job, precision="float32")
-    from convnet.features import Views, extract_features
+    from convnet.features import extract_features
 
-    augmented = next((recipe for recipe in recipes if recipe.augmented_views is not None), None)
-    views = None
-    if augmented is not None and augmented.augmentation is not None and augmented.augmented_views is not None:
-        splits = ("train", "validation", "test") if params.run.resplit else ("train",)
-        views = Views(augmented.augmentation, augmented.augmented_views, splits, params.split.seed)
-    name = params.datasets[arguments.dataset].backbone
-    last_layer = params.datasets[arguments.dataset].last_layer or params.backbones[name].last_layer
+    dataset = params.datasets[arguments.dataset]
+    backbone = params.backbones[dataset.backbone]
     extract_features(
         arguments.arrays,
-        tuple(read_json(arguments.arrays / "dataset.json")["image_size"]),
-        name,
-        params.backbones[name],
-        last_layer,
+        dataset.image_size,
+        dataset.backbone,
+        backbone,
+        dataset.last_layer or backbone.last_layer,
         weights_file(arguments.backbone),
         views,
         arguments.destination,

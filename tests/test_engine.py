@@ -41,13 +41,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-def with_nan(job: Job, split: str) -> Job:
-    """Return the job on features of which one, in one split, is not a number."""
+def with_infinity(job: Job, split: str) -> Job:
+    """Return the job on features of which one, in one split, is infinite; no loss of it is a number."""
     assert job.features is not None
-    features = job.features.with_name(f"nan-in-{split}")
+    features = job.features.with_name(f"infinity-in-{split}")
     shutil.copytree(job.features, features)
     array = np.load(features / f"{split}.npy")
-    array[3, 0, 0, 0] = np.nan
+    array[3, 0, 0, 0] = np.inf
     np.save(features / f"{split}.npy", array)
     return replace(job, features=features, data_digest=features.name)
 
@@ -68,7 +68,7 @@ def test_failed_job_is_marked_and_named_and_the_others_go_on(
     transfer: tuple[Params, Job], capsys: pytest.CaptureFixture[str]
 ) -> None:
     params, good = transfer
-    bad = replace(with_nan(good, "train"), seed=7)
+    bad = replace(with_infinity(good, "train"), seed=7)
     with pytest.raises(UserError) as error:
         run_jobs([bad, good], params)
     reason = "tiny/transfer seed 7: the loss is nan in epoch 1; try a smaller learning_rate"
@@ -81,8 +81,8 @@ def test_failed_job_is_marked_and_named_and_the_others_go_on(
 
 def test_validation_loss_that_is_no_number_fails_the_job_too(transfer: tuple[Params, Job]) -> None:
     params, good = transfer
-    bad = with_nan(good, "validation")
-    with pytest.raises(UserError, match=r"seed 0: the validation loss is nan in epoch 1"):
+    bad = with_infinity(good, "validation")
+    with pytest.raises(UserError, match=r"seed 0: the validation loss is (nan|inf) in epoch 1"):
         run_jobs([bad], params)
     assert not bad.done
 

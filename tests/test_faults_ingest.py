@@ -33,20 +33,22 @@ def test_member_damaged_in_its_compressed_bytes_is_a_bad_image(tmp_path: Path, m
     assert read["cat/2.bmp"] == content
 
 
-def test_a_thousand_damaged_files_are_read_or_refused_in_one_sentence() -> None:
+def test_five_hundred_damaged_files_are_read_or_refused_in_one_sentence() -> None:
     code = (
         "import sys, tempfile\n"
         "from pathlib import Path\n"
         f"sys.path.insert(0, {str(PROJECT / 'bench')!r})\n"
         "import fuzz_ingest, json\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
-        "    for number in range(1000):\n"
+        "    for number in range(500):\n"
         "        print(json.dumps(fuzz_ingest.judge(*fuzz_ingest.make_input(1, number), Path(folder))))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     verdicts = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(verdicts) == 1000
+    assert len(verdicts) == 500
     assert not [event for event in verdicts if event["verdict"] == "finding"]
-    assert {"pictures read", "pictures refused", "archives read", "archives refused"} == {e["verdict"] for e in verdicts}
+    assert {"pictures read", "pictures refused", "archives read", "archives refused"} == {
+        e["verdict"] for e in verdicts
+    }
     assert done.stderr == "", "no decoder writes past the program"

@@ -59,7 +59,7 @@ def clone(tmp_path: Path, clone_project: Callable[[Path], Clone]) -> Clone:
 
 @pytest.fixture
 def begin(clone: Clone, tmp_path: Path) -> Iterator[Callable[[str], "subprocess.Popen[bytes]"]]:
-    """A function that starts dvc as a terminal does, as the leader of its own processes; what is left over is killed."""
+    """A function that starts dvc as a terminal does, as the leader of its processes; what is left over is killed."""
     started = []
 
     def begin(target: str) -> "subprocess.Popen[bytes]":
@@ -73,7 +73,7 @@ def begin(clone: Clone, tmp_path: Path) -> Iterator[Callable[[str], "subprocess.
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                     # A test runner in the background ignores Ctrl-C, and children inherit that.
-                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
                 )
             )
         return started[-1]

@@ -47,7 +47,7 @@ FILES = [
     "gnp\u202e.png",
     b"caf\xe9.png".decode("utf-8", "surrogateescape"),
     "@SUM(1).png",
-    "a,b;\"c\".png",
+    'a,b;"c".png',
     "</x.png".replace("/", "\u2215"),
 ]
 REJECTED = "-2+3\x1b]0;title\x07.png"  # holds text, so it is told on the terminal and in the report

@@ -99,17 +99,20 @@ def compare_accuracy(ours: Sequence[float], other: Sequence[float]) -> dict[str,
     }
 
 
-def write_result(arguments: argparse.Namespace, rows: Sequence[Mapping[str, Any]], **facts: Any) -> Path:
-    """Write `<script>-<scale>.json` and print its rows.
+def write_result(
+    arguments: argparse.Namespace, rows: Sequence[Mapping[str, Any]], *, name: str | None = None, **facts: Any
+) -> Path:
+    """Write `<name>-<scale>.json` and print its rows.
 
     Args:
         arguments: with scale and out.
         rows: from `compare`.
+        name: of the file; None: that of the script.
         **facts: what holds for the whole run.
     """
     script = Path(sys.argv[0]).stem
     machine = machine_facts()
-    path: Path = arguments.out / f"{script}-{arguments.scale}.json"
+    path: Path = arguments.out / f"{name or script}-{arguments.scale}.json"
     content = {
         "script": script,
         "scale": arguments.scale,

@@ -36,8 +36,8 @@ ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipf
 BLOCK = 2**20
 # What zipfile, tarfile, zlib, gzip, bz2 and lzma raise on damaged input (RuntimeError: too deep recursion).
 DAMAGE = (
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, OverflowError, IndexError,
-    KeyError, NotImplementedError, RuntimeError,
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, OverflowError,
+    IndexError, KeyError, NotImplementedError, RuntimeError,
 )  # fmt: skip
 
 

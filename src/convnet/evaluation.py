@@ -43,7 +43,7 @@ def evaluate(arrays: Path, model: Path, features: Path | None = None) -> dict[st
         seeds.append(numbers)
     first = job["seeds"][0]
     seconds = {"training": sum(run["seconds_training"] for run in seeds), "features": None}
-    if features is not None:
+    if features is not None and recipe["kind"] == "features":
         seconds["features"] = read_json(features / "timing.json")["seconds"]
     return {
         "dataset": job["dataset"],

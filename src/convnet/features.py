@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +13,14 @@ from convnet.arrays import load_arrays
 from convnet.augmentation import RandomAffine, reset_seed_generators
 from convnet.device import machine_facts
 from convnet.models import cut, layer_table, load_backbone
-from convnet.params import Augmentation, Backbone
+from convnet.params import Backbone
+from convnet.plans import Views
 from convnet.predictions import SPLITS
 from convnet.progress import progress
 from convnet.storage import atomic_path, file_digest, json_digest, write_json
 
 BATCH = 50  # images; bounds memory whatever the size of the dataset
 LARGEST_FLOAT16 = 65504.0
-
-
-@dataclass(frozen=True)
-class Views:
-    """Augmented copies of images whose features are cached too.
-
-    Attributes:
-        knobs: the augmentation.
-        count: copies per image.
-        splits: which splits get them.
-        seed: decides the draws.
-    """
-
-    knobs: Augmentation
-    count: int
-    splits: tuple[str, ...]
-    seed: int
 
 
 def extract_features(
@@ -120,7 +103,7 @@ def _run_views(
 def _image_batches(arrays: Path, split: str, images: int, label: str) -> Iterator[NDArray[np.uint8]]:
     for first in progress(range(0, images, BATCH), total=-(-images // BATCH), label=label, unit="batches"):
         # Mapped anew for each batch, so that pages already read do not stay resident.
-        yield np.array(load_arrays(arrays, split).images[first : first + BATCH])
+        yield np.array(np.load(arrays / split / "images.npy", mmap_mode="r")[first : first + BATCH])
 
 
 def _write(path: Path, rows: int, batches: Iterator[NDArray[Any]]) -> str:

@@ -1,9 +1,12 @@
 """Which jobs a variant on a dataset consists of."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from convnet.errors import UserError
 from convnet.jobs import Job, UsedBackbone
-from convnet.params import Params
+from convnet.params import Augmentation, Params
+from convnet.predictions import SPLITS
 from convnet.storage import file_digest, json_digest, read_json
 
 
@@ -62,6 +65,52 @@ def plan_jobs(
         )
         for seed in params.run.seeds
     ]
+
+
+@dataclass(frozen=True)
+class Views:
+    """Augmented copies of images whose features are cached beside those of the images.
+
+    Attributes:
+        knobs: the augmentation.
+        count: copies per image.
+        splits: which splits get them.
+        seed: decides the draws.
+    """
+
+    knobs: Augmentation
+    count: int
+    splits: tuple[str, ...]
+    seed: int
+
+
+def needs_features(params: Params, dataset: str) -> bool:
+    """Return whether any variant of the run trains on features."""
+    return any(params.recipe(dataset, variant).kind == "features" for variant in params.run.feature_variants)
+
+
+def plan_views(params: Params, dataset: str) -> Views | None:
+    """Return the augmented copies that the run's variants ask for, or None.
+
+    Raises:
+        UserError: two variants ask for different ones; the features are shared by all.
+    """
+    recipes = [params.recipe(dataset, variant) for variant in params.run.feature_variants]
+    # With resplit any image may become a training image.
+    splits = SPLITS if params.run.resplit else ("train",)
+    asked = {
+        recipe.variant: Views(recipe.augmentation, recipe.augmented_views, splits, params.split.seed)
+        for recipe in recipes
+        if recipe.augmentation and recipe.augmented_views
+    }
+    first = next(iter(asked), None)
+    for variant, views in asked.items():
+        if first is not None and views != asked[first]:
+            raise UserError(
+                f"params.yaml: variants {first} and {variant} ask for different cached augmented views of {dataset}; "
+                "give them the same augmentation and augmented_views, or run them apart"
+            )
+    return asked[first] if first is not None else None
 
 
 def weights_file(backbone: Path) -> Path:

@@ -1,0 +1,327 @@
+"""All variants trained through Keras on JAX, on packed arrays: images/s, share of the limit, and what holds it back.
+
+    python bench/gpu.py                                      JAX where it is installed, else TensorFlow; minutes
+    python bench/gpu.py --scale full --weights FILE          also the transfer variants, on InceptionV3's weight file
+    python bench/gpu.py --arrays data/arrays/cats_vs_dogs    on arrays of the prepare stage; DVC is not needed
+    python bench/gpu.py --cpu-result FILE                    hold the accuracies against a run on a CPU
+
+Never yet run on a GPU: tested on processors only, on both backends. TensorFlow need not be installed when JAX is
+(`pip install jax[cuda12]`); KERAS_BACKEND chooses where both are. For the agreement, run it once with
+KERAS_BACKEND=tensorflow on a processor and give its result file to the run on the GPU: per variant, the difference of
+the mean accuracies and its 95 % interval over seeds (Welch's, since seeds draw other weights on another backend).
+
+Images/s are those of whole jobs, validation included. The limit is fit on one constant batch that lies on the device,
+of the same model. For each pixel variant, four ways to feed it are tried beside: rows read on the host or whole arrays
+on the device, one step or several per execution.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+# Before anything imports Keras.
+os.environ.setdefault("KERAS_BACKEND", "jax" if importlib.util.find_spec("jax") else "tensorflow")
+
+import numpy as np
+from measuring.material import (
+    CHECKPOINT_SECONDS,
+    LARGE,
+    SMALL,
+    bring_archive,
+    cnn_recipe,
+    head_recipe,
+    ingest,
+    make_job,
+)
+from measuring.numbers import announce, compare, make_parser, write_result
+from measuring.sides import alternate
+from numpy.typing import NDArray
+from scipy import stats
+
+from convnet.device import configure_device
+from convnet.jobs import Job, UsedBackbone
+from convnet.params import Backbone, Weights
+from convnet.storage import read_json
+from convnet.workers import usable_cores
+
+configure_device(threads=usable_cores(), precision="auto")  # likewise
+
+import keras
+
+from convnet.augmentation import reset_seed_generators
+from convnet.data import Batches, epoch_order
+from convnet.features import extract_features
+from convnet.heads import choose_head, encode_labels
+from convnet.models import compile_model
+from convnet.predictions import load_predictions
+from convnet.training import build_networks, load_job_data, train_job
+
+WARM_UP_STEPS = 2
+LAST_LAYER, TRAINABLE_FROM = "mixed7", "mixed6"
+
+
+class Scale(NamedTuple):
+    """How much is measured."""
+
+    images_per_class: int | None
+    image_size: tuple[int, int]
+    epochs: int
+    seeds: int
+    repeats: int
+    variants: tuple[str, ...]
+    steps_per_execution: int
+    real: bool
+
+
+PIXEL_VARIANTS = {
+    "baseline": {"filters": SMALL, "augmented": False},
+    "augmented": {"filters": SMALL, "augmented": True},
+    "dropout": {"filters": SMALL, "augmented": False, "dropout": 0.5},
+    "larger": {"filters": LARGE, "augmented": False},
+    "larger_augmented": {"filters": LARGE, "augmented": True},
+}
+SCALES = {
+    "toy": Scale(20, (48, 48), 1, 1, 1, ("augmented",), 2, real=False),
+    "short": Scale(200, (64, 64), 3, 2, 1, tuple(PIXEL_VARIANTS), 8, real=False),
+    "full": Scale(None, (150, 150), 15, 5, 5, tuple(PIXEL_VARIANTS), 8, real=True),
+}
+EXPECTED = {"toy": "1 minute", "short": "4 minutes", "full": "some minutes of a GPU, or 2 hours"}
+
+
+class OneBatch(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
+    """The same batch over and over: what feeding costs at the least."""
+
+    def __init__(self, batch: tuple[Any, ...], steps: int) -> None:
+        super().__init__()
+        self._batch, self._steps = batch, steps
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __getitem__(self, number: int) -> tuple[Any, ...]:
+        return self._batch
+
+
+class OnDevice(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
+    """Batches gathered on the device from arrays that lie there whole."""
+
+    def __init__(self, rows: Any, targets: Any, order: NDArray[np.int64], batch_size: int) -> None:
+        super().__init__()
+        self._rows, self._targets, self._order, self._batch_size = rows, targets, order, batch_size
+
+    def __len__(self) -> int:
+        return len(self._order) // self._batch_size
+
+    def __getitem__(self, number: int) -> tuple[Any, ...]:
+        chosen = self._order[number * self._batch_size : (number + 1) * self._batch_size].astype(np.int32)
+        return keras.ops.take(self._rows, chosen, axis=0), keras.ops.take(self._targets, chosen, axis=0)
+
+
+def train_all(jobs: Sequence[Job]) -> dict[str, Any]:
+    """Train the seeds of one variant as the program does; return rate, seconds and accuracies."""
+    seconds, rates, accuracies = [], [], []
+    for job in jobs:
+        start = time.perf_counter()
+        train_job(job, seconds_between_checkpoints=CHECKPOINT_SECONDS)
+        seconds.append(time.perf_counter() - start)
+        rates.append(read_json(job.result / "timing.json")["images_per_second"])
+        predictions = load_predictions(job.result / "predictions.npz")[job.seed]["validation"]
+        accuracies.append(float(np.mean(predictions.probabilities.argmax(axis=1) == predictions.labels)))
+    return {"images_per_second": rates, "seconds": seconds, "accuracies": accuracies}
+
+
+class Feeder:
+    """One compiled model and the ways to feed it."""
+
+    def __init__(self, job: Job, steps_per_execution: int) -> None:
+        """Build and compile it as a job."""
+        keras.utils.set_random_seed(job.seed)
+        head = choose_head(len(job.classes), job.recipe.fit.labels)
+        self.data = load_job_data(job)
+        self.targets = encode_labels(np.repeat(self.data.labels["train"], self.data.views), head)
+        self.batch_size = job.recipe.fit.batch_size
+        # Whole executions of whole batches only: equal steps everywhere, and nothing is compiled twice.
+        steps = len(self.targets) // self.batch_size
+        self.steps = max(steps_per_execution, steps - steps % steps_per_execution)
+        self.model = build_networks(job, head).trainee
+        compile_model(self.model, job.recipe.fit, head)
+        self.model.steps_per_execution = steps_per_execution
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.on_device: tuple[Any, Any] | None = None
+
+    def limit(self, repeat: int) -> float:
+        """Return images/s on one constant batch on the device."""
+        chosen = np.arange(self.batch_size)
+        batch = tuple(map(keras.ops.convert_to_tensor, (self.data.training[chosen], self.targets[chosen])))
+        return self._fit(OneBatch(batch, self.steps))
+
+    def host_rows(self, repeat: int) -> float:
+        """Return images/s as training reads its rows."""
+        return self._fit(Batches(self.data.training, self._order(repeat), self.batch_size, self.targets))
+
+    def device_arrays(self, repeat: int) -> float:
+        """Return images/s from arrays that lie on the device whole."""
+        if self.on_device is None:
+            every = np.arange(len(self.data.training))
+            rows, targets = self.data.training[every], self.targets
+            self.on_device = keras.ops.convert_to_tensor(rows), keras.ops.convert_to_tensor(targets)
+        return self._fit(OnDevice(*self.on_device, self._order(repeat), self.batch_size))
+
+    def _order(self, repeat: int) -> NDArray[np.int64]:
+        order = epoch_order(len(self.targets), 0, repeat)
+        return np.resize(order, self.steps * self.batch_size)
+
+    def _fit(self, batches: Any) -> float:
+        reset_seed_generators(self.model, 0, 1)
+        start = time.perf_counter()
+        self.model.fit(batches, shuffle=False, verbose=0)  # ends with its logs on the host: nothing is still running
+        return self.steps * self.batch_size / (time.perf_counter() - start)
+
+
+def feeding(job: Job, steps_per_execution: int, repeats: int) -> tuple[list[float], dict[str, list[float]]]:
+    """Return images/s at the limit (one step per execution), and for each way to feed, in turns."""
+    feeders = {steps: Feeder(job, steps) for steps in (1, steps_per_execution)}
+    ways = {
+        f"{way.replace('_', ' ')}, {steps} per execution": getattr(feeder, way)
+        for steps, feeder in feeders.items()
+        for way in ("limit", "host_rows", "device_arrays")
+    }
+    for call in ways.values():
+        call(0)
+    found = alternate(ways, repeats, f"feeding {job.recipe.variant}")
+    return found["limit, 1 per execution"], found
+
+
+def transfer_jobs(arrays: Path, folder: Path, weights: Path, scale: Scale) -> dict[str, list[Job]]:
+    """Compute the features once and return the jobs of the transfer variants."""
+    settings = Backbone(
+        architecture="InceptionV3", weights=Weights(url=weights.name), seen="", input_range=(-1.0, 1.0),
+        smallest_image=75, last_layer=LAST_LAYER, trainable_from=TRAINABLE_FROM, explain_layers=(),
+    )  # fmt: skip
+    size = tuple(read_json(arrays / "dataset.json")["image_size"])
+    start = time.perf_counter()
+    extract_features(arrays, size, "inception_v3", settings, LAST_LAYER, weights, None, folder / "features")
+    print(f"features: {time.perf_counter() - start:.1f} s, paid once")
+    jobs = {}
+    for variant, pooling, dropout in (
+        ("transfer", "flatten", 0.0),
+        ("transfer_dropout", "flatten", 0.2),
+        ("transfer_average", "average", 0.0),
+    ):
+        used = UsedBackbone("inception_v3", settings, weights, LAST_LAYER, pooling)
+        recipe = head_recipe(size, scale.epochs, pooling, dropout, used)
+        jobs[variant] = [
+            make_job(recipe, arrays, seed, features=folder / "features", backbone=used) for seed in range(scale.seeds)
+        ]
+    return jobs
+
+
+def fine_tune_jobs(starts: Sequence[Job]) -> list[Job]:
+    """Return the jobs that go on from trained transfer jobs with the backbone's upper part unfrozen."""
+    from dataclasses import replace
+
+    return [
+        replace(
+            start,
+            recipe=start.recipe.model_copy(
+                update={
+                    "kind": "fine_tune",
+                    "variant": "fine_tune",
+                    "trainable_from": TRAINABLE_FROM,
+                    "fit": start.recipe.fit.model_copy(update={"learning_rate": 0.00001, "epochs": 3}),
+                }
+            ),
+            features=None,
+            start_model=start.result / "model.keras",
+            start_digest=read_json(start.result / "facts.json")["weights_digest"],
+        )
+        for start in starts
+    ]
+
+
+def agreement(accuracies: Sequence[float], others: Sequence[float]) -> dict[str, Any]:
+    """Return the difference of two means of accuracies over seeds, and its 95 % interval (Welch)."""
+    difference = float(np.mean(accuracies) - np.mean(others))
+    told: dict[str, Any] = {"difference": round(difference, 4), "interval": None, "agrees": None}
+    if min(len(accuracies), len(others)) > 1 and np.ptp(accuracies) + np.ptp(others) > 0:
+        low, high = stats.ttest_ind(accuracies, others, equal_var=False).confidence_interval()
+        told |= {"interval": [round(float(low), 4), round(float(high), 4)], "agrees": bool(low <= 0 <= high)}
+    return told
+
+
+def main() -> None:
+    """Train every variant, try the ways to feed it, write the result."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--arrays", type=Path, help="folder of the prepare stage; default: pictures made for this run")
+    parser.add_argument("--weights", type=Path, help="InceptionV3's weight file, for the transfer variants")
+    parser.add_argument("--variants", nargs="+", choices=sorted(PIXEL_VARIANTS), help="pixel variants; default: all")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--steps-per-execution", type=int, help="tried beside 1; default: 8")
+    parser.add_argument("--cpu-result", type=Path, help="result file of a run on a processor")
+    arguments = parser.parse_args()
+    announce(arguments.scale, EXPECTED)
+    given = {name: value for name, value in vars(arguments).items() if name in Scale._fields and value is not None}
+    scale = SCALES[arguments.scale]._replace(**given)
+    with tempfile.TemporaryDirectory(prefix="gpu-") as name:
+        _measure(arguments, scale, Path(name))
+
+
+def _measure(arguments: argparse.Namespace, scale: Scale, folder: Path) -> None:
+    backend = keras.backend.backend()
+    arrays, pictures = arguments.arrays, str(arguments.arrays)
+    if arrays is None:
+        arrays = folder / "arrays"
+        pictures = bring_archive(
+            folder / "archives", 2 * (scale.images_per_class or 1000), scale.image_size, real=scale.real
+        )
+        ingest(folder / "archives", arrays, scale.image_size, scale.images_per_class)
+    arrays, weights = arrays.resolve(), arguments.weights and arguments.weights.resolve()
+    others = {row["variant"]: row for row in read_json(arguments.cpu_result)["rows"]} if arguments.cpu_result else {}
+    out = arguments.out.resolve()
+    os.chdir(folder)
+    size = tuple(read_json(arrays / "dataset.json")["image_size"])
+    jobs = {
+        variant: [
+            make_job(cnn_recipe(image_size=size, epochs=scale.epochs, **PIXEL_VARIANTS[variant]), arrays, seed)
+            for seed in range(scale.seeds)
+        ]
+        for variant in scale.variants
+    }
+    if weights:
+        jobs |= transfer_jobs(arrays, folder, weights, scale)
+    rows = []
+    for variant in [*jobs, *(["fine_tune"] if weights else [])]:
+        of_variant = jobs[variant] if variant in jobs else fine_tune_jobs(jobs["transfer"])
+        trained = train_all(of_variant)
+        limit, fed = feeding(of_variant[0], scale.steps_per_execution, scale.repeats)
+        other = others.get(variant)
+        rows.append(
+            compare(
+                f"{variant}, {backend}",
+                "images/s",
+                trained["images_per_second"],
+                [float(np.median(limit))] * scale.seeds,
+                other_name="fit on one constant batch on the device",
+                target=0.9,
+                more_is_better=True,
+                variant=variant,
+                seconds=[round(value, 2) for value in trained["seconds"]],
+                feeding_images_per_second={way: [round(rate, 1) for rate in rates] for way, rates in fed.items()},
+                feeding_share_of_limit={way: round(float(np.median(fed[way]) / np.median(limit)), 3) for way in fed},
+                validation_accuracies=trained["accuracies"],
+                agreement_with_cpu=agreement(trained["accuracies"], other["validation_accuracies"]) if other else None,
+            )
+        )
+    arguments.out = out
+    write_result(arguments, rows, name=f"gpu-{backend}", pictures=pictures, backend=backend)
+
+
+if __name__ == "__main__":
+    main()
