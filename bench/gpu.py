@@ -16,19 +16,24 @@ on the device, one step or several per execution.
 """
 
 import argparse
-import importlib
 import importlib.util
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Before anything imports Keras.
-os.environ.setdefault("KERAS_BACKEND", "jax" if importlib.util.find_spec("jax") else "tensorflow")
-
 import numpy as np
+from scipy import stats
+
+from convnet.device import configure_device
+from convnet.jobs import Job, UsedBackbone
+from convnet.params import Backbone, Recipe, Weights
+from convnet.predictions import load_predictions
+from convnet.storage import read_json
+from convnet.workers import usable_cores
 from measuring.material import (
     CHECKPOINT_SECONDS,
     LARGE,
@@ -41,29 +46,20 @@ from measuring.material import (
 )
 from measuring.numbers import announce, compare, make_parser, write_result
 from measuring.sides import alternate
-from numpy.typing import NDArray
-from scipy import stats
 
-from convnet.device import configure_device
-from convnet.jobs import Job, UsedBackbone
-from convnet.params import Backbone, Weights
-from convnet.storage import read_json
-from convnet.workers import usable_cores
-
-configure_device(threads=usable_cores(), precision="auto")  # likewise
-
-import keras
-
-from convnet.augmentation import reset_seed_generators
-from convnet.data import Batches, epoch_order
-from convnet.features import extract_features
-from convnet.heads import choose_head, encode_labels
-from convnet.models import compile_model
-from convnet.predictions import load_predictions
-from convnet.training import build_networks, load_job_data, train_job
-
-WARM_UP_STEPS = 2
 LAST_LAYER, TRAINABLE_FROM = "mixed7", "mixed6"
+
+
+class Network(NamedTuple):
+    """A pixel variant."""
+
+    filters: tuple[int, ...]
+    augmented: bool = False
+    dropout: float = 0.0
+
+    def recipe(self, image_size: tuple[int, int], epochs: int) -> Recipe:
+        """Return it as a recipe."""
+        return cnn_recipe(self.filters, image_size, epochs, augmented=self.augmented, dropout=self.dropout)
 
 
 class Scale(NamedTuple):
@@ -80,11 +76,11 @@ class Scale(NamedTuple):
 
 
 PIXEL_VARIANTS = {
-    "baseline": {"filters": SMALL, "augmented": False},
-    "augmented": {"filters": SMALL, "augmented": True},
-    "dropout": {"filters": SMALL, "augmented": False, "dropout": 0.5},
-    "larger": {"filters": LARGE, "augmented": False},
-    "larger_augmented": {"filters": LARGE, "augmented": True},
+    "baseline": Network(SMALL),
+    "augmented": Network(SMALL, augmented=True),
+    "dropout": Network(SMALL, dropout=0.5),
+    "larger": Network(LARGE),
+    "larger_augmented": Network(LARGE, augmented=True),
 }
 SCALES = {
     "toy": Scale(20, (48, 48), 1, 1, 1, ("augmented",), 2, real=False),
@@ -94,37 +90,10 @@ SCALES = {
 EXPECTED = {"toy": "1 minute", "short": "4 minutes", "full": "some minutes of a GPU, or 2 hours"}
 
 
-class OneBatch(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
-    """The same batch over and over: what feeding costs at the least."""
-
-    def __init__(self, batch: tuple[Any, ...], steps: int) -> None:
-        super().__init__()
-        self._batch, self._steps = batch, steps
-
-    def __len__(self) -> int:
-        return self._steps
-
-    def __getitem__(self, number: int) -> tuple[Any, ...]:
-        return self._batch
-
-
-class OnDevice(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
-    """Batches gathered on the device from arrays that lie there whole."""
-
-    def __init__(self, rows: Any, targets: Any, order: NDArray[np.int64], batch_size: int) -> None:
-        super().__init__()
-        self._rows, self._targets, self._order, self._batch_size = rows, targets, order, batch_size
-
-    def __len__(self) -> int:
-        return len(self._order) // self._batch_size
-
-    def __getitem__(self, number: int) -> tuple[Any, ...]:
-        chosen = self._order[number * self._batch_size : (number + 1) * self._batch_size].astype(np.int32)
-        return keras.ops.take(self._rows, chosen, axis=0), keras.ops.take(self._targets, chosen, axis=0)
-
-
 def train_all(jobs: Sequence[Job]) -> dict[str, Any]:
     """Train the seeds of one variant as the program does; return rate, seconds and accuracies."""
+    from convnet.training import train_job
+
     seconds, rates, accuracies = [], [], []
     for job in jobs:
         start = time.perf_counter()
@@ -136,70 +105,24 @@ def train_all(jobs: Sequence[Job]) -> dict[str, Any]:
     return {"images_per_second": rates, "seconds": seconds, "accuracies": accuracies}
 
 
-class Feeder:
-    """One compiled model and the ways to feed it."""
-
-    def __init__(self, job: Job, steps_per_execution: int) -> None:
-        """Build and compile it as a job."""
-        keras.utils.set_random_seed(job.seed)
-        head = choose_head(len(job.classes), job.recipe.fit.labels)
-        self.data = load_job_data(job)
-        self.targets = encode_labels(np.repeat(self.data.labels["train"], self.data.views), head)
-        self.batch_size = job.recipe.fit.batch_size
-        # Whole executions of whole batches only: equal steps everywhere, and nothing is compiled twice.
-        steps = len(self.targets) // self.batch_size
-        self.steps = max(steps_per_execution, steps - steps % steps_per_execution)
-        self.model = build_networks(job, head).trainee
-        compile_model(self.model, job.recipe.fit, head)
-        self.model.steps_per_execution = steps_per_execution
-        self.model.optimizer.build(self.model.trainable_variables)
-        self.on_device: tuple[Any, Any] | None = None
-
-    def limit(self, repeat: int) -> float:
-        """Return images/s on one constant batch on the device."""
-        chosen = np.arange(self.batch_size)
-        batch = tuple(map(keras.ops.convert_to_tensor, (self.data.training[chosen], self.targets[chosen])))
-        return self._fit(OneBatch(batch, self.steps))
-
-    def host_rows(self, repeat: int) -> float:
-        """Return images/s as training reads its rows."""
-        return self._fit(Batches(self.data.training, self._order(repeat), self.batch_size, self.targets))
-
-    def device_arrays(self, repeat: int) -> float:
-        """Return images/s from arrays that lie on the device whole."""
-        if self.on_device is None:
-            every = np.arange(len(self.data.training))
-            rows, targets = self.data.training[every], self.targets
-            self.on_device = keras.ops.convert_to_tensor(rows), keras.ops.convert_to_tensor(targets)
-        return self._fit(OnDevice(*self.on_device, self._order(repeat), self.batch_size))
-
-    def _order(self, repeat: int) -> NDArray[np.int64]:
-        order = epoch_order(len(self.targets), 0, repeat)
-        return np.resize(order, self.steps * self.batch_size)
-
-    def _fit(self, batches: Any) -> float:
-        reset_seed_generators(self.model, 0, 1)
-        start = time.perf_counter()
-        self.model.fit(batches, shuffle=False, verbose=0)  # ends with its logs on the host: nothing is still running
-        return self.steps * self.batch_size / (time.perf_counter() - start)
-
-
 def feeding(job: Job, steps_per_execution: int, repeats: int) -> tuple[list[float], dict[str, list[float]]]:
     """Return images/s at the limit (one step per execution), and for each way to feed, in turns."""
-    feeders = {steps: Feeder(job, steps) for steps in (1, steps_per_execution)}
-    ways = {
-        f"{way.replace('_', ' ')}, {steps} per execution": getattr(feeder, way)
-        for steps, feeder in feeders.items()
-        for way in ("limit", "host_rows", "device_arrays")
-    }
-    for call in ways.values():
-        call(0)
-    found = alternate(ways, repeats, f"feeding {job.recipe.variant}")
+    from measuring.feeding import Feeder
+
+    ways = ("limit", "host_rows", "device_arrays")
+    calls: dict[str, Callable[[int], float]] = {}
+    for steps in sorted({1, steps_per_execution}):
+        feeder = Feeder(job, steps)
+        feeder.warm_up(*ways)
+        calls |= {f"{way.replace('_', ' ')}, {steps} per execution": getattr(feeder, way) for way in ways}
+    found = alternate(calls, repeats, f"feeding {job.recipe.variant}")
     return found["limit, 1 per execution"], found
 
 
 def transfer_jobs(arrays: Path, folder: Path, weights: Path, scale: Scale) -> dict[str, list[Job]]:
     """Compute the features once and return the jobs of the transfer variants."""
+    from convnet.features import extract_features
+
     settings = Backbone(
         architecture="InceptionV3", weights=Weights(url=weights.name), seen="", input_range=(-1.0, 1.0),
         smallest_image=75, last_layer=LAST_LAYER, trainable_from=TRAINABLE_FROM, explain_layers=(),
@@ -224,8 +147,6 @@ def transfer_jobs(arrays: Path, folder: Path, weights: Path, scale: Scale) -> di
 
 def fine_tune_jobs(starts: Sequence[Job]) -> list[Job]:
     """Return the jobs that go on from trained transfer jobs with the backbone's upper part unfrozen."""
-    from dataclasses import replace
-
     return [
         replace(
             start,
@@ -274,7 +195,9 @@ def main() -> None:
 
 
 def _measure(arguments: argparse.Namespace, scale: Scale, folder: Path) -> None:
-    backend = keras.backend.backend()
+    # Before anything imports Keras.
+    backend = os.environ.setdefault("KERAS_BACKEND", "jax" if importlib.util.find_spec("jax") else "tensorflow")
+    device = configure_device(threads=usable_cores(), precision="auto")
     arrays, pictures = arguments.arrays, str(arguments.arrays)
     if arrays is None:
         arrays = folder / "arrays"
@@ -289,8 +212,7 @@ def _measure(arguments: argparse.Namespace, scale: Scale, folder: Path) -> None:
     size = tuple(read_json(arrays / "dataset.json")["image_size"])
     jobs = {
         variant: [
-            make_job(cnn_recipe(image_size=size, epochs=scale.epochs, **PIXEL_VARIANTS[variant]), arrays, seed)
-            for seed in range(scale.seeds)
+            make_job(PIXEL_VARIANTS[variant].recipe(size, scale.epochs), arrays, seed) for seed in range(scale.seeds)
         ]
         for variant in scale.variants
     }
@@ -320,7 +242,15 @@ def _measure(arguments: argparse.Namespace, scale: Scale, folder: Path) -> None:
             )
         )
     arguments.out = out
-    write_result(arguments, rows, name=f"gpu-{backend}", pictures=pictures, backend=backend)
+    write_result(
+        arguments,
+        rows,
+        name=f"gpu-{backend}",
+        pictures=pictures,
+        backend=backend,
+        device=device.name,
+        precision=device.precision,
+    )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
     python bench/growth.py                 some minutes
     python bench/growth.py --scale full
 
-The stages download, split, prepare and train run as they are, in processes of their own, on rendered pictures, TensorFlow
-start included: once as a base, then with one of the four doubled, in turns. A ratio below 2 says what is paid once.
+The stages download, split, prepare and train run as they are, in processes of their own, on rendered pictures,
+TensorFlow's start included: once as a base, then with one of the four doubled, in turns. A ratio below 2 says what is
+paid once.
 """
 
 import sys
@@ -12,11 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from convnet.storage import read_json
 from measuring.material import PROJECT, change_params
 from measuring.numbers import compare, parse_arguments, write_result
 from measuring.sides import alternate, watch
-
-from convnet.storage import read_json
 
 
 class Size(NamedTuple):
@@ -54,8 +54,8 @@ class Cost(NamedTuple):
 
 def study(size: Size, epochs: int) -> Cost:
     """Run the stages of one study in a folder of its own."""
-    with tempfile.TemporaryDirectory(prefix="growth-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="growth-") as temporary:
+        folder = Path(temporary)
         (folder / "params.yaml").write_bytes((PROJECT / "params.yaml").read_bytes())
         variants = VARIANTS[: size.variants]
         change_params(
@@ -76,13 +76,13 @@ def study(size: Size, epochs: int) -> Cost:
         _stage(folder, "download", "archives")
         ingest = _stage(folder, "split", "archives", "rows.csv", "summary.json")
         ingest += _stage(folder, "prepare", "archives", "rows.csv", "arrays")
-        train = sum(_stage(folder, "train", "--variant", variant, "arrays", f"models/{variant}") for variant in variants)
+        train = sum(_stage(folder, "train", "--variant", name, "arrays", f"models/{name}") for name in variants)
         timings = [read_json(folder / "models" / variant / "timing.json") for variant in variants]
     return Cost(ingest, train, sum(seed["seconds_training"] for timing in timings for seed in timing.values()))
 
 
 def _stage(folder: Path, stage: str, *arguments: str) -> float:
-    command = [sys.executable, PROJECT / "stages" / f"{stage}.py", "--dataset", "pets", *arguments]
+    command: list[str | Path] = [sys.executable, PROJECT / "stages" / f"{stage}.py", "--dataset", "pets", *arguments]
     return watch(command, folder, {"PYTHONPATH": str(PROJECT / "src")}).seconds
 
 

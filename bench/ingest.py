@@ -3,11 +3,11 @@
     python bench/ingest.py                 1,000 pictures, a minute
     python bench/ingest.py --scale full    1,000, 5,000 and 25,000: linear? both cores used? memory?
 
-Per core, in one process, in turns, by processor time: `verify` is what the split stage does to a picture (checksum, full decode,
-thumbnail), beside Pillow's full decode; `pack` is what the prepare stage does (decode at reduced size, resize), beside
-Pillow's decode with JPEG draft scaling; both together beside both decodes. Then the two stages as they run, in
-processes of their own, on archives of repeated pictures, every file with other bytes: seconds, processor seconds, and
-the resident memory of the stage and its workers together. Their rate per core is held against the same limit.
+Per core, in one process, in turns, by processor time: `verify` is what the split stage does to a picture (checksum,
+full decode, thumbnail), beside Pillow's full decode; `pack` is what the prepare stage does (decode at reduced size,
+resize), beside Pillow's decode with JPEG draft scaling; both together beside both decodes. Then the two stages as they
+run, in processes of their own, on archives of repeated pictures, every file with other bytes: seconds, processor
+seconds, and the resident memory of the stage and its workers together. Their rate per core is held against the same limit.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from measuring.material import PROJECT, bring_archive, repeat_archive
-from measuring.numbers import compare, parse_arguments, write_result
-from measuring.sides import Watched, alternate, watch
 from PIL import Image
 
 from convnet.archives import open_archive
 from convnet.duplicates import thumbnail
 from convnet.images import decode, load_image
 from convnet.workers import usable_cores
+from measuring.material import PROJECT, bring_archive, repeat_archive
+from measuring.numbers import compare, parse_arguments, write_result
+from measuring.sides import Watched, alternate, watch
 
 MEMORY_TARGET = 2 * 2**30
 
@@ -169,7 +169,7 @@ def main() -> None:
         archives = Path(name) / "archives"
         pictures = bring_archive(archives, scale.drawn_per_class, (200, 200), real=scale.real)
         (path,) = archives.glob("*.zip")
-        contents = []
+        contents: list[bytes] = []
         with open_archive(path) as archive:
             for member, data in archive.read_all():
                 if isinstance(data, bytes) and member.lower().endswith(".jpg") and len(contents) < scale.sample:

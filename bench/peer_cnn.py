@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from convnet.storage import read_json
+from convnet.workers import usable_cores
 from measuring.material import (
     AUGMENTATION,
     BATCH_SIZE,
@@ -33,9 +35,6 @@ from measuring.material import (
 )
 from measuring.numbers import compare, compare_accuracy, parse_arguments, write_result
 from measuring.sides import Side, alternate
-
-from convnet.storage import read_json
-from convnet.workers import usable_cores
 
 TARGETS = {False: 2.5, True: 2.2}  # plain, augmented
 

@@ -18,6 +18,11 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from convnet.jobs import UsedBackbone
+from convnet.params import Backbone, Weights
+from convnet.sources import data_folder
+from convnet.storage import read_json
+from convnet.workers import usable_cores
 from measuring.material import (
     BATCH_SIZE,
     CHECKPOINT_SECONDS,
@@ -29,12 +34,6 @@ from measuring.material import (
 )
 from measuring.numbers import compare, parse_arguments, write_result
 from measuring.sides import Side, alternate
-
-from convnet.jobs import UsedBackbone
-from convnet.params import Backbone, Weights
-from convnet.sources import data_folder
-from convnet.storage import read_json
-from convnet.workers import usable_cores
 
 INCEPTION_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 DROPOUTS = (0.0, 0.2)

@@ -20,12 +20,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from convnet.device import machine_facts
+from convnet.storage import read_json, write_json
 from measuring.material import copy_project
 from measuring.numbers import announce, make_parser
 from startup import TINY
-
-from convnet.device import machine_facts
-from convnet.storage import read_json, write_json
 
 RUNNING = re.compile(r"Running stage '([^']+)'")
 TIMED = re.compile(r"^\s*(\d+(?:\.\d+)?)\s(.*)$")

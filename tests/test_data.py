@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -19,7 +20,6 @@ from convnet.data import (
 from convnet.errors import UserError
 from convnet.heads import choose_head
 from convnet.models import build_head
-from tests import tiny
 
 tiny.start_keras()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 
 from convnet.engine import run_jobs
 from convnet.errors import UserError
@@ -15,7 +16,6 @@ from convnet.features import extract_features
 from convnet.jobs import Job
 from convnet.params import Params
 from convnet.plans import plan_jobs
-from tests import tiny
 
 tiny.start_keras()
 
@@ -57,9 +57,7 @@ def transfer(folder: Path) -> tuple[Params, Job]:
     params = tiny.params(folder)
     arrays, backbone = tiny.write_arrays(folder / "arrays"), tiny.write_backbone(folder / "backbone")
     settings, weights = params.backbones["compact"], backbone / "source.keras"
-    extract_features(
-        arrays, tiny.IMAGE_SIZE, "compact", settings, "block2_pool", weights, None, folder / "features"
-    )
+    extract_features(arrays, tiny.IMAGE_SIZE, "compact", settings, "block2_pool", weights, None, folder / "features")
     (job,) = plan_jobs(params, "tiny", "transfer", arrays, features=folder / "features", backbone=backbone)
     return params, job
 

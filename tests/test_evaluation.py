@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 from sklearn import metrics as sklearn
 
 from convnet.evaluation import evaluate, summarise
 from convnet.predictions import SPLITS, Predictions, load_predictions
 from convnet.storage import canonical_json
-from tests import tiny
 
 
 @pytest.fixture(scope="module")

@@ -9,20 +9,20 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tiny
 from numpy.typing import NDArray
 
 from convnet.arrays import load_arrays
 from convnet.errors import UserError
-from convnet.features import Views, extract_features
+from convnet.features import extract_features
 from convnet.jobs import Job, facts
 from convnet.models import load_backbone
 from convnet.params import Augmentation, Params
-from convnet.plans import plan_jobs
+from convnet.plans import Views, plan_jobs
 from convnet.predictions import load_predictions
 from convnet.results import gather
 from convnet.storage import file_digest
 from convnet.training import load_job_data, train_job
-from tests import tiny
 
 tiny.start_keras()
 
@@ -68,9 +68,7 @@ class Study:
     def extract(self, destination: Path, views: Views | None = None, last_layer: str = "block2_pool") -> None:
         settings = self.params.backbones["compact"]
         weights = self.backbone / "source.keras"
-        extract_features(
-            self.arrays, tiny.IMAGE_SIZE, "compact", settings, last_layer, weights, views, destination
-        )
+        extract_features(self.arrays, tiny.IMAGE_SIZE, "compact", settings, last_layer, weights, views, destination)
 
 
 @pytest.fixture(scope="module")

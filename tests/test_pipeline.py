@@ -22,7 +22,6 @@ ONE_VARIANT = {
 WITHOUT_EFFECT = {"checkpoints"}
 # A recipe opens with the sections of pixel variants: other variants replace both, and explain takes neither from it.
 OVERRIDDEN = {name: {"network", "training"} for name in ("features", "transfer", "fine_tune", "explain")}
-TRAINING = ("train", "backbone", "transfer", "fine_tune")
 
 
 def test_one_variant_goes_from_download_to_the_comparison(
@@ -81,15 +80,27 @@ def test_changed_variant_trains_alone(finished: Clone, tmp_path: Path) -> None:
     clone = copy_of(finished, tmp_path / "copy")
     change_params(clone.path, {"variants.half_dropped.dropout": 0.25})
     assert "variants.half_dropped.dropout" in clone.run("dvc", "params", "diff").stdout
-    ran = _ran(clone.run("dvc", "repro").stdout)
-    assert [name for name in ran if name.startswith(TRAINING)] == ["train@pets-half_dropped"]
-    assert [name for name in ran if name.startswith("evaluate")] == ["evaluate@pets-half_dropped"]
-    assert not [name for name in ran if name.startswith(("download", "split", "prepare", "trivial"))]
+    done = clone.run("dvc", "repro")
+    ran = _ran(done.stdout)
+    assert _trained(done.stderr) == ["pets/half_dropped seed 0", "pets/half_dropped seed 1"]
+    assert [name for name in ran if name.startswith(("train@", "evaluate@"))] == [
+        "train@pets-half_dropped",
+        "evaluate@pets-half_dropped",
+    ]
+    assert not [name for name in ran if name.startswith(("download", "split", "prepare", "trivial", "backbone"))]
     assert {"compare", "report"} <= set(ran)
     # Taken back, nothing trains: DVC brings the old results from its cache.
     change_params(clone.path, {"variants.half_dropped.dropout": 0.5})
-    assert not [name for name in _ran(clone.run("dvc", "repro").stdout) if name.startswith(TRAINING)]
+    assert not _trained(clone.run("dvc", "repro").stderr)
     assert not clone.run("git", "status", "--porcelain", "metrics").stdout
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(reason="features has all of `variants` among its params, and its timing.json then differs")
+def test_changed_pixel_variant_leaves_the_features_alone(finished: Clone, tmp_path: Path) -> None:
+    clone = copy_of(finished, tmp_path / "copy")
+    change_params(clone.path, {"variants.half_dropped.dropout": 0.25})
+    assert "features@pets" not in _ran(clone.run("dvc", "repro", "--dry").stdout)
 
 
 @pytest.mark.slow
@@ -101,8 +112,8 @@ def test_added_seed_trains_its_own_jobs_only(finished: Clone, tmp_path: Path) ->
     assert sorted(ran) == ["fine_tune@pets-fine_tune", "train@pets-baseline", "train@pets-half_dropped",
                            "transfer@pets-transfer"]  # fmt: skip
     assert done.stderr.count("2 of 3 jobs were finished before") == len(ran)
-    assert "seed 2: " in done.stderr
-    assert not re.search(r"seed [01]: ", done.stderr)
+    assert _trained(done.stderr)
+    assert all(" seed 2" in job for job in _trained(done.stderr))
     metrics = json.loads((clone.path / "metrics" / "pets-baseline.json").read_text("utf-8"))
     assert metrics["seeds"] in (3, [0, 1, 2])
 
@@ -172,3 +183,8 @@ def test_everything_made_anew_gives_the_same_bytes(finished: Clone, tmp_path: Pa
 def _ran(output: str) -> list[str]:
     """Return the stages whose command dvc ran, in their order."""
     return re.findall(r"^Running stage '([^']+)'", output, re.MULTILINE)
+
+
+def _trained(errors: str) -> list[str]:
+    """Return the jobs that trained, in their order."""
+    return re.findall(r"^(.*): \d+ epochs in ", errors, re.MULTILINE)

@@ -5,11 +5,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tiny
 
 from convnet.jobs import facts
 from convnet.plans import plan_jobs
 from convnet.results import HISTORY, gather, link
-from tests import tiny
 
 SEEDS = (0, 1)
 

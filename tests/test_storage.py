@@ -30,7 +30,7 @@ def test_file_digest_is_sha256(tmp_path: Path) -> None:
 
 
 def test_equal_values_give_equal_json_whatever_the_order() -> None:
-    assert canonical_json({"b": [1, 2.5], "a": "ü"}) == canonical_json(dict([("a", "ü"), ("b", [1, 2.5])]))
+    assert canonical_json({"b": [1, 2.5], "a": "ü"}) == canonical_json({"a": "ü", "b": [1, 2.5]})
     assert json_digest({"b": 1, "a": 2}) == json_digest({"a": 2, "b": 1})
     assert json_digest([1, 2]) != json_digest([2, 1])
     assert json.loads(canonical_json({"a": "ü"})) == {"a": "ü"}

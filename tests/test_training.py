@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tiny
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
@@ -17,10 +18,10 @@ from convnet.heads import choose_head
 from convnet.jobs import Job, facts
 from convnet.models import build_cnn, with_augmentation
 from convnet.params import Network, load_params
+from convnet.plans import plan_jobs
 from convnet.predictions import SPLITS, load_predictions
 from convnet.storage import read_json
 from convnet.training import learning_rate, load_job_data, train_job
-from tests import tiny
 
 tiny.start_keras()
 
@@ -114,7 +115,7 @@ def test_job_gives_the_same_bits_in_another_process_and_after_other_jobs(
     """There, it came after seed 0 in a process of its own; here, after whatever these tests have trained."""
     there = tiny.unbroken(tmp_path_factory.getbasetemp())
     changes = {**tiny.HARD, "run.seeds": [1]}
-    job = tiny.plan_jobs(tiny.params(folder, changes), "tiny", "hard", there / "arrays")[0]
+    job = plan_jobs(tiny.params(folder, changes), "tiny", "hard", there / "arrays")[0]
     trained(job)
     for name in ("history.json", "predictions.npz"):
         assert (job.result / name).read_bytes() == (there / job.result / name).read_bytes()
@@ -142,7 +143,7 @@ def test_early_stopping_restores_the_very_weights_of_the_best_epoch(
         "training.early_stopping": None,
         "training.learning_rate_schedule": "constant",  # the cosine begins at the same rate
     }
-    job = trained(tiny.plan_jobs(tiny.params(folder, one_epoch), "tiny", "hard", there / "arrays")[0])
+    job = trained(plan_jobs(tiny.params(folder, one_epoch), "tiny", "hard", there / "arrays")[0])
     assert facts(job)["weights_digest"] == stopped["weights_digest"]
 
 

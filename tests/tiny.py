@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 import convnet
 from convnet.jobs import Job
@@ -84,7 +85,7 @@ def write_arrays(
         labels = np.arange(count, dtype=np.int64) % classes
         images = generator.integers(0, 120, (count, *image_size, 3))
         images[np.arange(count), :, :, labels] += 60
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "images": images.astype(np.uint8),
             "labels": labels,
             "groups": np.arange(first, first + count, dtype=np.int64),

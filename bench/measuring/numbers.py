@@ -15,6 +15,7 @@ from convnet.storage import write_json
 RESULTS = Path(__file__).parents[1] / "results"
 # toy: seconds, on rendered pictures, for the tests, its numbers mean nothing. short: minutes. full: what is published.
 SCALES = ("toy", "short", "full")
+MACHINE = ("processor", "cores", "memory_gib", "gpu")
 DIGITS = 4  # significant ones, in result files
 
 
@@ -117,13 +118,13 @@ def write_result(
         "script": script,
         "scale": arguments.scale,
         "command": f"python bench/{script}.py --scale {arguments.scale}",
-        "machine": {key: machine[key] for key in ("processor", "cores", "memory_gib", "gpu")},
-        "versions": {key: value for key, value in machine.items() if key not in ("processor", "cores", "memory_gib", "gpu")},
+        "machine": {key: value for key, value in machine.items() if key in MACHINE},
+        "versions": {key: value for key, value in machine.items() if key not in MACHINE},
         # Above the number of cores, others were using the machine and the medians cannot be trusted.
         "load_average_at_end": round(os.getloadavg()[0], 1),
         **facts,
         "rows": list(rows),
-    }  # fmt: skip
+    }
     write_json(path, content)
     for row in rows:
         print(line(row))

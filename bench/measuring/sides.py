@@ -49,9 +49,7 @@ def alternate(sides: Mapping[str, Callable[[int], Result]], repeats: int, label:
     """
     found: dict[str, list[Result]] = {name: [] for name in sides}
     turns = [
-        (repeat, name)
-        for repeat in range(repeats)
-        for name in (list(sides) if repeat % 2 == 0 else list(reversed(sides)))
+        (repeat, name) for repeat in range(repeats) for name in (list(sides) if repeat % 2 == 0 else list(sides)[::-1])
     ]
     for repeat, name in progress(turns, total=len(turns), label=label, unit="turns"):
         found[name].append(sides[name](repeat))

@@ -1,0 +1,125 @@
+"""Write the table of docs/performance.md from the result files.
+
+    python bench/make_table.py
+
+Of each measurement the result at full scale counts; where there is none, the short one, marked as such. Toy results
+are never shown. What stands in docs/performance.md outside the two marks is left as it is.
+"""
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from convnet.errors import UserError
+from convnet.storage import read_json, write_text
+from measuring.numbers import RESULTS
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- results: begin, written by bench/make_table.py -->", "<!-- results: end -->"
+SHOWN = ("full", "short")  # the first that exists
+QUIET = 1.5  # load per core above which a result is called disturbed
+NONE_YET = "No results yet: `make bench` makes them."
+
+
+def newest_scales(folder: Path) -> list[dict[str, Any]]:
+    """Return the results to show, by name: of each measurement the one at the largest scale."""
+    chosen: dict[str, tuple[int, Path]] = {}
+    for path in folder.glob("*.json"):
+        name, _, scale = path.stem.rpartition("-")
+        if scale in SHOWN:
+            rank = SHOWN.index(scale)
+            chosen[name] = min(chosen.get(name, (rank, path)), (rank, path))
+    return [read_json(path) for _, (_, path) in sorted(chosen.items())]
+
+
+def section(result: Mapping[str, Any]) -> list[str]:
+    """Return the lines of one measurement: how it was made, then its table."""
+    machine, versions = result["machine"], result.get("versions", {})
+    libraries = ", ".join(f"{name} {versions[name]}" for name in ("keras", "tensorflow", "jax") if name in versions)
+    lines = [
+        f"### {result['script']}",
+        "",
+        f"`{result['command']}` on {machine['processor']}, {machine['cores']} cores"
+        + (f", {machine['gpu']}" if machine.get("gpu") else "")
+        + (f"; {libraries}" if libraries else "")
+        + (f"; {result['pictures']}" if "pictures" in result else "")
+        + ".",
+    ]
+    if result["scale"] != "full":
+        lines.append("Short run: fewer pictures and repeats than the full one.")
+    if result["load_average_at_end"] > QUIET * machine["cores"]:
+        lines.append(f"**Disturbed**: the load was {result['load_average_at_end']:g} on {machine['cores']} cores.")
+    return [*lines, "", *(_profile(result["kinds"]) if "kinds" in result else _rows(result["rows"])), ""]
+
+
+def _rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [
+        "| what | unit | n | ours, median (spread) | beside | median (spread) | ratio (spread) | target |",
+        "| --- | --- | --: | --- | --- | --- | --- | --: |",
+    ]
+    for row in rows:
+        target = "" if row["target"] is None else f"{row['target']:g}" + ("" if _met(row) else " missed")
+        cells = [
+            row["what"],
+            row["unit"],
+            str(row["n"]),
+            _cell(row["ours"]),
+            row["other"]["name"],
+            _cell(row["other"]),
+            _cell(row["ratio"]),
+            target,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    told = [sentence for row in rows if (sentence := _accuracy(row))]
+    return [*lines, *(["", *told] if told else [])]
+
+
+def _profile(kinds: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = ["| stage | runs | seconds | of that computing | share |", "| --- | --: | --: | --: | --: |"]
+    return lines + [
+        f"| {kind['stage']} | {kind['runs']} | {kind['seconds']} | {kind['computing']} | {kind['share']:.1%} |"
+        for kind in kinds
+    ]
+
+
+def _met(row: Mapping[str, Any]) -> bool:
+    return bool(row["ratio"]["median"] >= row["target"])
+
+
+def _cell(described: Mapping[str, Any]) -> str:
+    low, high = described["spread"]
+    return f"{described['median']:g} ({low:g} to {high:g})"
+
+
+def _accuracy(row: Mapping[str, Any]) -> str | None:
+    accuracy = row.get("accuracy")
+    if accuracy is None:
+        return None
+    interval = accuracy["difference_interval"]
+    told = f", 95 % interval {interval[0]:+.3f} to {interval[1]:+.3f}" if interval else ", one seed: no interval"
+    return (
+        f"- {row['what']}: validation accuracy after {row['epochs']} epochs {accuracy['ours']['median']:.3f} beside "
+        f"{accuracy['other']['median']:.3f}, difference {accuracy['difference']:+.3f}{told}"
+    )
+
+
+def main() -> None:
+    """Put the table between the marks."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result files")
+    parser.add_argument("--page", type=Path, default=PAGE, help="page to write into")
+    arguments = parser.parse_args()
+    results = [result for result in newest_scales(arguments.results) if "rows" in result or "kinds" in result]
+    lines = [line for result in results for line in section(result)] or [NONE_YET, ""]
+    page = arguments.page.read_text("utf-8")
+    if BEGIN not in page or END not in page:
+        raise UserError(f"{arguments.page.name} has lost its marks; put back the lines {BEGIN} and {END}")
+    between = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    text = "\n".join([BEGIN, "", *lines, END])
+    write_text(arguments.page, between.sub(lambda _: text, page))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""The measurements run at toy scale and leave valid results; what they compute from repeats is checked by hand."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from tiny import PROJECT, environment
+
+BENCH = PROJECT / "bench"
+
+
+@pytest.fixture(autouse=True)
+def _bench_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCH))
+
+
+def _script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", BENCH / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _measure(name: str, out: Path, *more: str) -> str:
+    command = [sys.executable, str(BENCH / f"{name}.py"), "--scale", "toy", "--out", str(out), *more]
+    variables = {key: value for key, value in environment().items() if key != "CONVNET_DATA"}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _result(path: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    assert result["command"].startswith("python bench/")
+    assert result["machine"]["cores"] >= 1
+    for row in result["rows"]:
+        for side in ("ours", "other", "ratio"):
+            low, high = row[side]["spread"]
+            assert 0 < low <= row[side]["median"] <= high
+            assert row[side]["n"] == row["n"]
+    return result
+
+
+def test_ratio_is_taken_repeat_by_repeat() -> None:
+    from measuring.numbers import compare
+
+    row = compare("epoch", "s", [1.0, 2.0, 4.0], [2.0, 6.0, 4.0], other_name="peer")
+    assert row["ratio"] == {"n": 3, "median": 2.0, "spread": [1.0, 3.0]}
+    rates = compare("rate", "images/s", [90.0], [100.0], other_name="limit", more_is_better=True)
+    assert rates["ratio"]["median"] == pytest.approx(0.9)
+
+
+def test_lower_accuracy_within_its_interval_is_not_called_lower() -> None:
+    from measuring.numbers import compare_accuracy
+
+    assert compare_accuracy([0.70, 0.74, 0.72], [0.73, 0.72, 0.73])["not_lower_beyond_interval"]
+    assert not compare_accuracy([0.50, 0.51, 0.50], [0.73, 0.74, 0.73])["not_lower_beyond_interval"]
+    assert compare_accuracy([0.7], [0.8])["not_lower_beyond_interval"] is None
+
+
+def test_sides_take_turns_and_every_other_round_is_reversed() -> None:
+    from measuring.sides import alternate
+
+    calls: list[str] = []
+    alternate({name: lambda repeat, name=name: calls.append(f"{name}{repeat}") for name in "ab"}, 3, "turns")  # type: ignore[misc]
+    assert calls == ["a0", "b0", "b1", "a1", "a2", "b2"]
+
+
+def test_watch_counts_the_memory_of_children(tmp_path: Path) -> None:
+    from measuring.sides import watch
+
+    hold = "import time; block = b'x' * (150 * 2**20); time.sleep(0.5)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}]); print('done')"
+    watched = watch([sys.executable, "-c", parent], tmp_path)
+    assert watched.output == "done\n"
+    assert 150 * 2**20 < watched.peak_bytes < 400 * 2**20
+    with pytest.raises(RuntimeError, match="no such luck"):
+        watch([sys.executable, "-c", "raise SystemExit('no such luck')"], tmp_path)
+
+
+def test_stage_lasts_until_the_next_begins(tmp_path: Path) -> None:
+    profile = _script("profile_repro")
+    log = ["0.5 noise", "1.0 Running stage 'split@pets':", "4.0 Running stage 'train@pets-baseline':", "no time",
+           "14.0 Updating lock file"]  # fmt: skip
+    timing = tmp_path / "models" / "pets" / "baseline" / "timing.json"
+    timing.parent.mkdir(parents=True)
+    timing.write_text(json.dumps({"0": {"seconds_training": 5.0, "seconds_predicting": 1.0},
+                                  "1": {"seconds_training": 2.0, "seconds_predicting": 0.5}}))  # fmt: skip
+    stages = profile.stages_of(profile.read_log(log), tmp_path)
+    assert [tuple(stage) for stage in stages] == [("split@pets", 3.0, None), ("train@pets-baseline", 10.0, 8.5)]
+    assert profile.by_kind(stages)[0] == {
+        "stage": "train", "runs": 1, "seconds": 10.0, "computing": 8.5, "share": pytest.approx(10 / 13, abs=1e-4)
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="no line begins with seconds"):
+        profile.read_log(["Running stage 'split@pets':"])
+
+
+def test_table_shows_the_full_result_and_says_what_missed_its_target(tmp_path: Path) -> None:
+    from measuring.numbers import compare
+
+    table = _script("make_table")
+    rows = [compare("epoch", "s", [2.0], [3.0], other_name="peer", target=2.5)]
+    for scale, load in (("toy", 0.1), ("short", 0.1), ("full", 9.0)):
+        result = {"script": "peer", "scale": scale, "command": f"python bench/peer.py --scale {scale}", "rows": rows,
+                  "machine": {"processor": "P", "cores": 2, "gpu": None}, "load_average_at_end": load}  # fmt: skip
+        (tmp_path / f"peer-{scale}.json").write_text(json.dumps(result))
+    (result,) = table.newest_scales(tmp_path)
+    text = "\n".join(table.section(result))
+    assert "--scale full" in text
+    assert "| 1.5 (1.5 to 1.5) | 2.5 missed |" in text
+    assert "Disturbed" in text
+    (tmp_path / "peer-full.json").unlink()
+    (result,) = table.newest_scales(tmp_path)
+    assert "Short run" in "\n".join(table.section(result))
+
+
+def test_table_keeps_the_rest_of_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{_script('make_table').BEGIN}\nold\n{_script('make_table').END}\nafter\n")
+    command = [sys.executable, str(BENCH / "make_table.py"), "--results", str(tmp_path), "--page", str(page)]
+    subprocess.run(command, env=environment(), check=True)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "No results yet" in text
+    assert "old" not in text
+
+
+def test_ingest_measures_pictures_memory_and_cores(tmp_path: Path) -> None:
+    assert "verify and pack, one core" in _measure("ingest", tmp_path)
+    rows = {row["what"]: row for row in _result(tmp_path / "ingest-toy.json")["rows"]}
+    stage = rows["stages split and prepare, 60 pictures, per core"]
+    assert 20 < stage["peak_resident_mib"] < 2048
+    assert stage["peak_resident_below_2_gib"]
+    assert 0 < rows["verify, one core"]["ratio"]["median"] < 1.2  # it decodes, and more
+
+
+@pytest.mark.slow
+def test_light_stages_start_without_tensorflow(tmp_path: Path) -> None:
+    _measure("startup", tmp_path)
+    rows = {row["what"]: row for row in _result(tmp_path / "startup-toy.json")["rows"]}
+    assert not rows["stage download, start"]["loads_tensorflow"]
+    assert not rows["stage train, start"]["loads_tensorflow"]
+    assert rows["training stage, everything loaded"]["loads_tensorflow"]
+    assert rows["training stage, everything loaded"]["modules"] > 5 * rows["stage download, start"]["modules"] / 2
+
+
+@pytest.mark.slow
+def test_both_ways_train_the_same_pictures(tmp_path: Path) -> None:
+    _measure("peer_cnn", tmp_path)
+    result = _result(tmp_path / "peer_cnn-toy.json")
+    assert result["images"]["train"] == 40
+    assert result["ingest_seconds"] > 0
+    (row,) = result["rows"]
+    assert 0 <= row["accuracy"]["ours"]["median"] <= 1
+    assert 0 <= row["accuracy"]["other"]["median"] <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["peer_transfer", "limit", "growth"])
+def test_measurement_leaves_a_valid_result(script: str, tmp_path: Path) -> None:
+    _measure(script, tmp_path)
+    assert _result(tmp_path / f"{script}-toy.json")["rows"]
+
+
+@pytest.mark.slow
+def test_gpu_script_agrees_with_itself(tmp_path: Path) -> None:
+    _measure("gpu", tmp_path / "first")
+    (first,) = (tmp_path / "first").glob("gpu-*-toy.json")
+    _measure("gpu", tmp_path / "second", "--cpu-result", str(first))
+    (row,) = _result(tmp_path / "second" / first.name)["rows"]
+    assert row["agreement_with_cpu"]["difference"] == 0.0
+    assert set(row["feeding_share_of_limit"]) == {
+        f"{way}, {steps} per execution" for way in ("limit", "host rows", "device arrays") for steps in (1, 2)
+    }
+
+
+@pytest.mark.slow
+def test_profile_names_every_stage_of_a_run(tmp_path: Path) -> None:
+    assert "train@pets-baseline" in _measure("profile_repro", tmp_path)
+    result = json.loads((tmp_path / "profile_repro-toy.json").read_text("utf-8"))
+    kinds = {kind["stage"]: kind for kind in result["kinds"]}
+    assert {"download", "split", "prepare", "train", "evaluate", "compare"} <= set(kinds)
+    assert kinds["train"]["runs"] == 2
+    assert 0 < kinds["train"]["computing"] < kinds["train"]["seconds"]
+    assert sum(kind["share"] for kind in result["kinds"]) == pytest.approx(1, abs=0.01)
