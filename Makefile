@@ -29,9 +29,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 all: .venv/.stamp $(PLOTS_PAGE)
 
 repro: .venv/.stamp $(PLOTS_PAGE) scm
+	$(BIN)/python -m convnet.leftovers
 	$(BIN)/dvc repro
 
 report: .venv/.stamp $(PLOTS_PAGE) scm
+	$(BIN)/python -m convnet.leftovers
 	$(BIN)/dvc repro report
 
 check: .venv/.stamp

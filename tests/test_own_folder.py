@@ -123,7 +123,6 @@ def test_archive_may_stand_in_place_of_a_folder(tmp_path: Path, name: str) -> No
     assert sorted(chain.from_iterable(_members(tmp_path).values())) == sorted(members)
 
 
-@pytest.mark.xfail(reason="the copy under .downloads is taken instead")
 def test_archive_that_changed_is_read_anew(tmp_path: Path) -> None:
     path = tmp_path / "pictures.zip"
     members = {f"{kind}/{i}.png": encoded(picture(50 * k + i)) for k, kind in enumerate("ab") for i in range(10)}
@@ -136,7 +135,6 @@ def test_archive_that_changed_is_read_anew(tmp_path: Path) -> None:
     assert (tmp_path / ARCHIVES / "pictures.zip").read_bytes() == path.read_bytes()
 
 
-@pytest.mark.xfail(reason="both are kept under one name in .downloads")
 def test_two_archives_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
     for number, folder in enumerate(("first", "second")):
         (tmp_path / folder).mkdir()

@@ -10,7 +10,7 @@ from convnet.errors import UserError
 from convnet.folders import pack_folder
 from convnet.params import ArchiveSource, Dataset, RenderedSource, Weights
 from convnet.render import render_archive
-from convnet.storage import atomic_path, file_digest, write_json
+from convnet.storage import atomic_path, file_digest, json_digest, write_json
 
 DOWNLOADS = Path(".downloads")  # outside of DVC's outputs, which are deleted before a stage runs again
 DATA_VARIABLE = "CONVNET_DATA"  # a folder that holds the archives under their official names
@@ -63,6 +63,11 @@ def data_folder() -> Path | None:
     return Path(value)
 
 
+def kept_at(address: Address) -> Path:
+    """Return where a published file is kept: a folder per address, since two publishers may use one name."""
+    return DOWNLOADS / json_digest(address.urls)[:12] / address.name
+
+
 def _draw(name: str, source: RenderedSource, destination: Path) -> dict[str, Any]:
     path = destination / f"{name}.zip"
     render_archive(source.name, source.images_per_class, source.seed, source.image_size, path)
@@ -83,17 +88,22 @@ def _fetch_archive(source: ArchiveSource, destination: Path) -> dict[str, Any]:
 
 
 def _fetch(address: Address, destination: Path, split: str | None) -> dict[str, Any]:
-    """Fetch into the download folder, where a later run finds it again, and link it into `destination`."""
-    name = address.file or address.urls[0].rsplit("/", 1)[-1]
-    fetched = fetch(address, DOWNLOADS / name, redirect_folder=data_folder())
-    path = destination / name
+    """Fetch into the download folder, where a later run finds it again, and link it into `destination`.
+
+    A file on this machine is copied anew each time, so a change of it is seen, and is never replaced by a stand-in.
+    """
+    path = destination / address.name
     path.unlink(missing_ok=True)
+    if not address.published:
+        fetched = fetch(address, path, redirect_folder=None)
+        return _entry(path, fetched.origin, address.name, split, fetched.note)
+    fetched = fetch(address, kept_at(address), redirect_folder=data_folder())
     try:
         os.link(fetched.path, path)
     except OSError:  # another file system
         with atomic_path(path) as temporary:
             shutil.copyfile(fetched.path, temporary)
-    shown = address.urls[0] if "://" in address.urls[0] and not address.urls[0].startswith("file:") else name
+    shown = address.urls[0] if "://" in address.urls[0] and not address.urls[0].startswith("file:") else address.name
     return _entry(path, fetched.origin, shown, split, fetched.note)
 
 

@@ -1,0 +1,47 @@
+"""Delete what earlier runs made of datasets and variants that params.yaml no longer runs; DVC leaves it in place.
+
+Nothing reads it, but it takes space, old metrics stand in git beside new ones, and the stages that depend on a whole
+folder would run again when it goes later. So `make repro` calls this first. Only what dvc.lock lists, that is what DVC
+made, is deleted; the entries stay, so a name taken up again comes back from DVC's cache without training.
+"""
+
+import shutil
+from pathlib import Path
+
+import yaml
+from dvc.repo import Repo
+
+from convnet.errors import command
+
+
+def remove_leftovers(project: Path) -> list[str]:
+    """Delete the outputs that dvc.lock still lists and dvc.yaml no longer makes; return their paths, sorted."""
+    lock = project / "dvc.lock"
+    if not lock.is_file():
+        return []
+    with Repo(str(project)) as repo:
+        wanted = {Path(out.fs_path) for out in repo.index.outs}
+    stages = yaml.safe_load(lock.read_text("utf-8"))["stages"].values()
+    listed = {str(out["path"]) for stage in stages for out in stage.get("outs", ())}
+    removed = []
+    for name in sorted(listed):
+        path = (project / name).resolve()
+        # Never outside the project, and nothing that lies in, or around, an output that is still made.
+        if not path.is_relative_to(project.resolve()) or not path.exists():
+            continue
+        if any(path.is_relative_to(out) or out.is_relative_to(path) for out in wanted):
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        removed.append(name)
+    return removed
+
+
+@command
+def main() -> None:
+    """Delete the leftovers of the project in this folder and name them."""
+    for name in remove_leftovers(Path()):
+        print(f"removed {name}: params.yaml no longer names it")
+
+
+if __name__ == "__main__":
+    main()
