@@ -37,7 +37,7 @@ class Scale(NamedTuple):
 
 
 SCALES = {
-    "toy": Scale(Size(20, 48, 1, 1), 1, 1),
+    "toy": Scale(Size(40, 48, 1, 1), 1, 1),
     "short": Scale(Size(200, 64, 1, 1), 4, 1),
     "full": Scale(Size(500, 64, 2, 2), 10, 3),
 }

@@ -48,6 +48,7 @@ TINY = {
     "datasets.pets.image_size": [48, 48],
     "network": {"filters": [4, 8], "dense": 16},
     "training.epochs": 1,
+    "training.batch_size": 8,
     "robustness.images_per_split": 4,
     "sweep.enabled": False,
 }

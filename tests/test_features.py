@@ -2,7 +2,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from convnet.params import Augmentation, Params
 from convnet.plans import Views, plan_jobs
 from convnet.predictions import load_predictions
 from convnet.results import gather
-from convnet.storage import file_digest
+from convnet.storage import file_digest, read_json
 from convnet.training import load_job_data, train_job
 
 tiny.start_keras()
@@ -32,7 +31,10 @@ FLOAT16_TOLERANCE = 2e-3
 VARIANTS: dict[str, Any] = {
     "run.feature_variants": ["transfer", "transfer_average", "transfer_augmented"],
     "transfer.augmented_views": 2,
-    "transfer.epochs": 3,
+    "transfer.epochs": 5,
+    "transfer.learning_rate": 0.01,
+    # Too small to lead away from where fine-tuning starts.
+    "fine_tune.learning_rate": 0.00001,
 }
 
 
@@ -178,9 +180,9 @@ def test_saved_model_predicts_from_pixels_what_the_head_predicts_from_features(s
 
 
 def test_head_on_features_learns(study: Study) -> None:
-    params = tiny.params(study.folder, {**VARIANTS, "transfer.epochs": 10, "transfer.learning_rate": 0.01})
-    test = load_predictions(trained(study.job("transfer", params)).result / "predictions.npz")[0]["test"]
-    assert np.mean(test.probabilities.argmax(axis=1) == test.labels) >= 0.9
+    rows = read_json(trained(study.job("transfer")).result / "history.json")
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert rows[-1]["validation_accuracy"] >= 0.9
 
 
 def test_frozen_backbone_is_saved_bit_for_bit(study: Study) -> None:
@@ -229,11 +231,10 @@ def test_fresh_views_train_the_head_end_to_end_and_leave_the_backbone_alone(stud
 def test_fine_tuning_starts_from_transfer_and_changes_the_upper_part_only(study: Study) -> None:
     start = trained(study.job("transfer"))
     gather([start], study.folder / "start")
-    plan = partial(
-        plan_jobs, dataset="tiny", variant="fine_tune", arrays=study.arrays, backbone=study.backbone,
-        start=study.folder / "start",
-    )  # fmt: skip
-    job = trained(plan(study.params)[0])
+    (job,) = plan_jobs(
+        study.params, "tiny", "fine_tune", study.arrays, backbone=study.backbone, start=study.folder / "start"
+    )
+    trained(job)
     before = values(keras.saving.load_model(start.result / "model.keras"))
     after = values(keras.saving.load_model(job.result / "model.keras"))
     assert list(before) == list(after)
@@ -242,13 +243,7 @@ def test_fine_tuning_starts_from_transfer_and_changes_the_upper_part_only(study:
         *("block2_conv/kernel", "dense/kernel", "dense/bias", "output/kernel", "output/bias"),
     }
     assert facts(job)["trainable_parameters"] == 4 * 9 * 8 + 128 * 16 + 16 + 17
-    (slower,) = plan(tiny.params(study.folder, {**VARIANTS, "fine_tune.learning_rate": 0.0001}))
-    trained(slower)
-    distances = [
-        sum(float(np.abs(values(model)[path] - before[path]).sum()) for path in changed)
-        for model in (keras.saving.load_model(done.result / "model.keras") for done in (job, slower))
-    ]
-    assert distances[1] < 0.5 * distances[0]  # both go on from `start`, one tenth as far
+    assert max(np.abs(after[path] - before[path]).max() for path in changed) < 1e-3
 
 
 def test_fine_tuning_key_changes_with_the_model_it_starts_from(study: Study) -> None:

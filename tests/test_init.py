@@ -48,6 +48,7 @@ def test_entry_is_added_and_every_other_line_stays(project: Path) -> None:
     added, removed = added_and_removed(before, (project / "params.yaml").read_text("utf-8"))
     assert removed == ["  datasets: [pets, hands]"]
     assert added[:3] == ["  datasets: [photos]", "  photos:", "    pictures: photographs"]
+    assert "\ndatasets:\n  photos:\n" in (project / "params.yaml").read_text("utf-8")
     dataset = load_params().datasets["photos"]
     assert (dataset.source.folder, dataset.image_size, dataset.backbone) == ("photos", (100, 100), "compact")
     assert "photos: 60 usable pictures in 2 classes" in text
@@ -213,3 +214,18 @@ def test_outside_of_a_project_the_sentence_says_so(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"params.yaml is missing; run this command in the project's folder"):
         initialise(Wishes(tmp_path))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_pictures_that_changed_since_init_stop_the_download(project: Path, tmp_path: Path, packed: bool) -> None:
+    photos = source = write_photos(project / "photos", 6, 6)
+    if packed:
+        source = Path(shutil.make_archive(str(tmp_path / "photos"), "zip", photos))
+    initialise(Wishes(source))
+    write_photos(photos, 7, 6)
+    if packed:
+        shutil.make_archive(str(tmp_path / "photos"), "zip", photos)
+    with pytest.raises(UserError, match="has changed since `convnet init`: run it again"):
+        bring_sources("photos", load_params().datasets["photos"], project / "archives")
+    initialise(Wishes(source))
+    bring_sources("photos", load_params().datasets["photos"], project / "archives")

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import tiny
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +23,7 @@ def load(folder: Path, key: str, value: Any) -> Params:
 
 
 def load_settings(folder: Path, settings: Any) -> Params:
-    (folder / "params.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+    (folder / "params.yaml").write_text(tiny.as_yaml(settings), "utf-8")
     return load_params(folder / "params.yaml")
 
 
@@ -339,7 +338,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(key=st.sampled_from(COMMITTED_KEYS), value=VALUES)
 def test_any_changed_value_gives_settings_or_a_sentence(
     key: str, value: Any, tmp_path_factory: pytest.TempPathFactory

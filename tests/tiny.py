@@ -3,6 +3,7 @@
 Every class has its own colour, so that learning shows after few epochs and survives augmentation.
 """
 
+import copy
 import functools
 import hashlib
 import json
@@ -119,6 +120,11 @@ def content(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
 
 def committed() -> dict[str, Any]:
     """Return the committed params.yaml as plain values."""
+    return copy.deepcopy(_committed())
+
+
+@functools.cache
+def _committed() -> dict[str, Any]:
     settings: dict[str, Any] = yaml.safe_load((PROJECT / "params.yaml").read_text("utf-8"))
     return settings
 
@@ -131,11 +137,16 @@ def change(settings: dict[str, Any], key: str, value: Any) -> None:
     settings[last] = value
 
 
+def as_yaml(settings: Any) -> str:
+    """Return settings as YAML, written by the fast library where there is one."""
+    return yaml.dump(settings, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper))
+
+
 def write_params(folder: Path, changes: Mapping[str, Any] | None = None) -> Path:
     """Write a tiny params.yaml into `folder` and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(content(changes)), "utf-8")
+    path.write_text(as_yaml(content(changes)), "utf-8")
     return path
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from convnet.downloads import Address
 from convnet.errors import UserError
 from convnet.folders import pack_folder
 from convnet.images import Limits
 from convnet.manifest import Row, SplitRules, build_manifest
 from convnet.params import Backbone, Params, smallest_image
-from convnet.sources import DOWNLOADS, data_folder
+from convnet.sources import DOWNLOADS, data_folder, kept_at
 from convnet.storage import file_digest, write_json
 
 LARGEST_SIDE = 150  # pixels; the course's size, and what a processor trains in minutes
@@ -196,7 +197,7 @@ def _where_weights_are(backbone: Backbone) -> str | None:
     folder = data_folder()
     if folder and any((place / file).is_file() for place in (folder, folder.resolve().parent / "weights")):
         return "in the folder that CONVNET_DATA names"
-    if (DOWNLOADS / file).is_file():
+    if kept_at(Address(urls=(url,))).is_file():
         return "downloaded already"
     if not url.startswith(("http://", "https://")):
         return "a local file" if Path(url.removeprefix("file://")).expanduser().is_file() else None

@@ -38,6 +38,9 @@ def write_dataset(path: Path, name: str, entry: Mapping[str, Any], run: Sequence
     yaml.indent(mapping=2, sequence=4, offset=2)
     text = path.read_text("utf-8")
     content = yaml.load(text)
+    if name not in content["datasets"]:
+        # First: behind the last one, the blank line and the comment of the next section would come between.
+        content["datasets"].insert(0, name, CommentedMap())
     _merge(content, {"datasets": {name: entry}, "run": {"datasets": list(run)}})
     buffer = io.StringIO()
     yaml.dump(content, buffer)

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from convnet.arrays import Arrays, load_arrays
 from convnet.augmentation import reset_seed_generators
-from convnet.data import Batches, Rows, class_weights, epoch_order, epoch_views, load_features, predict
+from convnet.data import (
+    Batches,
+    Rows,
+    class_weights,
+    epoch_order,
+    epoch_views,
+    load_features,
+    measure,
+    predict,
+    train_epoch,
+)
 from convnet.device import machine_facts, out_of_memory_advice
 from convnet.errors import UserError
 from convnet.heads import Head, as_probabilities, choose_head, encode_labels
@@ -193,7 +203,6 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
         label=f"train {job.label}",
         unit="steps",
     )
-    tick = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: next(ticks, None))
     saved = time.monotonic()
     for epoch in range(state.epoch + 1, fit.epochs + 1):
         if _stops_early(fit, state):
@@ -206,17 +215,17 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
         if data.views > 1:
             order = order * data.views + epoch_views(images, data.views, job.seed, epoch)
         batches = Batches(data.training, order, fit.batch_size, targets, weights)
-        logs = trainee.fit(batches, shuffle=False, verbose=0, callbacks=[tick]).history
-        measured = trainee.evaluate(validation, verbose=0, return_dict=True)
+        trained = train_epoch(trainee, batches, lambda: next(ticks, None))
+        measured = measure(trainee, validation)
         state.epoch = epoch
         state.seconds += time.monotonic() - start
         state.history.append(
             {
                 "epoch": epoch,
-                "accuracy": float(logs["accuracy"][-1]),
-                "loss": float(logs["loss"][-1]),
-                "validation_accuracy": float(measured["accuracy"]),
-                "validation_loss": float(measured["loss"]),
+                "accuracy": trained["accuracy"],
+                "loss": trained["loss"],
+                "validation_accuracy": measured["accuracy"],
+                "validation_loss": measured["loss"],
                 "learning_rate": rate,
             }
         )
