@@ -7,7 +7,8 @@ Per core, in one process, in turns, by processor time: `verify` is what the spli
 full decode, thumbnail), beside Pillow's full decode; `pack` is what the prepare stage does (decode at reduced size,
 resize), beside Pillow's decode with JPEG draft scaling; both together beside both decodes. Then the two stages as they
 run, in processes of their own, on archives of repeated pictures, every file with other bytes: seconds, processor
-seconds, and the resident memory of the stage and its workers together. Their rate per core is held against the same limit.
+seconds, and the resident memory of the stage and its workers together. Their rate per core is held against the same
+limit.
 """
 
 import hashlib

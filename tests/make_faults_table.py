@@ -6,7 +6,7 @@
 
 A case is called as its test is. What it printed is the sentence that the run of the test produced: what a command wrote
 to stderr, else the message of the UserError or BadImage, taken from the first of the test's cases that has one. A dash
-says that no sentence was heard, not that none is wanted: many tests look at results. docs/faults.json holds the records.
+says that no sentence was heard, not that none is wanted: many tests look at results. The records: docs/faults.json.
 """
 
 import argparse

@@ -315,7 +315,10 @@ def test_stage_with_broken_settings_ends_with_one_line_before_any_work(tmp_path:
     folders = {"train": 2, "transfer": 4, "fine_tune": 4, "features": 3, "download": 1}[stage]
     names = ["--dataset", "tiny"] + (["--variant", "baseline"] if stage in ("train", "transfer", "fine_tune") else [])
     command = tiny.stage_command(stage, *names, *(f"folder-{number}" for number in range(folders)))
-    done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path, env=tiny.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "error: params.yaml: unknown key training.batch_sise; did you mean 'batch_size'?"

@@ -1,7 +1,11 @@
 """The one exception a user is meant to read, and how a command ends on it."""
 
 import functools
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import ParamSpec
 
@@ -18,10 +22,15 @@ def printable(text: str) -> str:
 
 
 def command(main: Callable[P, None]) -> Callable[P, None]:
-    """Wrap a command's `main`: a UserError becomes one sentence on stderr and exit code 2, Ctrl-C exit code 130."""
+    """Wrap a command's `main`: a UserError becomes one sentence on stderr and exit code 2, Ctrl-C exit code 130.
+
+    A stage that dvc started ends when dvc ends.
+    """
 
     @functools.wraps(main)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        if "DVC_STAGE" in os.environ:
+            threading.Thread(target=_end_with_dvc, args=(os.getppid(),), daemon=True).start()
         try:
             main(*args, **kwargs)
         except UserError as error:
@@ -32,3 +41,10 @@ def command(main: Callable[P, None]) -> Callable[P, None]:
             sys.exit(130)
 
     return wrapped
+
+
+def _end_with_dvc(dvc: int) -> None:
+    """End this process when the dvc that started it is gone: whoever stops dvc alone would leave its stage running."""
+    while os.getppid() == dvc:
+        time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,5 +1,6 @@
 """What a model says of every image of every split, kept so that all later questions need no model."""
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ def load_predictions(path: Path) -> dict[int, Predictions]:
     """
     by_seed: dict[int, Predictions] = {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             for name in arrays.files:
                 seed, split, field = name.split("/")
                 if field == "labels":
@@ -59,6 +60,6 @@ def load_predictions(path: Path) -> dict[int, Predictions]:
                     by_seed.setdefault(int(seed.removeprefix("seed-")), {})[split] = Prediction(
                         arrays[f"{prefix}/probabilities"], arrays[f"{prefix}/labels"], arrays[f"{prefix}/index"]
                     )
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is missing or damaged ({error}); delete it and run `dvc repro`") from error
     return by_seed

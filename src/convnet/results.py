@@ -9,7 +9,7 @@ from pathlib import Path
 
 from convnet.jobs import Job, facts, library_versions, timing
 from convnet.predictions import Predictions, load_predictions, save_predictions
-from convnet.storage import read_json, write_json, write_text
+from convnet.storage import atomic_path, read_json, write_json, write_text
 
 HISTORY = ("epoch", "accuracy", "loss", "validation_accuracy", "validation_loss", "learning_rate")
 
@@ -58,4 +58,5 @@ def link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        shutil.copyfile(source, target)
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)

@@ -1,5 +1,6 @@
 """A job's state after each epoch: one file, whole or absent, from which training goes on bit for bit."""
 
+import hashlib
 import json
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from convnet.storage import atomic_path
 
 Arrays = list[NDArray[Any]]
+DIGEST_BYTES = 32  # SHA-256 of the rest of the file, before it: not every damage is one that a ZIP archive notices
 KEPT = 2  # the newest state, and the one before in case the newest is damaged
 
 
@@ -47,8 +49,13 @@ def save_state(folder: Path, state: State) -> None:
         "best_loss": state.best_loss,
     }
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
-    with atomic_path(folder / f"state-{state.epoch:05d}.npz") as temporary, temporary.open("wb") as file:
+    with atomic_path(folder / f"state-{state.epoch:05d}.npz") as temporary, temporary.open("w+b") as file:
+        file.write(bytes(DIGEST_BYTES))  # a ZIP archive may begin anywhere in its file
         np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes the names for allow_pickle
+        file.seek(DIGEST_BYTES)
+        digest = hashlib.file_digest(file, "sha256").digest()
+        file.seek(0)
+        file.write(digest)
     for old in _states(folder)[KEPT:]:
         old.unlink(missing_ok=True)
 
@@ -65,8 +72,8 @@ def load_state(folder: Path) -> State | None:
 
 
 def clear_states(folder: Path) -> None:
-    """Remove all states of a job that has finished."""
-    for path in _states(folder):
+    """Remove all states of a job that has finished, and what a killed writer left."""
+    for path in [*_states(folder), *folder.glob(".state-*.partial.npz")]:
         path.unlink(missing_ok=True)
 
 
@@ -76,7 +83,16 @@ def _states(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> State:
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file:
+        expected = file.read(DIGEST_BYTES)
+        if hashlib.file_digest(file, "sha256").digest() != expected:
+            raise ValueError("its checksum does not fit")
+        file.seek(DIGEST_BYTES)
+        return _unpack(np.load(file, allow_pickle=False))
+
+
+def _unpack(archive: Any) -> State:
+    with archive as arrays:
         facts = json.loads(arrays["facts"].tobytes())
         groups: dict[str, Arrays] = {}
         for group in ("variables", "optimizer", "best_variables"):

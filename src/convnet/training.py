@@ -44,7 +44,7 @@ from convnet.predictions import SPLITS, Prediction, Predictions, save_prediction
 from convnet.progress import progress
 from convnet.splits import nested_subset, resplit
 from convnet.states import State, clear_states, load_state, save_state
-from convnet.storage import file_digest, write_json
+from convnet.storage import atomic_path, file_digest, write_json
 
 PREDICT_BATCH = 100  # fixed: it must not depend on the recipe, or equal models would predict different bits
 
@@ -288,7 +288,8 @@ def _save_result(job: Job, data: JobData, networks: Networks, state: State) -> N
     classifier = without_training(networks.classifier)
     with result_folder(job) as folder:
         model_path = folder / "model.keras"
-        classifier.save(model_path)
+        with atomic_path(model_path) as temporary:  # it tells of a full disk
+            classifier.save(temporary)
         save_predictions(folder / "predictions.npz", {job.seed: predictions})
         write_json(folder / "history.json", state.history)
         seen = state.epoch * len(data.labels["train"])
