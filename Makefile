@@ -79,7 +79,7 @@ scm: .venv/.stamp
 
 lock:
 	@command -v uv >/dev/null || { echo "make: uv was not found: pip install uv" >&2; exit 1; }
-	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra test --extra export --extra ray --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE) -o requirements.lock
 
 clean:

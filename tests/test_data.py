@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tiny
 from numpy.typing import NDArray
+from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
 from convnet.data import (
@@ -15,11 +16,14 @@ from convnet.data import (
     epoch_order,
     epoch_views,
     load_features,
+    measure,
     predict,
+    train_epoch,
 )
 from convnet.errors import UserError
-from convnet.heads import choose_head
-from convnet.models import build_head
+from convnet.heads import choose_head, encode_labels
+from convnet.models import build_head, compile_model
+from convnet.params import load_params
 
 tiny.start_keras()
 
@@ -97,6 +101,24 @@ def test_predictions_come_in_row_order_whatever_the_batch() -> None:
     predicted = predict(model, all_rows(rows), 4)
     assert predicted.dtype == np.float32
     assert predicted == pytest.approx(whole, abs=1e-6)
+
+
+def test_means_over_batches_of_unequal_size_are_those_of_sklearn() -> None:
+    head = choose_head(3, "sparse")
+    model = build_head(4, 5, 0.0, head)
+    fit = load_params(tiny.PROJECT / "params.yaml").training
+    compile_model(model, fit.model_copy(update={"optimizer": "sgd", "learning_rate": 1e-30}), head)
+    rows = np.random.default_rng(0).normal(size=(11, 4)).astype(np.float32) * 3
+    labels = np.arange(11, dtype=np.int64) % 3
+    batches = Batches(all_rows(rows), epoch_order(11, 0, 1), 4, encode_labels(labels, head))
+    probabilities = model.predict_on_batch(rows).astype(np.float64)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    steps: list[None] = []
+    for _ in range(2):  # the second time, nothing of the first is left
+        for means in (measure(model, batches), train_epoch(model, batches, lambda: steps.append(None))):
+            assert means["loss"] == pytest.approx(log_loss(labels, probabilities), rel=1e-5)
+            assert means["accuracy"] == pytest.approx(np.mean(probabilities.argmax(axis=1) == labels))
+    assert len(steps) == 2 * 3
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 0, 1], [2, 0, 2, 2, 1], [0, 0], [2, 2, 0]])

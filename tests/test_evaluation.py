@@ -102,21 +102,32 @@ def test_test_images_are_named_in_the_order_of_their_predictions(
         assert np.array(run["test_probabilities"]) == pytest.approx(test.probabilities, abs=6e-7)
 
 
-def test_resplit_names_the_images_of_the_joined_splits(study: Path, tmp_path: Path) -> None:
+def with_job(study: Path, folder: Path, **changes: Any) -> Path:
+    """Copy what is evaluated, with changes to job.json."""
     for path in (study / "models").iterdir():
         if path.suffix != ".keras":
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-    job = json.loads((tmp_path / "job.json").read_text()) | {"resplit": True}
-    (tmp_path / "job.json").write_text(json.dumps(job))
-    run = evaluate(study / "arrays", tmp_path)["seeds"][0]
+            (folder / path.name).write_bytes(path.read_bytes())
+    job = json.loads((folder / "job.json").read_text()) | changes
+    (folder / "job.json").write_text(json.dumps(job))
+    return folder
+
+
+def test_resplit_names_the_images_of_the_joined_splits(study: Path, tmp_path: Path) -> None:
+    run = evaluate(study / "arrays", with_job(study, tmp_path, resplit=True))["seeds"][0]
     # The indices 0, 1, ... now count from the first training image.
     members = json.loads((study / "arrays" / "train" / "members.json").read_text())
     assert run["test_members"] == members[: tiny.COUNTS["test"]]
 
 
-def test_features_add_their_seconds(study: Path, tmp_path: Path) -> None:
-    (tmp_path / "timing.json").write_text('{"seconds": 12.5}')
-    assert evaluate(study / "arrays", study / "models", tmp_path)["seconds"]["features"] == 12.5
+def test_features_add_their_seconds_to_the_variants_that_use_them(
+    study: Path, tmp_path: Path, evaluation: dict[str, Any]
+) -> None:
+    features = tmp_path / "features"
+    features.mkdir()
+    (features / "timing.json").write_text('{"seconds": 12.5}')
+    uses_them = with_job(study, tmp_path, recipe=evaluation["recipe"] | {"kind": "features"})
+    assert evaluate(study / "arrays", uses_them, features)["seconds"]["features"] == 12.5
+    assert evaluate(study / "arrays", study / "models", features)["seconds"]["features"] is None
 
 
 def test_metrics_are_means_over_seeds(evaluation: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ def bring_sources(name: str, dataset: Dataset, destination: Path) -> list[str]:
     if source.rendered is not None:
         entries = [_draw(name, source.rendered, destination)]
     elif source.folder is not None:
-        entries = [_take_folder(name, Path(source.folder).expanduser(), destination)]
+        entries = [_take_folder(name, Path(source.folder).expanduser(), source.fingerprint, destination)]
     else:
         entries = [_fetch_archive(archive, destination) for archive in source.archives or ()]
     write_json(destination / "sources.json", {"dataset": name, "pictures": dataset.pictures, "sources": entries})
@@ -74,12 +74,16 @@ def _draw(name: str, source: RenderedSource, destination: Path) -> dict[str, Any
     return _entry(path, "rendered", f"drawn here, seed {source.seed}", None, None)
 
 
-def _take_folder(name: str, folder: Path, destination: Path) -> dict[str, Any]:
+def _take_folder(name: str, folder: Path, fingerprint: str | None, destination: Path) -> dict[str, Any]:
     if folder.is_file():
-        return _fetch_archive(ArchiveSource(url=str(folder)), destination)
-    path = destination / f"{name}.zip"
-    note = pack_folder(folder, path)
-    return _entry(path, "folder", folder.name, None, note)
+        entry = _fetch_archive(ArchiveSource(url=str(folder)), destination)
+    else:
+        path = destination / f"{name}.zip"
+        note = pack_folder(folder, path)
+        entry = _entry(path, "folder", folder.name, None, note)
+    if fingerprint not in (None, entry["sha256"]):
+        raise UserError(f"{folder} has changed since `convnet init`: run it again, then `dvc repro`")
+    return entry
 
 
 def _fetch_archive(source: ArchiveSource, destination: Path) -> dict[str, Any]:
