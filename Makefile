@@ -50,6 +50,7 @@ test-slow: .venv/.stamp
 
 bench: .venv/.stamp
 	for script in bench/*.py; do $(BIN)/python "$$script"; done
+	$(BIN)/python bench/make_table.py
 
 # The environment is made once and brought up to date in place, so a changed setting in pyproject.toml costs seconds.
 .venv/.stamp: requirements.lock pyproject.toml

@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tiny
@@ -158,3 +159,20 @@ def test_cut_features_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "train.npy").write_bytes(content[:-10])
     with pytest.raises(UserError, match="damaged"):
         load_features(tmp_path, "train", "flatten")
+
+
+def test_epoch_means_are_those_of_keras_evaluate() -> None:
+    """Ten rows in batches of four: the last, smaller batch must weigh less."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    rng = np.random.default_rng(0)
+    rows, targets = rng.random((10, 3)).astype(np.float32), rng.integers(2, size=(10, 1)).astype(np.float32)
+    expected = model.evaluate(rows, targets, batch_size=10, verbose=0, return_dict=True)
+    measured = measure(model, Batches(all_rows(rows), np.arange(10), 4, targets))
+    assert measured == pytest.approx(expected, rel=1e-5)
+    model.optimizer.learning_rate = 0.0  # weights stay, so the epoch's means are those of the weights
+    steps: list[int] = []
+    trained = train_epoch(model, Batches(all_rows(rows), np.arange(10), 4, targets), lambda: steps.append(1))
+    assert trained == pytest.approx(expected, rel=1e-5)
+    assert len(steps) == 3

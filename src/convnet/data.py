@@ -122,21 +122,27 @@ def train_epoch(model: keras.Model, batches: Batches, tick: Callable[[], object]
         batches: with targets.
         tick: called after each step.
     """
-    model.reset_metrics()
-    logs: dict[str, float] = {}
-    for number in range(len(batches)):
-        logs = model.train_on_batch(*batches[number], return_dict=True)
-        tick()
-    return {name: float(value) for name, value in logs.items()}
+    return _mean_logs(batches, lambda batch: model.train_on_batch(*batch, return_dict=True), tick)
 
 
 def measure(model: keras.Model, batches: Batches) -> dict[str, float]:
     """Return the means of loss and metrics over `batches`, in inference mode."""
-    model.reset_metrics()
-    logs: dict[str, float] = {}
+    return _mean_logs(batches, lambda batch: model.test_on_batch(*batch, return_dict=True), lambda: None)
+
+
+def _mean_logs(
+    batches: Batches, step: Callable[[tuple[NDArray[Any], ...]], dict[str, Any]], tick: Callable[[], object]
+) -> dict[str, float]:
+    """Call `step` on every batch; return the means of what it logs, each batch weighing by its images."""
+    totals: dict[str, float] = {}
+    images = 0
     for number in range(len(batches)):
-        logs = model.test_on_batch(*batches[number], return_dict=True)
-    return {name: float(value) for name, value in logs.items()}
+        batch = batches[number]
+        for name, value in step(batch).items():  # of this batch alone: Keras resets its metrics at every call
+            totals[name] = totals.get(name, 0.0) + float(value) * len(batch[0])
+        images += len(batch[0])
+        tick()
+    return {name: total / images for name, total in totals.items()}
 
 
 def predict(model: keras.Model, rows: Rows, batch_size: int) -> NDArray[np.float32]:
