@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from convnet.jobs import STORE, code_digest, library_versions
+from convnet.jobs import BUILDS_A_BACKBONE, STORE, code_digest, library_versions
 from convnet.params import Params
 from convnet.plans import plan_views, weights_file
 from convnet.results import link
@@ -32,7 +32,7 @@ def bring_features(params: Params, dataset: str, arrays: Path, backbone: Path, d
         {
             "arrays": read_json(arrays / "dataset.json")["digest"],
             "weights": file_digest(weights),
-            "backbone": pretrained.model_dump(mode="json", include={"architecture", "alpha", "input_range"}),
+            "backbone": pretrained.model_dump(mode="json", include=BUILDS_A_BACKBONE),
             "last_layer": last_layer,
             "views": None if views is None else [views.knobs.model_dump(), views.count, views.splits, views.seed],
             "threads": params.engine.threads_per_job,

@@ -21,6 +21,8 @@ from convnet.storage import json_digest, read_json
 STORE = Path(".jobs")
 # The modules whose code decides a job's result. A test holds this list against the imports of convnet.training.
 CODE = ("augmentation", "data", "device", "heads", "models", "optimizers", "splits", "states", "training")
+# What decides how a backbone is built from its weights; the rest of its entry is for reports.
+BUILDS_A_BACKBONE = {"architecture", "alpha", "input_range"}
 LIBRARIES = ("keras", "numpy", "tensorflow")
 
 
@@ -88,6 +90,7 @@ class Job:
             "resplit": self.resplit,
             "share": self.share,
             "start": self.start_digest,
+            "backbone": self.backbone and self.backbone.settings.model_dump(include=BUILDS_A_BACKBONE, mode="json"),
             "code": code_digest(),
             "versions": library_versions(),
         }
@@ -139,8 +142,9 @@ def library_versions() -> dict[str, str]:
 @contextmanager
 def result_folder(job: Job) -> Iterator[Path]:
     """Yield a folder to fill; on success it becomes the job's result in one rename."""
+    for left_over in job.folder.glob("result-*.partial"):  # of a process that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
     temporary = job.folder / f"result-{os.getpid()}.partial"
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         yield temporary

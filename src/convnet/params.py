@@ -314,6 +314,9 @@ class Params(Section):
         """
         data, diff = self.datasets[dataset], self.variants[variant]
         overrides, where = dict(diff.model_extra or {}), f"variants.{variant}"
+        _check_overrides(diff, overrides, where)
+        _refuse_start(overrides, where)
+        _refuse_start(data.fine_tune, f"datasets.{dataset}.fine_tune")
         network, fit, pooling, views = self.network, self.training, None, None
         backbone = last_layer = start = trainable_from = None
         kind: Literal["pixels", "features", "fine_tune"] = "pixels"
@@ -388,7 +391,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         content = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run this command in the project's folder") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError is a date that does not exist, or no UTF-8
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     params: Params = _validate(Params, content, "")
     _check_names(params)
@@ -413,6 +416,24 @@ def _check_names(params: Params) -> None:
         _known("fine_tune.start", params.fine_tune.start, params.run.feature_variants)
     for name in params.sweep.variants if params.sweep.enabled else ():
         _known("sweep.variants", name, params.run.pixel_variants + params.run.feature_variants)
+
+
+def _check_overrides(diff: Variant, overrides: Mapping[str, Any], where: str) -> None:
+    """Every key of a variant must be a flag of its own, or a setting of the section it trains by."""
+    section = FineTune if diff.fine_tune else Transfer if diff.transfer else Fit
+    settings = [*section.model_fields, *(Network.model_fields if section is Fit else ())]
+    for key in overrides:
+        if key not in settings:
+            names = [*Variant.model_fields, *settings]
+            raise UserError(f"params.yaml: unknown key {where}.{key}{_nearest(key, names)}")
+
+
+def _refuse_start(overrides: Mapping[str, Any], where: str) -> None:
+    """Where fine-tuning starts is a path in dvc.yaml, one for all."""
+    if "start" in overrides:
+        raise UserError(
+            f"params.yaml: {where}.start is {overrides['start']!r}; it can only be set under fine_tune.start"
+        )
 
 
 def _list_of(variant: Variant) -> str:

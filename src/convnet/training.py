@@ -87,7 +87,9 @@ def train_job(job: Job, *, seconds_between_checkpoints: float = 0.0) -> None:
         TrainingFailedError: the loss became NaN or infinite; the message names the epoch.
         UserError: memory ran out (the sentence names a batch size), or the disk is full.
     """
+    policy = keras.config.dtype_policy()
     keras.backend.clear_session()
+    keras.config.set_dtype_policy(policy)  # clearing forgets it
     keras.utils.set_random_seed(job.seed)
     head = choose_head(len(job.classes), job.recipe.fit.labels)
     data = load_job_data(job)
@@ -229,10 +231,11 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
                 "learning_rate": rate,
             }
         )
-        if not math.isfinite(state.history[-1]["loss"]):
-            raise TrainingFailedError(
-                f"{job.label}: the loss is {state.history[-1]['loss']} in epoch {epoch}; try a smaller learning_rate"
-            )
+        for name in ("loss", "validation_loss"):
+            if not math.isfinite(state.history[-1][name]):
+                raise TrainingFailedError(
+                    f"{job.label}: the {name} is {state.history[-1][name]} in epoch {epoch}; try a smaller learning_rate"
+                )
         if fit.early_stopping and state.history[-1]["validation_loss"] < state.best_loss:
             state.best_loss, state.best_epoch = state.history[-1]["validation_loss"], epoch
             state.best_variables = _values(trainee.variables)
