@@ -35,6 +35,7 @@ def run_jobs(jobs: Sequence[Job], params: Params) -> None:
                 write_json(job.folder / "failed.json", {"job": job.label, "reason": str(error)})
                 failures.append(str(error))
             else:
+                (job.folder / "failed.json").unlink(missing_ok=True)
                 print(_line(job), file=sys.stderr, flush=True)
     if failures:
         raise UserError(f"{len(failures)} of {len(jobs)} jobs failed, the others are kept: " + "; ".join(failures))

@@ -431,9 +431,7 @@ def _check_overrides(diff: Variant, overrides: Mapping[str, Any], where: str) ->
 def _refuse_start(overrides: Mapping[str, Any], where: str) -> None:
     """Where fine-tuning starts is a path in dvc.yaml, one for all."""
     if "start" in overrides:
-        raise UserError(
-            f"params.yaml: {where}.start is {overrides['start']!r}; it can only be set under fine_tune.start"
-        )
+        raise UserError(f"params.yaml: {where}.start is {overrides['start']!r}; it can only be set as fine_tune.start")
 
 
 def _list_of(variant: Variant) -> str:

@@ -232,10 +232,9 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
             }
         )
         for name in ("loss", "validation_loss"):
-            if not math.isfinite(state.history[-1][name]):
-                raise TrainingFailedError(
-                    f"{job.label}: the {name} is {state.history[-1][name]} in epoch {epoch}; try a smaller learning_rate"
-                )
+            if not math.isfinite(value := state.history[-1][name]):
+                what = f"the {name.replace('_', ' ')} is {value} in epoch {epoch}"
+                raise TrainingFailedError(f"{job.label}: {what}; try a smaller learning_rate")
         if fit.early_stopping and state.history[-1]["validation_loss"] < state.best_loss:
             state.best_loss, state.best_epoch = state.history[-1]["validation_loss"], epoch
             state.best_variables = _values(trainee.variables)
