@@ -7,7 +7,7 @@ from typing import Any
 from convnet.arrays import prepare_arrays
 from convnet.engine import run_jobs
 from convnet.images import Limits
-from convnet.jobs import Job, timing
+from convnet.jobs import STORE, Job, timing
 from convnet.manifest import SplitRules, build_manifest
 from convnet.metrics import accuracy
 from convnet.params import Backbone, Network, Params, Pretrain, Recipe
@@ -15,7 +15,7 @@ from convnet.predictions import load_predictions
 from convnet.render import render_archive
 from convnet.results import link
 from convnet.sources import fetch_weights
-from convnet.storage import file_digest, read_json, write_json
+from convnet.storage import file_digest, json_digest, read_json, write_json
 
 
 def bring_backbone(params: Params, name: str, destination: Path) -> str | None:
@@ -43,43 +43,33 @@ def _fetch(backbone: Backbone, destination: Path) -> dict[str, Any]:
 
 
 def _pretrain(params: Params, name: str, pretrain: Pretrain, destination: Path) -> dict[str, Any]:
-    """Draw the source classes, train on them as one job, and keep the model and its accuracy on unseen drawings."""
-    with tempfile.TemporaryDirectory(prefix="source-") as folder:
-        archives, arrays = Path(folder) / "archives", Path(folder) / "arrays"
-        archive = archives / f"{pretrain.rendered}.zip"
-        render_archive(pretrain.rendered, pretrain.images_per_class, pretrain.seed, pretrain.image_size, archive)
-        source = {"file": archive.name, "split": None, "sha256": file_digest(archive)}
-        write_json(
-            archives / "sources.json", {"dataset": pretrain.rendered, "pictures": "rendered", "sources": [source]}
-        )
-        limits = Limits(**params.images.model_dump())
-        rows, _ = build_manifest(archives, limits=limits, split=SplitRules(**params.split.model_dump()))
-        prepare_arrays(rows, archives, image_size=pretrain.image_size, limits=limits, destination=arrays)
-        described = read_json(arrays / "dataset.json")
-        job = Job(
-            recipe=Recipe(
-                dataset=pretrain.rendered,
-                variant=f"backbone {name}",
-                kind="pretrain",
-                image_size=pretrain.image_size,
-                network=Network(filters=pretrain.filters, dense=1),
-                fit=pretrain.fit,
-                dropout=0.0,
-                augmentation=params.augmentation if pretrain.augmentation else None,
-                backbone=None,
-                last_layer=None,
-                pooling=None,
-                augmented_views=None,
-                start=None,
-                trainable_from=None,
-            ),
-            seed=pretrain.seed,
-            classes=tuple(described["classes"]),
-            arrays=arrays,
-            data_digest=described["digest"],
-            threads=params.engine.threads_per_job,
-        )
-        run_jobs([job], params)
+    """Train on the source classes as one job, and keep the model and its accuracy on unseen drawings."""
+    arrays = _source_arrays(params, pretrain)
+    described = read_json(arrays / "dataset.json")
+    job = Job(
+        recipe=Recipe(
+            dataset=pretrain.rendered,
+            variant=f"backbone {name}",
+            kind="pretrain",
+            image_size=pretrain.image_size,
+            network=Network(filters=pretrain.filters, dense=1),
+            fit=pretrain.fit,
+            dropout=0.0,
+            augmentation=params.augmentation if pretrain.augmentation else None,
+            backbone=None,
+            last_layer=None,
+            pooling=None,
+            augmented_views=None,
+            start=None,
+            trainable_from=None,
+        ),
+        seed=pretrain.seed,
+        classes=tuple(described["classes"]),
+        arrays=arrays,
+        data_digest=described["digest"],
+        threads=params.engine.threads_per_job,
+    )
+    run_jobs([job], params)
     link(job.result / "model.keras", destination / "source.keras")
     write_json(destination / "timing.json", timing(job))
     test = load_predictions(job.result / "predictions.npz")[job.seed]["test"]
@@ -91,3 +81,34 @@ def _pretrain(params: Params, name: str, pretrain: Pretrain, destination: Path) 
         "source_images": described["counts"],
         "source_test_accuracy": accuracy(test.probabilities, test.labels),
     }
+
+
+def _source_arrays(params: Params, pretrain: Pretrain) -> Path:
+    """Draw and pack the source classes, or find them in the job store: several datasets share one backbone."""
+    package = Path(__file__).parent
+    drawing = [package / "render.py", *sorted((package / "rendering").glob("*.py"))]
+    key = json_digest(
+        {
+            "source": pretrain.model_dump(mode="json", include={"rendered", "images_per_class", "image_size", "seed"}),
+            "images": params.images.model_dump(),
+            "split": params.split.model_dump(),
+            "code": [file_digest(path) for path in drawing],
+        }
+    )
+    kept = STORE / f"source-{key}"
+    if kept.is_dir():
+        return kept
+    STORE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="source-", suffix=".partial", dir=STORE) as folder:
+        archives, arrays = Path(folder) / "archives", Path(folder) / "arrays"
+        archive = archives / f"{pretrain.rendered}.zip"
+        render_archive(pretrain.rendered, pretrain.images_per_class, pretrain.seed, pretrain.image_size, archive)
+        source = {"file": archive.name, "split": None, "sha256": file_digest(archive)}
+        listed = {"dataset": pretrain.rendered, "pictures": "rendered", "sources": [source]}
+        write_json(archives / "sources.json", listed)
+        limits = Limits(**params.images.model_dump())
+        rows, _ = build_manifest(archives, limits=limits, split=SplitRules(**params.split.model_dump()))
+        prepare_arrays(rows, archives, image_size=pretrain.image_size, limits=limits, destination=arrays)
+        if not kept.is_dir():
+            arrays.replace(kept)
+    return kept

@@ -9,6 +9,7 @@ from typing import NoReturn, TextIO
 
 from convnet.errors import UserError, command, printable
 from convnet.model_files import find_model
+from convnet.sweep_cluster import add_sweep_arguments, run_sweep
 
 # Nothing here loads Keras; the functions that need it import their modules when they are called.
 
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_export(commands)
     _add_init(commands)
+    _add_sweep(commands)
     return parser
 
 
@@ -55,6 +57,14 @@ def _command(commands: "argparse._SubParsersAction[_Parser]", name: str, what: s
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return parser
+
+
+def _add_sweep(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = _command(
+        commands, "sweep", "run every training job at once, here or on a Ray cluster", "convnet sweep -j 4 && dvc repro"
+    )
+    add_sweep_arguments(parser)
+    parser.set_defaults(run=run_sweep)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

@@ -1,12 +1,13 @@
-"""Run jobs on this machine; finished ones are taken from the store without loading Keras."""
+"""Bring jobs to results, where params.yaml says; finished ones are taken from the store without loading Keras."""
 
-import sys
 from collections.abc import Sequence
 
-from convnet.errors import UserError
-from convnet.jobs import Job, facts, timing
+from convnet.job_runner import run_job
+from convnet.jobs import Job
+from convnet.local_engine import run_in_processes
 from convnet.params import Params
-from convnet.storage import write_json
+from convnet.tally import Tally
+from convnet.workers import usable_cores
 
 
 def run_jobs(jobs: Sequence[Job], params: Params) -> None:
@@ -17,33 +18,25 @@ def run_jobs(jobs: Sequence[Job], params: Params) -> None:
     Raises:
         UserError: at least one job failed; the sentence names each and why.
     """
-    failures = []
-    pending = [job for job in jobs if not job.done]
-    if len(pending) < len(jobs):
-        print(f"{len(jobs) - len(pending)} of {len(jobs)} jobs were finished before", file=sys.stderr)
-    if pending:
-        # Here and not above: the import costs seconds, and finished jobs need none of it.
-        from convnet.device import configure_device
+    distinct = {job.key: job for job in jobs}
+    pending = [job for job in distinct.values() if not job.done]
+    tally = Tally(len(pending), len(distinct) - len(pending))
+    processes = parallel_processes(params, len(pending))
+    if not pending:
+        return
+    if params.engine.kind == "ray":
+        from convnet.ray_engine import run_on_ray
 
-        configure_device(threads=params.engine.threads_per_job, precision=pending[0].recipe.fit.precision)
-        from convnet.training import TrainingFailedError, train_job
-
+        run_on_ray(pending, params.engine, params.checkpoints.seconds_between, tally)
+    elif processes > 1:
+        run_in_processes(pending, processes, params.checkpoints.seconds_between, tally)
+    else:
         for job in pending:
-            try:
-                train_job(job, seconds_between_checkpoints=params.checkpoints.seconds_between)
-            except (TrainingFailedError, UserError) as error:
-                write_json(job.folder / "failed.json", {"job": job.label, "reason": str(error)})
-                failures.append(str(error))
-            else:
-                (job.folder / "failed.json").unlink(missing_ok=True)
-                print(_line(job), file=sys.stderr, flush=True)
-    if failures:
-        raise UserError(f"{len(failures)} of {len(jobs)} jobs failed, the others are kept: " + "; ".join(failures))
+            tally.ended(job, run_job(job, params.checkpoints.seconds_between))
+    tally.close()
 
 
-def _line(job: Job) -> str:
-    seconds, epochs = timing(job), facts(job)["epochs"]
-    return (
-        f"{job.label}: {epochs} epochs in {seconds['seconds_training']:.1f} s, "
-        f"{seconds['images_per_second']:.0f} images/s"
-    )
+def parallel_processes(params: Params, jobs: int) -> int:
+    """Return how many local processes run `jobs` jobs: never more than the cores can give their threads to."""
+    by_cores = max(1, usable_cores() // params.engine.threads_per_job)
+    return min(params.engine.parallel_jobs, by_cores, jobs)

@@ -256,10 +256,21 @@ class Checkpoints(Section):
 
 
 class Engine(Section):
-    """Where jobs run."""
+    """Where jobs run, and what each may use. Of all this only `threads_per_job` changes result bits."""
 
-    parallel_jobs: Positive
+    kind: Literal["local", "ray"]
+    address: Annotated[str, Field(pattern=r"^[\w.-]+:[0-9]+$")] | None  # ray: null starts one on this machine
+    parallel_jobs: Positive  # local: processes at once, as far as the cores allow
     threads_per_job: Positive  # fixed, since the number of threads changes result bits
+    cpus_per_job: Positive  # ray: cores reserved for a job
+    gpus_per_job: Annotated[float, Field(ge=0.0)]  # ray: 0.5 lets two jobs share one; 0 trains on the processor
+
+    @field_validator("gpus_per_job")
+    @classmethod
+    def _whole_gpus(cls, value: float) -> float:
+        if value > 1.0 and not value.is_integer():
+            raise ValueError("more than one GPU must be a whole number of them")
+        return value
 
 
 class Recipe(Section):

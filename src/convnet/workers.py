@@ -42,7 +42,7 @@ def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], 
         return
     # Fresh interpreters instead of forks: a fork copies locks that another thread holds at that moment.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_stay_with_parent)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=stay_with_parent)
     ahead: deque[Future[list[Result]]] = deque()
     remaining = iter(items)
     try:
@@ -65,7 +65,7 @@ def _map(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
     return [function(item) for item in items]
 
 
-def _stay_with_parent() -> None:
+def stay_with_parent() -> None:
     """Leave Ctrl-C to the parent, and end when the parent ends, even by a kill that runs no cleanup."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -1,0 +1,93 @@
+"""The part of the Ray engine that runs on the machines of the cluster, one fresh process per job."""
+
+import os
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from convnet.errors import UserError
+from convnet.job_runner import run_job
+from convnet.jobs import code_digest, library_versions
+from convnet.shipping import ShippedJob, pack_result, receive
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job: exactly one of `result`, `failure` and `refusal` is given.
+
+    Attributes:
+        node: the machine, by Ray's name for it.
+        result: the packed result.
+        failure: why the job failed; another machine would fail as well.
+        refusal: why this machine must not train for the sender; another may.
+    """
+
+    node: str
+    result: bytes | None = None
+    failure: str | None = None
+    refusal: str | None = None
+
+
+def identity() -> dict[str, str]:
+    """Return what must be equal on two machines for their results to be equal."""
+    return {"convnet": code_digest(), **library_versions()}
+
+
+def run_shipped(
+    sender: dict[str, str], content: bytes, pieces: dict[str, list[Any]], seconds_between_checkpoints: float
+) -> Outcome:
+    """Run a job that was sent here.
+
+    Args:
+        sender: the sender's identity.
+        content: the pickled ShippedJob, read only if this machine is as the sender.
+        pieces: by digest of an input file, references to its pieces in Ray's object store.
+        seconds_between_checkpoints: how often the job's state is saved.
+    """
+    import ray  # here, since this module is imported where the extra [ray] is not installed as well
+
+    context = ray.get_runtime_context()
+    node = context.get_node_id()
+    if other := difference(sender, identity()):
+        return Outcome(node, refusal=other)
+    if not context.get_accelerator_ids().get("GPU"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # no GPU was reserved, so none may be used
+    shipped: ShippedJob = pickle.loads(content)
+    cache = cache_folder()
+    work = cache / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    os.chdir(work)  # the job store lies below it, so that a job sent again goes on from its last state here
+
+    def fetch(digest: str) -> Iterator[bytes]:
+        for piece in pieces[digest]:
+            yield ray.get(piece).tobytes()
+
+    try:
+        with TemporaryDirectory(dir=work, prefix="inputs-") as folder:
+            job = receive(shipped, cache / "files", Path(folder), fetch)
+            if job.key != shipped.key:
+                return Outcome(node, refusal="it computes another key for the same job")
+            failure = run_job(job, seconds_between_checkpoints)
+    except UserError as error:
+        failure = f"{shipped.job.label}: {error}"
+    return Outcome(node, failure=failure) if failure else Outcome(node, result=pack_result(job))
+
+
+def difference(sender: dict[str, str], here: dict[str, str]) -> str | None:
+    """Say in what a machine differs from the sender of a job, or None."""
+    if sender.get("convnet") != here.get("convnet"):
+        return "its convnet is another than the sender's; install the same"
+    unequal = [name for name in sorted(sender | here) if sender.get(name) != here.get(name)]
+    if not unequal:
+        return None
+    parts = [f"{name} {here.get(name, 'missing')} instead of {sender.get(name, 'none')}" for name in unequal]
+    return f"it has {', '.join(parts)}; install what requirements.lock names"
+
+
+def cache_folder() -> Path:
+    """Return where this machine keeps what was sent to it: CONVNET_CACHE, or a folder in the user's cache."""
+    given = os.environ.get("CONVNET_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "convnet"
