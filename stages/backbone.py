@@ -21,7 +21,7 @@ def main() -> None:
     if not params.run.feature_variants:
         write_json(arguments.destination / "backbone.json", {"needed": False})
         return
-    note = bring_backbone(params, params.datasets[arguments.dataset].backbone, arguments.destination)
+    note = bring_backbone(params, params.dataset(arguments.dataset).backbone, arguments.destination)
     if note:
         print(printable(note), file=sys.stderr)
 

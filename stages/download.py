@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("destination", type=Path, help="folder for the archives and sources.json")
     arguments = parser.parse_args()
-    dataset = load_params().datasets[arguments.dataset]
+    dataset = load_params().dataset(arguments.dataset)
     for note in bring_sources(arguments.dataset, dataset, arguments.destination):
         print(printable(f"{arguments.dataset}: {note}"), file=sys.stderr)
 

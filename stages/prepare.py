@@ -21,7 +21,7 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load_params()
     limits = Limits(**params.images.model_dump())
-    image_size = params.datasets[arguments.dataset].image_size
+    image_size = params.dataset(arguments.dataset).image_size
     prepare_arrays(
         read_manifest(arguments.manifest),
         arguments.archives,

@@ -43,7 +43,7 @@ def main() -> None:
     }
     for of_variant in jobs.values():  # one recipe at a time: a process has one precision
         run_jobs(of_variant, params)
-    rendered = params.datasets[arguments.dataset].pictures == "rendered"
+    rendered = params.dataset(arguments.dataset).pictures == "rendered"
     write_json(arguments.destination, {"dataset": arguments.dataset, "variants": summarise_sweep(jobs, rendered)})
 
 

@@ -5,6 +5,7 @@ Importing this module loads neither Keras nor its backend; `quiet` and `configur
 
 import importlib
 import importlib.metadata
+import logging
 import os
 import platform
 import sys
@@ -44,6 +45,7 @@ def quiet() -> None:
     """
     # 3: errors too, for a missing GPU driver is reported as one; what matters is raised as a Python exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes a job of other shapes for a mistake
     if "keras" in sys.modules:
         return
     sys.stderr.flush()

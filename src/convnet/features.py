@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from convnet.arrays import load_arrays
 from convnet.augmentation import RandomAffine, reset_seed_generators
 from convnet.device import machine_facts
+from convnet.errors import UserError
 from convnet.models import cut, layer_table, load_backbone
 from convnet.params import Backbone
 from convnet.plans import Views
@@ -110,6 +111,8 @@ def _write(path: Path, rows: int, batches: Iterator[NDArray[Any]]) -> str:
     """Stream float16 batches into one .npy file of `rows` rows; return its SHA-256."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         for number, batch in enumerate(batches):
+            if not np.isfinite(batch).all():  # a relu would turn NaN into 0, and training would never notice
+                raise UserError(f"{path.name}: the backbone gave numbers that are none; check its weight file")
             if number == 0:
                 header = {"descr": "<f2", "fortran_order": False, "shape": (rows, *batch.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, header)

@@ -17,7 +17,8 @@ HISTORY = ("epoch", "accuracy", "loss", "validation_accuracy", "validation_loss"
 def gather(jobs: Sequence[Job], destination: Path) -> None:
     """Write `seed-<n>.keras`, history.csv, predictions.npz, job.json and timing.json of finished jobs.
 
-    Everything but timing.json and the models' archive dates is byte-identical for equal jobs.
+    History and predictions are byte-identical for equal jobs; a saved model's archive holds dates, so its SHA-256 in
+    job.json differs where its `weights_digest` does not.
 
     Args:
         jobs: the same recipe with different seeds, all finished.

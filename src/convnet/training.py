@@ -180,8 +180,14 @@ def build_networks(job: Job, head: Head) -> Networks:
 
 
 def _cut_backbone(used: UsedBackbone, image_size: tuple[int, int]) -> keras.Model:
-    whole = load_backbone(used.name, used.settings, used.weights, image_size)
-    return cut(whole, used.last_layer, f"backbones.{used.name}.last_layer")
+    # In float32 like the cached features, so that the saved model says what the head was trained on.
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        whole = load_backbone(used.name, used.settings, used.weights, image_size)
+        return cut(whole, used.last_layer, f"backbones.{used.name}.last_layer")
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_between: float) -> State:
