@@ -1,8 +1,6 @@
 """Ways to feed one model, from a constant batch to whole arrays on the device. Loads Keras: import it late."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -10,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.augmentation import reset_seed_generators
-from convnet.data import Batches, epoch_order
+from convnet.data import Batches, epoch_order, train_epoch
 from convnet.heads import choose_head, encode_labels
 from convnet.jobs import Job
 from convnet.models import compile_model
@@ -30,6 +28,20 @@ class OneBatch(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no t
 
     def __getitem__(self, number: int) -> tuple[Any, ...]:
         return self._batch
+
+
+class HostRows(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
+    """The program's batches in the form that `fit` takes."""
+
+    def __init__(self, batches: Batches) -> None:
+        super().__init__()
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, number: int) -> tuple[Any, ...]:
+        return self._batches[number]
 
 
 class OnDevice(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
@@ -81,9 +93,18 @@ class Feeder:
         return self._fit(OneBatch(tuple(map(keras.ops.convert_to_tensor, batch)), self.steps))
 
     def host_rows(self, repeat: int) -> float:
-        """As training does: rows read from the packed arrays in a new order, progress counted."""
-        with self._ticks() as tick:
-            return self._fit(Batches(self.data.training, self._order(repeat), self.batch_size, self.targets), tick)
+        """As training does: rows read from the packed arrays in a new order, progress counted.
+
+        Training goes step by step; several steps in one execution need `fit`.
+        """
+        batches = Batches(self.data.training, self._order(repeat), self.batch_size, self.targets)
+        if self.model.steps_per_execution > 1:
+            return self._fit(HostRows(batches))
+        reset_seed_generators(self.model, 0, 1)
+        ticks = progress(range(self.steps), total=self.steps, label="steps", unit="steps")
+        start = time.perf_counter()
+        train_epoch(self.model, batches, lambda: next(ticks, None))
+        return self.steps * self.batch_size / (time.perf_counter() - start)
 
     def device_arrays(self, repeat: int) -> float:
         """Rows gathered from arrays that lie on the device whole."""
@@ -95,15 +116,9 @@ class Feeder:
     def _order(self, repeat: int) -> NDArray[np.int64]:
         return np.resize(epoch_order(len(self.targets), 0, repeat), self.steps * self.batch_size)
 
-    def _fit(self, batches: Any, *callbacks: Any) -> float:
+    def _fit(self, batches: Any) -> float:
         reset_seed_generators(self.model, 0, 1)
         start = time.perf_counter()
         # Its logs are numbers on the host: when it returns, nothing is still running on the device.
-        self.model.fit(batches, shuffle=False, verbose=0, callbacks=list(callbacks))
+        self.model.fit(batches, shuffle=False, verbose=0)
         return self.steps * self.batch_size / (time.perf_counter() - start)
-
-    @contextmanager
-    def _ticks(self) -> Iterator[Any]:
-        ticks = progress(range(self.steps), total=self.steps, label="steps", unit="steps")
-        yield keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: next(ticks, None))
-        ticks.close()  # type: ignore[attr-defined]  # progress is a generator
