@@ -61,7 +61,14 @@ def start(folder: Path, processes: int, *variants: str) -> "subprocess.Popen[str
     command = [sys.executable, "driver.py", str(processes), *variants]
     # A group of its own, so that a signal can be sent to all of it as a terminal does.
     return subprocess.Popen(
-        command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=folder,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A test run started in the background ignores Ctrl-C, and what it starts would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

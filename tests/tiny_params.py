@@ -25,9 +25,11 @@ TINY_RUN: Mapping[str, Any] = {
     "datasets.pets.source.rendered.images_per_class": 20,
     "datasets.pets.source.rendered.image_size": [32, 32],
     "datasets.pets.image_size": [32, 32],
+    "datasets.pets.split": {},  # the common shares: half of the training images must still fill a batch
     "datasets.hands.source.rendered.images_per_class": 20,
     "datasets.hands.source.rendered.image_size": [32, 32],
     "datasets.hands.image_size": [32, 32],
+    "datasets.hands.split": {},
     "network": {"filters": [4, 8], "dense": 16},
     "training.epochs": 2,
     "training.batch_size": 8,
