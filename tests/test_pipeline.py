@@ -187,4 +187,4 @@ def _ran(output: str) -> list[str]:
 
 def _trained(errors: str) -> list[str]:
     """Return the jobs that trained, in their order."""
-    return re.findall(r"^(.*): \d+ epochs in ", errors, re.MULTILINE)
+    return re.findall(r"^(?:\[\d+/\d+\] )?(.*): \d+ epochs in ", errors, re.MULTILINE)
