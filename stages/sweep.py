@@ -41,8 +41,7 @@ def main() -> None:
         ]
         for variant in params.sweep.variants
     }
-    for of_variant in jobs.values():  # one recipe at a time: a process has one precision
-        run_jobs(of_variant, params)
+    run_jobs([job for of_variant in jobs.values() for job in of_variant], params)
     rendered = params.dataset(arguments.dataset).pictures == "rendered"
     write_json(arguments.destination, {"dataset": arguments.dataset, "variants": summarise_sweep(jobs, rendered)})
 

@@ -18,7 +18,7 @@ from tiny_params import start, write_tiny_params
 from convnet.states import load_state, save_state
 
 LIMIT = 120  # seconds; every wait ends there
-EPOCHS = 40
+EPOCHS = 400  # seconds of training, so that a signal reaches it on a fast machine too
 CHANGES = {
     "run.pixel_variants": ["baseline"],
     "run.feature_variants": [],

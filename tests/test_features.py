@@ -230,7 +230,7 @@ def test_fresh_views_train_the_head_end_to_end_and_leave_the_backbone_alone(stud
 
 def test_fine_tuning_starts_from_transfer_and_changes_the_upper_part_only(study: Study) -> None:
     start = trained(study.job("transfer"))
-    gather([start], study.folder / "start")
+    gather([start], "rendered", study.folder / "start")
     (job,) = plan_jobs(
         study.params, "tiny", "fine_tune", study.arrays, backbone=study.backbone, start=study.folder / "start"
     )
@@ -247,7 +247,7 @@ def test_fine_tuning_starts_from_transfer_and_changes_the_upper_part_only(study:
 
 
 def test_fine_tuning_key_changes_with_the_model_it_starts_from(study: Study) -> None:
-    gather([trained(study.job("transfer"))], study.folder / "start")
+    gather([trained(study.job("transfer"))], "rendered", study.folder / "start")
     other = study.folder / "other-start"
     shutil.rmtree(other, ignore_errors=True)
     shutil.copytree(study.folder / "start", other)
@@ -259,3 +259,13 @@ def test_fine_tuning_key_changes_with_the_model_it_starts_from(study: Study) -> 
         for start in (study.folder / "start", other)
     }
     assert len(keys) == 2
+
+
+def test_fine_tuning_refuses_a_model_that_was_changed_since(study: Study) -> None:
+    gather([trained(study.job("transfer"))], "rendered", study.folder / "start")
+    changed = study.folder / "changed"
+    shutil.copytree(study.folder / "start", changed)
+    with (changed / "seed-0.keras").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(UserError, match=r"seed-0\.keras is refused: .* another SHA-256"):
+        plan_jobs(study.params, "tiny", "fine_tune", study.arrays, backbone=study.backbone, start=changed)

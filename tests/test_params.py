@@ -236,6 +236,7 @@ def test_missing_key_is_named(tmp_path: Path, missing: str) -> None:
         ("fine_tune.start", "fine_tune", ["fine_tune.start", "'fine_tune'"]),
         ("variants.fine_tune.start", "nothing", ["start", "'nothing'"]),
         ("variants.fine_tune.start", "fine_tune", ["start", "'fine_tune'"]),
+        ("variants.fine_tune.dropout", 0.3, ["variants.fine_tune.dropout is 0.3", "fine_tune.start names"]),
         ("datasets.pets.fine_tune", {"start": "nothing"}, ["start", "'nothing'"]),
     ],
 )

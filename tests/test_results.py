@@ -9,7 +9,7 @@ import tiny
 
 from convnet.jobs import facts
 from convnet.plans import plan_jobs
-from convnet.results import HISTORY, gather, link
+from convnet.results import HISTORY, gather
 
 SEEDS = (0, 1)
 
@@ -40,8 +40,19 @@ def test_history_is_one_long_table(study: Path) -> None:
 
 def test_job_names_the_recipe_and_every_seed(study: Path) -> None:
     job = json.loads((study / "models" / "job.json").read_text())
-    assert set(job) == {"dataset", "variant", "classes", "resplit", "recipe", "threads", "versions", "seeds"}
+    assert set(job) == {
+        "dataset",
+        "variant",
+        "pictures",
+        "classes",
+        "resplit",
+        "recipe",
+        "threads",
+        "versions",
+        "seeds",
+    }
     assert (job["dataset"], job["variant"], job["classes"]) == ("tiny", "hard", ["blue", "green"])
+    assert job["pictures"] == "rendered"
     assert job["recipe"]["dropout"] == 0.5
     assert job["recipe"]["augmentation"]["rotation"] == 40.0
     assert job["versions"]["keras"] == keras.__version__
@@ -72,7 +83,7 @@ def test_gathering_again_gives_equal_bytes_and_the_models_themselves(
 ) -> None:
     monkeypatch.chdir(study)
     jobs = plan_jobs(tiny.params(tmp_path, tiny.HARD), "tiny", "hard", Path("arrays"))
-    gather(jobs, tmp_path / "again")
+    gather(jobs, "rendered", tmp_path / "again")
     for path in (study / "models").iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
     assert facts(jobs[0])["model_bytes"] == (study / "models" / "seed-0.keras").stat().st_size
@@ -83,15 +94,6 @@ def test_fewer_seeds_leave_no_orphans_in_a_new_folder(
 ) -> None:
     monkeypatch.chdir(study)
     jobs = plan_jobs(tiny.params(tmp_path, {**tiny.HARD, "run.seeds": [1]}), "tiny", "hard", Path("arrays"))
-    gather(jobs, tmp_path / "one")
+    gather(jobs, "rendered", tmp_path / "one")
     assert [path.name for path in (tmp_path / "one").glob("*.keras")] == ["seed-1.keras"]
     assert len((tmp_path / "one" / "history.csv").read_text().splitlines()) == 1 + 3
-
-
-def test_link_replaces_a_file_without_writing_into_it(tmp_path: Path) -> None:
-    source, target, kept = (tmp_path / name for name in ("source", "target", "kept"))
-    source.write_text("new")
-    target.write_text("old")
-    kept.hardlink_to(target)
-    link(source, target)
-    assert (target.read_text(), kept.read_text()) == ("new", "old")

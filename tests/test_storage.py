@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from convnet.errors import UserError
-from convnet.storage import atomic_path, canonical_json, file_digest, json_digest, read_json, write_json, write_text
+from convnet.storage import (
+    atomic_path,
+    canonical_json,
+    file_digest,
+    json_digest,
+    link,
+    read_json,
+    write_json,
+    write_text,
+)
 
 # A new interpreter writes a file and is killed before it is renamed.
 KILLED_WRITER = """
@@ -129,3 +138,12 @@ def test_damaged_json_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.json").write_bytes(content)
     with pytest.raises(UserError, match=r"bad\.json is not valid JSON"):
         read_json(tmp_path / "bad.json")
+
+
+def test_link_replaces_a_file_without_writing_into_it(tmp_path: Path) -> None:
+    source, target, kept = (tmp_path / name for name in ("source", "target", "kept"))
+    source.write_text("new")
+    target.write_text("old")
+    kept.hardlink_to(target)
+    link(source, target)
+    assert (target.read_text(), kept.read_text()) == ("new", "old")

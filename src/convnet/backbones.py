@@ -13,9 +13,8 @@ from convnet.metrics import accuracy
 from convnet.params import Backbone, Network, Params, Pretrain, Recipe
 from convnet.predictions import load_predictions
 from convnet.render import render_archive
-from convnet.results import link
 from convnet.sources import fetch_weights
-from convnet.storage import file_digest, json_digest, read_json, write_json
+from convnet.storage import file_digest, json_digest, link, read_json, write_json
 
 
 def bring_backbone(params: Params, name: str, destination: Path) -> str | None:

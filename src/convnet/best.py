@@ -14,8 +14,7 @@ from convnet.labels import describe
 from convnet.metrics import accuracy, log_loss
 from convnet.model_files import BEST, JOB, check_model, find_model
 from convnet.predictions import load_predictions, save_predictions
-from convnet.results import link
-from convnet.storage import read_json, write_json
+from convnet.storage import link, read_json, write_json
 
 
 @dataclass(frozen=True)

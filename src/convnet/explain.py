@@ -24,6 +24,7 @@ from convnet.grad_cam import grad_cam
 from convnet.params import Augmentation, Params
 from convnet.predictions import SPLITS, Prediction, load_predictions
 from convnet.progress import progress
+from convnet.saved_models import load_model_checked
 from convnet.storage import atomic_path, read_json, write_json
 from convnet.tables import Table
 
@@ -194,10 +195,7 @@ def _take(arrays: Path, split: str, prediction: Prediction, rows: NDArray[np.int
 
 def _load(path: Path) -> keras.Model:
     keras.backend.clear_session()
-    try:
-        return keras.saving.load_model(path, safe_mode=True, compile=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is missing or damaged; delete its folder and run `dvc repro`") from error
+    return load_model_checked(path)[0]
 
 
 def _look_inside(

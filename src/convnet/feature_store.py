@@ -7,8 +7,7 @@ from pathlib import Path
 from convnet.jobs import BUILDS_A_BACKBONE, STORE, code_digest, library_versions
 from convnet.params import Params
 from convnet.plans import plan_views, weights_file
-from convnet.results import link
-from convnet.storage import file_digest, json_digest, read_json
+from convnet.storage import file_digest, json_digest, link, read_json
 
 
 def bring_features(params: Params, dataset: str, arrays: Path, backbone: Path, destination: Path) -> None:

@@ -137,7 +137,8 @@ def find_layer(model: keras.Model, name: str, key: str) -> keras.Layer:
 def cut(model: keras.Model, last_layer: str, key: str) -> keras.Model:
     """Return `model` up to and with `last_layer`, frozen, named `backbone`."""
     output = find_layer(model, last_layer, key).output
-    shortened = keras.Model(model.inputs, output, name=BACKBONE)
+    # The one input itself: a list of one would have to be called with a list.
+    shortened = keras.Model(model.input, output, name=BACKBONE)
     shortened.trainable = False
     return shortened
 
@@ -187,7 +188,7 @@ def compile_model(model: keras.Model, fit: Fit, head: Head) -> None:
 
 def without_training(model: keras.Model) -> keras.Model:
     """Return the same network without optimizer and loss, which would triple the size of its file."""
-    return keras.Model(model.inputs, model.outputs, name=model.name)
+    return keras.Model(model.input, model.output, name=model.name)
 
 
 def weights_digest(model: keras.Model) -> str:

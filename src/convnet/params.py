@@ -452,6 +452,11 @@ def _check_overrides(diff: Variant, overrides: Mapping[str, Any], where: str) ->
     """Every key of a variant must be a flag of its own, or a setting of the section it trains by."""
     section = FineTune if diff.fine_tune else Transfer if diff.transfer else Fit
     settings = [*section.model_fields, *(Network.model_fields if section is Fit else ())]
+    if diff.fine_tune and "dropout" in diff.model_fields_set:
+        raise UserError(
+            f"params.yaml: {where}.dropout is {diff.dropout}, but fine-tuning goes on with the head of its start; set "
+            "it in the variant that fine_tune.start names"
+        )
     for key in overrides:
         if key not in settings:
             names = [*Variant.model_fields, *settings]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from convnet.errors import UserError
 from convnet.jobs import Job, UsedBackbone
+from convnet.model_files import check_model
 from convnet.params import Augmentation, Params
 from convnet.predictions import SPLITS
 from convnet.storage import file_digest, json_digest, read_json
@@ -34,7 +35,7 @@ def plan_jobs(
         share: share of the training images, for the size sweep.
 
     Raises:
-        UserError: a file of an earlier stage is missing.
+        UserError: a file of an earlier stage is missing, or a model to start from is not the one that was trained.
     """
     recipe = params.recipe(dataset, variant)
     described = read_json(arrays / "dataset.json")
@@ -60,7 +61,7 @@ def plan_jobs(
             share=share,
             features=features,
             backbone=used,
-            start_model=start / f"seed-{seed}.keras" if start else None,
+            start_model=check_model(start / f"seed-{seed}.keras").path if start else None,
             start_digest=started[seed]["weights_digest"] if start else None,
         )
         for seed in params.run.seeds

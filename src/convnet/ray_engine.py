@@ -49,7 +49,7 @@ class _Driver:
         self._task = ray.remote(max_calls=1)(run_shipped)
         self._waiting = deque(jobs)
         self._running: dict[Any, Job] = {}
-        self._refused: set[str] = set()
+        self._refused: dict[str, str] = {}  # why, by machine
         self._uploads = _Uploads(ray, jobs)
 
     def run(self) -> None:
@@ -60,6 +60,7 @@ class _Driver:
             ready, _ = self._ray.wait(list(self._running), timeout=SECONDS_BETWEEN_LINES)
             for reference in ready:
                 self._take(self._running.pop(reference), reference)
+            self._check_that_a_machine_is_left()
             self._tally.waited(len(self._running))
 
     def _submit(self, job: Job) -> None:
@@ -107,17 +108,21 @@ class _Driver:
         self._uploads.release(job)
 
     def _refuse(self, node: str, reason: str) -> None:
-        """Send nothing more to a machine that is other than this one.
-
-        Raises:
-            UserError: no machine is left.
-        """
+        """Send nothing more to a machine that is other than this one."""
         if node not in self._refused:
-            self._refused.add(node)
+            self._refused[node] = reason
             address = next((n["NodeManagerAddress"] for n in self._ray.nodes() if n["NodeID"] == node), node)
             self._tally.say(f"machine {address} is refused: {reason}")
-        able = {n["NodeID"] for n in self._able()}
-        if able and able <= self._refused:
+
+    def _check_that_a_machine_is_left(self) -> None:
+        """Look again and again, since the last good machine may be lost, or noticed as lost, after the others' refusal.
+
+        Raises:
+            UserError: only refused machines are left.
+        """
+        able = {n["NodeID"] for n in self._able()} if self._refused else set()
+        if able and able <= self._refused.keys():
+            reason = list(self._refused.values())[-1]
             raise UserError(f"every machine of the cluster that could run a job was refused, the last because {reason}")
 
     def _able(self) -> list[dict[str, Any]]:

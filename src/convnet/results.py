@@ -2,19 +2,17 @@
 
 import csv
 import io
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from convnet.jobs import Job, facts, library_versions, timing
 from convnet.predictions import Predictions, load_predictions, save_predictions
-from convnet.storage import atomic_path, read_json, write_json, write_text
+from convnet.storage import link, read_json, write_json, write_text
 
 HISTORY = ("epoch", "accuracy", "loss", "validation_accuracy", "validation_loss", "learning_rate")
 
 
-def gather(jobs: Sequence[Job], destination: Path) -> None:
+def gather(jobs: Sequence[Job], pictures: str, destination: Path) -> None:
     """Write `seed-<n>.keras`, history.csv, predictions.npz, job.json and timing.json of finished jobs.
 
     History and predictions are byte-identical for equal jobs; a saved model's archive holds dates, so its SHA-256 in
@@ -22,6 +20,7 @@ def gather(jobs: Sequence[Job], destination: Path) -> None:
 
     Args:
         jobs: the same recipe with different seeds, all finished.
+        pictures: "rendered" or "photographs": what the models were trained on.
         destination: an empty folder, or one that does not exist.
     """
     destination.mkdir(parents=True, exist_ok=True)
@@ -42,6 +41,7 @@ def gather(jobs: Sequence[Job], destination: Path) -> None:
         {
             "dataset": first.recipe.dataset,
             "variant": first.recipe.variant,
+            "pictures": pictures,
             "classes": list(first.classes),
             "resplit": first.resplit,
             "recipe": first.recipe.model_dump(mode="json"),
@@ -51,13 +51,3 @@ def gather(jobs: Sequence[Job], destination: Path) -> None:
         },
     )
     write_json(destination / "timing.json", {str(job.seed): timing(job) for job in jobs})
-
-
-def link(source: Path, target: Path) -> None:
-    """Give `target` the content of `source`: the same file where the file system can, since neither is written into."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        with atomic_path(target) as temporary:
-            shutil.copyfile(source, temporary)

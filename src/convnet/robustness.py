@@ -16,6 +16,7 @@ from convnet.heads import as_probabilities
 from convnet.models import BACKBONE, HEAD, weights_digest
 from convnet.perturb import PERTURBATIONS, perturb_all
 from convnet.progress import progress
+from convnet.saved_models import load_model_checked
 from convnet.splits import nested_subset
 
 BATCH = 50
@@ -111,12 +112,12 @@ def _copies(arrays: Path, images_per_split: int, seed: int) -> Iterator[Copy]:
 
 def _halve(path: Path, fronts: dict[str, keras.Model]) -> Halves:
     """Load a model and cut it behind its backbone, if it has one; put the front under its digest into `fronts`."""
-    model = keras.saving.load_model(path, safe_mode=True, compile=False)
+    model, _ = load_model_checked(path)
     if BACKBONE not in {layer.name for layer in model.layers}:
         return Halves(None, model)
     digest = weights_digest(model.get_layer(BACKBONE))
     between = model.get_layer("pool").input
     if digest not in fronts:
-        fronts[digest] = keras.Model(model.inputs, between)
+        fronts[digest] = keras.Model(model.input, between)
     features = keras.Input(between.shape[1:])
     return Halves(digest, keras.Model(features, model.get_layer(HEAD)(model.get_layer("pool")(features))))

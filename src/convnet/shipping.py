@@ -13,8 +13,7 @@ from shutil import rmtree
 from convnet.errors import UserError
 from convnet.file_lock import locked
 from convnet.jobs import Job, facts
-from convnet.results import link
-from convnet.storage import atomic_path, file_digest
+from convnet.storage import atomic_path, file_digest, link
 
 RESULT_FILES = {"facts.json", "history.json", "model.keras", "predictions.npz", "timing.json"}
 

@@ -1,7 +1,6 @@
 """Bring a dataset to where the later stages read it: archives in one folder, and sources.json that lists them."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from convnet.errors import UserError
 from convnet.folders import pack_folder
 from convnet.params import ArchiveSource, Dataset, RenderedSource, Weights
 from convnet.render import render_archive
-from convnet.storage import atomic_path, file_digest, json_digest, write_json
+from convnet.storage import file_digest, json_digest, link, write_json
 
 DOWNLOADS = Path(".downloads")  # outside of DVC's outputs, which are deleted before a stage runs again
 DATA_VARIABLE = "CONVNET_DATA"  # a folder that holds the archives under their official names
@@ -102,11 +101,7 @@ def _fetch(address: Address, destination: Path, split: str | None) -> dict[str, 
         fetched = fetch(address, path, redirect_folder=None)
         return _entry(path, fetched.origin, address.name, split, fetched.note)
     fetched = fetch(address, kept_at(address), redirect_folder=data_folder())
-    try:
-        os.link(fetched.path, path)
-    except OSError:  # another file system
-        with atomic_path(path) as temporary:
-            shutil.copyfile(fetched.path, temporary)
+    link(fetched.path, path)
     shown = address.urls[0] if "://" in address.urls[0] and not address.urls[0].startswith("file:") else address.name
     return _entry(path, fetched.origin, shown, split, fetched.note)
 

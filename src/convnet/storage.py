@@ -82,6 +82,16 @@ def full_disk(path: Path, needed: int) -> UserError:
     )
 
 
+def link(source: Path, target: Path) -> None:
+    """Give `target` the content of `source`: the same file where the file system can, since neither is written into."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path`, atomically."""
     with atomic_path(path) as temporary:

@@ -93,7 +93,7 @@ def fine_tune_jobs(params: Params, folder: Path) -> list[Job]:
                 continue
             gathered = folder / dataset / start
             if not gathered.exists():
-                gather(starting, gathered)
+                gather(starting, params.dataset(dataset).pictures, gathered)
             jobs += plan_jobs(params, dataset, variant, arrays, backbone=backbone, start=gathered)
     return jobs
 
