@@ -30,6 +30,7 @@ all: .venv/.stamp $(PLOTS_PAGE)
 
 repro: .venv/.stamp $(PLOTS_PAGE) scm
 	$(BIN)/python -m convnet.leftovers
+	$(BIN)/python -m convnet.side_by_side
 	$(BIN)/dvc repro
 
 report: .venv/.stamp $(PLOTS_PAGE) scm
@@ -61,7 +62,8 @@ bench: .venv/.stamp
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "make: $(PYTHON) cannot make virtual environments: install its venv module (Debian: apt install python3-venv)." >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	# --no-compile: Python compiles what is really imported, which is a small part.
+	$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 

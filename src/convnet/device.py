@@ -108,12 +108,12 @@ def machine_facts() -> dict[str, Any]:
     """Describe the machine, without loading Keras.
 
     Returns:
-        processor (model name), cores (that this process may use), memory_gib, gpu (model name or None), python, and
+        processor (model name), cores (of the machine), memory_gib, gpu (model name or None), python, and
         the version of each of `PACKAGES` that is installed.
     """
     facts: dict[str, Any] = {
         "processor": _processor_field("model name") or platform.processor() or platform.machine(),
-        "cores": _cores(),
+        "cores": os.cpu_count() or 1,
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "gpu": _nvidia_model(),
         "python": platform.python_version(),
