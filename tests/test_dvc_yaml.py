@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from imports import PROJECT, imported_files
+from tiny import PROJECT
 
 from convnet.params import load_params
 
@@ -22,17 +22,13 @@ each_stage = pytest.mark.parametrize("name", STAGES)
 
 
 @each_stage
-def test_code_among_the_dependencies_is_what_the_stage_imports(name: str) -> None:
-    imported = imported_files(PROJECT / _script(name))
-    # No import tells of the templates that a module loads.
-    loads_templates = any('"templates"' in (PROJECT / path).read_text("utf-8") for path in imported)
-    assert _code(name) == imported | ({"src/convnet/templates"} if loads_templates else set())
-
-
-@each_stage
-def test_dependencies_are_named_once_and_in_order(name: str) -> None:
-    code = [dependency for dependency in STAGES[name]["deps"] if _is_code(dependency)]
-    assert code == sorted(set(code))
+def test_code_of_the_stage_is_a_dependency(name: str) -> None:
+    if name == "source_code":
+        assert STAGES[name]["deps"] == ["src/convnet", "stages"]
+    else:
+        assert [path for path in STAGES[name]["deps"] if _is_code(path)] == [
+            f"data/source_code/{Path(_script(name)).stem}.txt"
+        ]
 
 
 @each_stage
@@ -155,11 +151,7 @@ def _arguments(name: str) -> list[str]:
 
 
 def _is_code(dependency: str) -> bool:
-    return dependency.startswith(("src/", "stages/"))
-
-
-def _code(name: str) -> set[str]:
-    return {dependency for dependency in STAGES[name]["deps"] if _is_code(dependency)}
+    return dependency.startswith("data/source_code/")
 
 
 def _data(name: str) -> list[str]:

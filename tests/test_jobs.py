@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import tiny
-from imports import PACKAGE, imported_files
 
 from convnet import jobs
 from convnet.jobs import CODE, Job, UsedBackbone, code_digest, library_versions, result_folder
 from convnet.params import Recipe
 from convnet.plans import plan_jobs
+from convnet.source_code import PACKAGE, needed_files
 
 # What training needs besides the code that decides a result, and why a change of it changes none.
 DECIDES_NOTHING = {
@@ -151,7 +151,7 @@ def test_seeds_and_checkpoints_are_no_part_of_each_other(tmp_path: Path) -> None
 
 
 def test_code_in_the_key_is_what_training_imports() -> None:
-    imported = {Path(path).stem for path in imported_files(PACKAGE / "training.py")}
+    imported = {path.stem for path in needed_files(PACKAGE / "training.py")}
     assert imported - set(DECIDES_NOTHING) - PACKS_PICTURES == set(CODE)
     assert not set(CODE) & (set(DECIDES_NOTHING) | PACKS_PICTURES)
 

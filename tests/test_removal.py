@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Clone
-from imports import PROJECT
+from tiny import PROJECT
 from tiny_params import change_params, copy_of, finished_pipeline, names_in_reports
 
 from convnet.params import load_params

@@ -6,7 +6,9 @@ is left. Results do not depend on it: the number of threads of a job is fixed by
 """
 
 import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -21,6 +23,7 @@ from convnet.errors import UserError, command
 from convnet.params import load_params
 
 DVC = ("dvc", "--wait-for-lock", "repro")
+SHARED = "source_code"  # the stage that all chains depend on; two cannot run it at once
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
@@ -30,19 +33,32 @@ class Chain:
 
     dataset: str
     targets: deque[list[str]]
-    cores: Sequence[int] = ()
-    process: "subprocess.Popen[str] | None" = None
+
+
+@dataclass
+class _Run:
+    """A `dvc repro` at work on a chain."""
+
+    chain: Chain
+    cores: Sequence[int]
+    process: "subprocess.Popen[str]"
+    telling: threading.Thread
 
 
 def plan_chains(project: Path, datasets: Sequence[str]) -> list[Chain]:
     """Return one chain per dataset.
 
-    The first begins with the backbone: datasets often share it, and the others would come to it while it is trained.
+    Datasets often share a backbone. The first chain begins with it and the others with what needs none, for else they
+    would all come to it at once, and wait for the one that trains it.
     """
     with Repo(str(project)) as repo:
         names = [stage.name for stage in repo.index.stages]
-    chains = [Chain(dataset, deque([[n for n in names if dataset_of(n, datasets) == dataset]])) for dataset in datasets]
-    chains[0].targets.appendleft([f"backbone@{datasets[0]}"])
+    chains = []
+    for number, dataset in enumerate(datasets):
+        own = [name for name in names if dataset_of(name, datasets) == dataset]
+        first = "train@" if number else "backbone@"
+        lists = ([name for name in own if name.startswith(first)], own)
+        chains.append(Chain(dataset, deque(targets for targets in lists if targets)))
     return chains
 
 
@@ -56,45 +72,40 @@ def dataset_of(stage: str, datasets: Sequence[str]) -> str | None:
 def run_chains(chains: Sequence[Chain], core_sets: Sequence[Sequence[int]]) -> list[str]:
     """Run all chains, as many at once as there are sets of cores; return the datasets that failed.
 
-    Whatever ends this function, the processes end with it.
+    A chain that fails ends alone. Whatever ends this function, the processes end with it.
     """
-    waiting, free, failed = deque(chains), deque(core_sets), []
-    running: list[Chain] = []
+    waiting, free = deque(chains), deque(core_sets)
+    running: list[_Run] = []
+    failed = []
     try:
         while waiting or running:
             while waiting and free:
-                chain = waiting.popleft()
-                chain.cores = free.popleft()
-                _go_on(chain)
-                running.append(chain)
+                running.append(_start(waiting.popleft(), free.popleft()))
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            for chain in [chain for chain in running if chain.process and chain.process.poll() is not None]:
-                assert chain.process is not None
-                if chain.process.returncode == 0 and chain.targets:
-                    _go_on(chain)
+            for run in [run for run in running if run.process.poll() is not None]:
+                running.remove(run)
+                run.telling.join()
+                if run.process.returncode == 0 and run.chain.targets:
+                    running.append(_start(run.chain, run.cores))
                     continue
-                if chain.process.returncode != 0:
-                    failed.append(chain.dataset)
-                running.remove(chain)
-                free.append(chain.cores)
+                free.append(run.cores)
+                if run.process.returncode != 0:
+                    failed.append(run.chain.dataset)
     finally:
-        for chain in running:
-            if chain.process:
-                chain.process.terminate()
-                chain.process.wait()
+        for run in running:
+            run.process.terminate()
+            run.process.wait()
+            run.telling.join()
     return failed
 
 
-def _go_on(chain: Chain) -> None:
-    with _kept_to(chain.cores):  # a new process inherits it
-        chain.process = subprocess.Popen(
-            [*DVC, *chain.targets.popleft()],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-    threading.Thread(target=_tell, args=(chain.dataset, chain.process), daemon=True).start()
+def _start(chain: Chain, cores: Sequence[int]) -> _Run:
+    words = [*DVC, *chain.targets.popleft()]
+    with _kept_to(cores):  # a new process inherits it
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    telling = threading.Thread(target=_tell, args=(chain.dataset, process))
+    telling.start()
+    return _Run(chain, cores, process, telling)
 
 
 @contextmanager
@@ -134,6 +145,9 @@ def main() -> None:
     side_by_side = min(len(params.run.datasets), len(cores) // params.engine.threads_per_job)
     if side_by_side < 2 or params.engine.kind == "ray":
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the chains are ended too
+    if subprocess.run([*DVC, SHARED], check=False).returncode != 0:
+        raise UserError(f"{SHARED}: not finished, dvc has said why above; mend it and run `make repro` again")
     failed = run_chains(plan_chains(Path(), params.run.datasets), split_cores(cores, side_by_side))
     if failed:
         raise UserError(

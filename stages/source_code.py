@@ -1,0 +1,24 @@
+"""Stage source_code: write down which files each stage's script needs, and their digests."""
+
+import argparse
+from pathlib import Path
+
+from convnet.errors import command
+from convnet.source_code import describe
+from convnet.storage import write_text
+
+
+@command
+def main() -> None:
+    """Parse arguments and write one list per script."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("package", type=Path, help="folder of the package; what is imported counts")
+    parser.add_argument("scripts", type=Path, help="folder of the stages' scripts")
+    parser.add_argument("destination", type=Path, help="folder for one list per script")
+    arguments = parser.parse_args()
+    for script in sorted(arguments.scripts.glob("*.py")):
+        write_text(arguments.destination / f"{script.stem}.txt", describe(script))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Chains of stages side by side: which stage belongs to which, on which cores, and what is left when one fails."""
+
+import os
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Clone
+from tiny import PROJECT
+from tiny_params import start, write_tiny_params
+
+from convnet import side_by_side
+from convnet.params import load_params
+from convnet.side_by_side import Chain, dataset_of, plan_chains, run_chains, split_cores
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system keeps no process to cores")
+
+# Stands in for dvc: writes the cores it may use, and fails where it is told to.
+STAND_IN = """
+import os, sys, time
+from pathlib import Path
+
+name = sys.argv[-1]
+Path(name).write_text(" ".join(map(str, sorted(os.sched_getaffinity(0)))))
+print(f"this is {name}")
+time.sleep(float(os.environ.get("STAND_IN_SECONDS", 0)))
+sys.exit(name.startswith("failing"))
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.py").write_text(STAND_IN)
+    monkeypatch.setattr(side_by_side, "DVC", (sys.executable, "dvc.py"))
+
+
+@pytest.mark.parametrize(
+    ("stage", "dataset"),
+    [
+        ("split@pets", "pets"),
+        ("train@pets-baseline", "pets"),
+        ("train@pets-2-baseline", "pets-2"),
+        ("train@other-pets", None),
+        ("compare", None),
+    ],
+)
+def test_stage_belongs_to_the_dataset_it_names(stage: str, dataset: str | None) -> None:
+    assert dataset_of(stage, ["pets", "pets-2"]) == dataset
+
+
+def test_chains_hold_every_stage_of_their_dataset_and_nothing_else() -> None:
+    datasets = load_params(PROJECT / "params.yaml").run.datasets
+    chains = plan_chains(PROJECT, datasets)
+    assert [chain.dataset for chain in chains] == list(datasets)
+    assert chains[0].targets[0] == [f"backbone@{datasets[0]}"]
+    for chain in chains[1:]:
+        assert {target.partition("-")[0] for target in chain.targets[0]} == {f"train@{chain.dataset}"}
+    for chain in chains:
+        _, targets = chain.targets
+        assert {f"download@{chain.dataset}", f"train@{chain.dataset}-baseline", f"best@{chain.dataset}"} <= set(targets)
+        assert all(f"@{chain.dataset}" in target for target in targets)
+
+
+def test_every_core_belongs_to_one_chain() -> None:
+    assert split_cores([0, 1, 2, 5, 7], 2) == [[0, 2, 7], [1, 5]]
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_chain_is_kept_to_its_cores_and_this_process_is_not(capfd: pytest.CaptureFixture[str]) -> None:
+    before = os.sched_getaffinity(0)
+    core = min(before)
+    assert run_chains([Chain("one", deque([["first"], ["second"]])), Chain("two", deque([["third"]]))], [[core]]) == []
+    assert {Path(name).read_text() for name in ("first", "second", "third")} == {str(core)}
+    assert os.sched_getaffinity(0) == before
+    assert capfd.readouterr().out.splitlines() == ["one | this is first", "one | this is second", "two | this is third"]
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_failing_chain_ends_alone() -> None:
+    core = min(os.sched_getaffinity(0))
+    chains = [Chain("one", deque([["failing"], ["never"]])), Chain("two", deque([["other"]]))]
+    assert run_chains(chains, [[core]]) == ["one"]
+    assert not Path("never").exists()
+    assert Path("other").exists()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_chains_end_with_the_one_who_started_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN_SECONDS", "100")
+
+    def interrupt(_: float) -> None:
+        if Path("endless").exists():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(side_by_side.time, "sleep", interrupt)
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_chains([Chain("one", deque([["endless"]]))], [sorted(os.sched_getaffinity(0))])
+    assert time.monotonic() - begun < 50
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core only")
+def test_real_chains_leave_only_the_comparison_to_run(tmp_path: Path, clone_project: Callable[[Path], Clone]) -> None:
+    clone = start(clone_project(tmp_path / "clone"))
+    write_tiny_params(
+        clone.path,
+        {
+            "run.datasets": ["pets", "hands"],
+            "run.pixel_variants": ["baseline"],
+            "run.seeds": [0],
+            "sweep.enabled": False,
+            "engine.threads_per_job": 1,
+        },
+    )
+    done = clone.run(sys.executable, "-m", "convnet.side_by_side")
+    assert {line.partition(" | ")[0] for line in done.stdout.splitlines()} == {"pets", "hands"}
+    left = clone.run("dvc", "repro", "--dry").stdout
+    ran = [line.split("'")[1] for line in left.splitlines() if line.startswith("Running stage")]
+    assert set(ran) == {"compare", "report"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core only")
+def test_failing_dataset_is_named_and_the_other_finishes(
+    tmp_path: Path, clone_project: Callable[[Path], Clone]
+) -> None:
+    clone = start(clone_project(tmp_path / "clone"))
+    shutil.rmtree(clone.path / "photos", ignore_errors=True)
+    write_tiny_params(
+        clone.path,
+        {
+            "run.datasets": ["pets", "hands"],
+            "run.pixel_variants": ["baseline"],
+            "run.feature_variants": [],
+            "run.fine_tune_variants": [],
+            "run.seeds": [0],
+            "sweep.enabled": False,
+            "engine.threads_per_job": 1,
+            "datasets.pets.source": {"folder": "photos"},
+        },
+    )
+    done = clone.run(sys.executable, "-m", "convnet.side_by_side", check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: pets: not finished")
+    assert "photos" in done.stdout
+    assert (clone.path / "metrics" / "hands-baseline.json").is_file()
