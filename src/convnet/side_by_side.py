@@ -23,19 +23,19 @@ from convnet.errors import UserError, command
 from convnet.params import load_params
 
 DVC = ("dvc", "--wait-for-lock", "repro")
-SHARED = "source_code"  # the stage that all chains depend on; two cannot run it at once
+SHARED = "source_code"  # the stage that all chains depend on
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
-@dataclass
+@dataclass(frozen=True)
 class Chain:
-    """The stages of one dataset, as lists of targets for one `dvc repro` after the other."""
+    """The stages of one dataset, each after those it depends on."""
 
     dataset: str
-    targets: deque[list[str]]
+    stages: list[str]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Run:
     """A `dvc repro` at work on a chain."""
 
@@ -46,19 +46,15 @@ class _Run:
 
 
 def plan_chains(project: Path, datasets: Sequence[str]) -> list[Chain]:
-    """Return one chain per dataset.
+    """Return one chain per dataset, its stages in the order of dvc.yaml.
 
-    Datasets often share a backbone. The first chain begins with it and the others with what needs none, for else they
-    would all come to it at once, and wait for the one that trains it.
+    Datasets often share a backbone. The first chain begins with it, since else all would come to it at once and wait
+    for the one that trains it.
     """
     with Repo(str(project)) as repo:
         names = [stage.name for stage in repo.index.stages]
-    chains = []
-    for number, dataset in enumerate(datasets):
-        own = [name for name in names if dataset_of(name, datasets) == dataset]
-        first = "train@" if number else "backbone@"
-        lists = ([name for name in own if name.startswith(first)], own)
-        chains.append(Chain(dataset, deque(targets for targets in lists if targets)))
+    chains = [Chain(dataset, [name for name in names if dataset_of(name, datasets) == dataset]) for dataset in datasets]
+    chains[0].stages.sort(key=lambda name: not name.startswith("backbone@"))
     return chains
 
 
@@ -85,9 +81,6 @@ def run_chains(chains: Sequence[Chain], core_sets: Sequence[Sequence[int]]) -> l
             for run in [run for run in running if run.process.poll() is not None]:
                 running.remove(run)
                 run.telling.join()
-                if run.process.returncode == 0 and run.chain.targets:
-                    running.append(_start(run.chain, run.cores))
-                    continue
                 free.append(run.cores)
                 if run.process.returncode != 0:
                     failed.append(run.chain.dataset)
@@ -100,7 +93,8 @@ def run_chains(chains: Sequence[Chain], core_sets: Sequence[Sequence[int]]) -> l
 
 
 def _start(chain: Chain, cores: Sequence[int]) -> _Run:
-    words = [*DVC, *chain.targets.popleft()]
+    # --single-item: the stages in this order and nothing else, for DVC would lock the shared one for each chain anew.
+    words = [*DVC, "--single-item", *chain.stages]
     with _kept_to(cores):  # a new process inherits it
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     telling = threading.Thread(target=_tell, args=(chain.dataset, process))
