@@ -115,9 +115,10 @@ def _kept_to(cores: Sequence[int]) -> Iterator[None]:
 def _tell(dataset: str, process: "subprocess.Popen[str]") -> None:
     """Pass on what a chain says, line by line, since two progress bars in one terminal would overwrite each other."""
     assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip():
-            print(f"{dataset} | {line.rstrip()}", flush=True)
+    with process.stdout as lines:
+        for line in lines:
+            if line.strip():
+                print(f"{dataset} | {line.rstrip()}", flush=True)
 
 
 def split_cores(cores: Sequence[int], chains: int) -> list[list[int]]:
