@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from convnet.crossed import Estimate, balanced_values, class_weights, crossed_estimate
+from convnet.crossed import Estimate, balanced_values, crossed_estimate, image_step
 from convnet.progress import progress
 from convnet.resplit import resplit_estimate
 from convnet.statistics import holm, t_interval
@@ -108,7 +108,7 @@ def simulate_fixed(setting: Setting, studies: int, seed: int) -> dict[str, Any]:
     labels = (np.arange(setting.images) < setting.minority * setting.images).astype(np.int64)
     accuracies = np.stack([special.ndtr((skills - HARDER * label) / scale) for label in range(labels.max() + 1)])
     truth = [float(gain) for gain in (accuracies[:, 1:] - accuracies[:, :1]).mean(axis=0) * (1 - setting.collapse)]
-    step = float(class_weights(labels).max())
+    step = image_step(labels)
     shape = (len(skills), setting.seeds, setting.images)
     for _ in range(studies):
         latent = CHANCE * generator.standard_normal(shape, dtype=np.float32)

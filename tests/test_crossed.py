@@ -12,6 +12,7 @@ from convnet.crossed import (
     balanced_values,
     class_weights,
     crossed_estimate,
+    image_step,
     images_needed,
     more_seeds_needed,
 )
@@ -124,7 +125,7 @@ def test_balanced_error_is_the_stratified_one():
     labels = np.repeat([0, 1], [4000, 1000])
     differences = generator.choice([-1.0, 0.0, 1.0], size=(1, 5000), p=[0.1, 0.6, 0.3])
     differences[0, labels == 1] -= 0.5
-    estimate, _ = crossed_estimate(balanced_values(differences, labels), class_weights(labels).max())
+    estimate, _ = crossed_estimate(balanced_values(differences, labels), image_step(labels))
     expected = sum(differences[0, labels == c].var(ddof=1) / (labels == c).sum() for c in (0, 1)) / 4
     assert estimate.image_variance == pytest.approx(expected, rel=0.01)
 
@@ -132,6 +133,8 @@ def test_balanced_error_is_the_stratified_one():
 def test_equal_classes_are_weighted_alike():
     assert class_weights(np.array([0, 1, 1, 0])).tolist() == [1, 1, 1, 1]
     assert class_weights(np.array([0, 1, 1, 1])) == pytest.approx([2, 2 / 3, 2 / 3, 2 / 3])
+    assert image_step(np.array([0, 1, 1, 0])) == 1
+    assert image_step(np.array([0, 1, 1, 1])) == pytest.approx(((4 + 3 * 4 / 9) / 4) ** 0.5)
 
 
 def test_the_needed_number_decides_and_one_less_does_not():

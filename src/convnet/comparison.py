@@ -11,8 +11,8 @@ from convnet.crossed import (
     Components,
     Estimate,
     balanced_values,
-    class_weights,
     crossed_estimate,
+    image_step,
     images_needed,
     more_seeds_needed,
 )
@@ -135,7 +135,7 @@ def compare(baseline: Mapping[str, Any], variant: Mapping[str, Any], metric: str
         )
     balanced = metric == "balanced_accuracy"
     values = [balanced_values(d[None], r.labels)[0] if balanced else d for d, r in zip(differences, first, strict=True)]
-    step = max(float(class_weights(result.labels).max()) for result in first) if balanced else 1.0
+    step = max(image_step(result.labels) for result in first) if balanced else 1.0
     components = None
     n_train = _row(baseline, seeds[0])["splits"]["train"]["n"]
     if resplit:

@@ -104,7 +104,7 @@ def crossed_estimate(differences: Floats, step: float = 1.0) -> tuple[Estimate, 
         differences: (seeds, images): correct(variant) - correct(baseline) or, for balanced accuracy, what
             `balanced_values` makes of it. At least two images; one seed is enough, but then its training
             randomness stays unknown and only the sample of images is counted.
-        step: what one image moves the sum by; 1, or the largest class weight for balanced accuracy.
+        step: what one image moves the sum by; 1, or `image_step` for balanced accuracy.
 
     Returns:
         The estimate, and the variance components for planning (None with one seed).
@@ -131,6 +131,11 @@ def class_weights(labels: Integers) -> npt.NDArray[np.float64]:
     """Return (n,) weights, mean 1, with which a mean over images becomes a mean over classes."""
     _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return np.asarray(len(labels) / (len(counts) * counts[index]), dtype=np.float64)
+
+
+def image_step(labels: Integers) -> float:
+    """Return what one image, drawn at random, moves a sum of balanced values by: the root mean square weight."""
+    return math.sqrt(float((class_weights(labels) ** 2).mean()))
 
 
 def balanced_values(differences: Floats, labels: Integers) -> npt.NDArray[np.float64]:

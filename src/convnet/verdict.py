@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from convnet.comparison import Comparison, compare, load_test_results
-from convnet.crossed import balanced_values, class_weights, crossed_estimate
+from convnet.crossed import balanced_values, crossed_estimate, image_step
 from convnet.errors import UserError
 from convnet.sentences import comparison_sentence, trivial_sentence
 from convnet.statistics import holm, holm_levels, wilson_interval
@@ -193,7 +193,7 @@ def _against_trivial(
         values = np.stack([results[seed].correct for seed in sorted(results)]) - (predictions == labels)
         step = 1.0
         if metric == "balanced_accuracy":
-            values, step = balanced_values(values, labels), float(class_weights(labels).max())
+            values, step = balanced_values(values, labels), image_step(labels)
         interval = list(crossed_estimate(values, step)[0].interval())
     beats = interval[0] > 0 if interval else difference > 0
     return {"name": best["name"], metric: reached, "difference": difference, "interval": interval, "beats": beats}
