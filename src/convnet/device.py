@@ -10,7 +10,8 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,8 @@ Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 # Processors with these instructions multiply in bfloat16; elsewhere it is emulated and slower than float32.
 BFLOAT16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
 BFLOAT16_COMPUTE_CAPABILITY = (8, 0)  # NVIDIA Ampere
+# Keras imports them, if they are there, for features that this program does not use: a third of the import's time.
+NOT_FOR_KERAS = ("matplotlib", "pandas", "sklearn")
 PACKAGES = ("keras", "tensorflow", "jax", "numpy")
 
 
@@ -50,7 +53,7 @@ def quiet() -> None:
         return
     sys.stderr.flush()
     standard_error = os.dup(2)
-    with tempfile.TemporaryFile() as aside:
+    with tempfile.TemporaryFile() as aside, _hidden(NOT_FOR_KERAS):
         os.dup2(aside.fileno(), 2)
         try:
             import keras  # noqa: F401
@@ -61,6 +64,18 @@ def quiet() -> None:
         finally:
             os.dup2(standard_error, 2)
             os.close(standard_error)
+
+
+@contextmanager
+def _hidden(packages: Sequence[str]) -> Iterator[None]:
+    """Let packages that are not imported yet seem not to be installed."""
+    absent = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: an import of it fails
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 def configure_device(*, threads: int | None, precision: Precision, deterministic: bool = True) -> DeviceFacts:

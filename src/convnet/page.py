@@ -135,11 +135,13 @@ def embed_image(path: Path, widest: int) -> EmbeddedImage:
 
 def _embed_all(paths: Sequence[Path]) -> dict[Path, EmbeddedImage]:
     """Embed all images, galleries narrower and narrower until all keep to the budget."""
-    images: dict[Path, EmbeddedImage] = {}
-    for widest in GALLERY_WIDTHS:
-        images = {path: embed_image(path, widest) for path in paths}
+    widest, *narrower = GALLERY_WIDTHS
+    images = {path: embed_image(path, widest) for path in paths}
+    galleries = [path for path, image in images.items() if image.uri.startswith("data:image/jpeg")]
+    for width in narrower:
         if sum(len(image.uri) for image in images.values()) * 3 / 4 <= PICTURE_BUDGET:
             break
+        images |= {path: embed_image(path, width) for path in galleries}
     return images
 
 
