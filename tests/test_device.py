@@ -178,6 +178,22 @@ def test_quiet_gives_standard_error_back(capfd: pytest.CaptureFixture[str]) -> N
     assert "heard" in capfd.readouterr().err
 
 
+def test_quiet_leaves_out_what_keras_does_not_need_here_and_others_still_find_it() -> None:
+    loaded, _ = run_python(
+        """
+        import json, sys
+        from convnet.device import NOT_FOR_KERAS, quiet
+
+        quiet()
+        import keras
+        before = [name for name in NOT_FOR_KERAS if name in sys.modules]
+        import matplotlib.pyplot, pandas, sklearn
+        print(json.dumps([before, sklearn.__name__, keras.Sequential.__name__]))
+        """
+    )
+    assert loaded == [[], "sklearn", "Sequential"]
+
+
 def test_machine_facts_match_the_machine() -> None:
     facts = machine_facts()
     assert facts["numpy"] == np.__version__

@@ -129,6 +129,15 @@ def test_names_in_the_cost_figure_do_not_overlap() -> None:
     assert overlaps(names) == []
 
 
+def test_fine_tuning_costs_what_it_starts_from_as_well() -> None:
+    evaluations = [make_evaluation("pets", name, 2) for name in ("baseline", "transfer", "fine_tune")]
+    evaluations[2]["recipe"]["start"] = "transfer"
+    _, transfer, fine_tune = (seconds for seconds, _ in plots.cost_points(evaluations).values())
+    assert transfer == tables.mean([run["seconds_training"] for run in evaluations[1]["seeds"]])
+    assert fine_tune == transfer + tables.mean([run["seconds_training"] for run in evaluations[2]["seeds"]])
+    assert plots.cost_points(evaluations[2:])["fine_tune"][0] == fine_tune - transfer
+
+
 def test_spread_apart_moves_only_what_is_too_close() -> None:
     assert plots.spread_apart([0.0, 5.0, 9.0], 1.0) == [0.0, 5.0, 9.0]
     np.testing.assert_allclose(plots.spread_apart([1.0, 1.0, 1.0, 9.0], 1.0), [0.0, 1.0, 2.0, 9.0])

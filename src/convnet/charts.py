@@ -317,8 +317,9 @@ def _cost_chart(evaluations: Sequence[tables.Evaluation], styles: Mapping[str, S
         "Cost against accuracy",
         title("Cost against accuracy", evaluations[0]),
         f"Mean test accuracy and seconds of training per seed: {sentence}.",
-        "Up and to the left is better. Seconds are measured on the machine named below; the backbone's one pass over "
-        "all images, which transfer variants share, is not in them.",
+        "Up and to the left is better. Seconds are measured on the machine named below; fine-tuning includes the "
+        "training it starts from. The backbone's one pass over all images, which transfer variants share, is not in "
+        "them.",
         tables.Table(
             ("variant", "seconds_per_seed", "test_accuracy"), tuple((n, x, y) for n, (x, y) in points.items())
         ),

@@ -387,10 +387,14 @@ def pooled_reliability(evaluation: tables.Evaluation) -> list[dict[str, float]]:
 
 
 def cost_points(evaluations: Sequence[tables.Evaluation]) -> dict[str, tuple[float, float]]:
-    """Return (mean seconds of training per seed, mean test accuracy) by variant."""
+    """Return (mean seconds of training per seed, mean test accuracy) by variant.
+
+    A fine-tuned variant costs what the variant it starts from cost, and then its own training.
+    """
+    seconds = {e["variant"]: tables.mean([float(run["seconds_training"]) for run in e["seeds"]]) for e in evaluations}
     return {
         evaluation["variant"]: (
-            tables.mean([float(run["seconds_training"]) for run in evaluation["seeds"]]),
+            seconds[evaluation["variant"]] + seconds.get(evaluation["recipe"].get("start"), 0.0),
             tables.mean(tables.split_values(evaluation, "test", "accuracy")),
         )
         for evaluation in evaluations
