@@ -28,7 +28,7 @@ from convnet.models import build_cnn, build_compact, build_head, build_transfer,
 from convnet.params import Augmentation, Network, Params
 from convnet.pictures import standardise, tile_channels
 from convnet.predictions import Prediction, Predictions, save_predictions
-from convnet.storage import read_json
+from convnet.storage import file_digest, read_json, write_json
 
 start_keras()
 
@@ -102,6 +102,9 @@ def make_study(folder: Path, changes: dict[str, Any]) -> Study:
         place.mkdir(parents=True)
         model = make_transfer() if variant == "fine_tune" else transfer if "transfer" in variant else make_cnn()
         model.save(place / "seed-0.keras")
+        run = {"seed": 0, "model_sha256": file_digest(place / "seed-0.keras")}
+        job = {"dataset": "tiny", "variant": variant, "classes": CLASSES, "threads": 1, "seeds": [run]}
+        write_json(place / "job.json", job | {"recipe": {"image_size": IMAGE_SIZE}})
         save_predictions(place / "predictions.npz", {0: make_predictions(number, settings.run.resplit)})
     return Study(folder, settings)
 
@@ -164,10 +167,10 @@ def test_the_stage_in_a_process_of_its_own_writes_the_same_bytes(study: Study, o
         assert (again / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def test_a_missing_model_is_said_in_one_sentence(study: Study, tmp_path: Path) -> None:
+def test_a_damaged_model_is_said_in_one_sentence(study: Study, tmp_path: Path) -> None:
     models = shutil.copytree(study.folder / "models", tmp_path / "models")
     (models / "augmented" / "seed-0.keras").write_bytes(b"not a model")
-    with pytest.raises(UserError, match=r"augmented/seed-0\.keras is missing or damaged"):
+    with pytest.raises(UserError, match=r"augmented/seed-0\.keras is refused: it is a text file"):
         explain_dataset(study.params, "tiny", study.folder / "arrays", models, tmp_path / "out")
 
 

@@ -52,7 +52,9 @@ def test_second_dvc_repro_is_told_which_process_is_at_work(held: Clone, tmp_path
         assert first.wait(LIMIT) == 0
     assert second.returncode != 0
     assert "Traceback" not in second.stderr
-    assert re.search(rf"pets' is busy, it is being blocked by:\s+\(PID {first.pid}\): \S*dvc repro", second.stderr)
+    assert re.search(
+        rf"source_code' is busy, it is being blocked by:\s+\(PID {first.pid}\): \S*dvc repro", second.stderr
+    )
     assert (held.path / "data" / "archives" / "pets" / "pets.zip").is_file()
     assert "didn't change, skipping" in held.run("dvc", "repro", "download@pets").stdout
 

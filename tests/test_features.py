@@ -267,5 +267,5 @@ def test_fine_tuning_refuses_a_model_that_was_changed_since(study: Study) -> Non
     shutil.copytree(study.folder / "start", changed)
     with (changed / "seed-0.keras").open("ab") as file:
         file.write(b"more")
-    with pytest.raises(UserError, match=r"seed-0\.keras is refused: .* another SHA-256"):
+    with pytest.raises(UserError, match=r"seed-0\.keras is refused: .*another SHA-256"):
         plan_jobs(study.params, "tiny", "fine_tune", study.arrays, backbone=study.backbone, start=changed)

@@ -31,7 +31,8 @@ def test_one_variant_goes_from_download_to_the_comparison(
     write_tiny_params(clone.path, ONE_VARIANT)
     done = clone.run("dvc", "repro", "compare")
     expected = {f"{stage}@pets" for stage in ("download", "split", "prepare", "trivial")}
-    assert set(_ran(done.stdout)) == expected | {"train@pets-baseline", "evaluate@pets-baseline", "compare"}
+    others = {"source_code", "train@pets-baseline", "evaluate@pets-baseline", "compare"}
+    assert set(_ran(done.stdout)) == expected | others
 
     metrics = json.loads((clone.path / "metrics" / "pets-baseline.json").read_text("utf-8"))
     assert 0 <= metrics["test"]["accuracy"] <= 1

@@ -129,7 +129,10 @@ def _refuse_other_formats(path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
-        raise UserError(f"the model {path} cannot be read: {error.strerror}") from error
+        raise UserError(
+            f"the model {path} cannot be read ({error.strerror}); make sure that it is there and readable, or run "
+            "`dvc repro` to make it"
+        ) from error
     if path.suffix.lower() in (".h5", ".hdf5") or head.startswith(HDF5):
         raise UserError(f"{path} is refused: HDF5 models can run code when loaded; give the .keras file made here")
     if path.suffix != ".keras":
