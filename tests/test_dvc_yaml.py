@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 from tiny import PROJECT
 
 from convnet.params import load_params
@@ -134,6 +135,16 @@ def test_no_key_is_one_whose_change_dvc_ignores() -> None:
 def test_every_number_is_read_as_a_number() -> None:
     # YAML 1.1 reads 1e-3 as text.
     assert not [value for value in _leaves(PARAMS) if isinstance(value, str) and re.fullmatch(r"[-+.\deE]+", value)]
+
+
+@pytest.mark.parametrize("key", ["pixel_variants", "feature_variants", "fine_tune_variants"])
+def test_list_emptied_by_dvc_leaves_a_file_that_can_be_read(key: str, tmp_path: Path) -> None:
+    # A comment behind the list would end up in the middle of what follows.
+    path = tmp_path / "params.yaml"
+    path.write_text((PROJECT / "params.yaml").read_text("utf-8"), "utf-8")
+    for value in ("[one]", "[]"):  # `dvc exp run -S 'run.<key>=...'`
+        apply_overrides(path, [f"run.{key}={value}"])
+    assert yaml.safe_load(path.read_text("utf-8")) == PARAMS | {"run": PARAMS["run"] | {key: []}}
 
 
 def test_no_path_in_params_yaml_leads_into_the_pipeline() -> None:

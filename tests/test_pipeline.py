@@ -83,7 +83,7 @@ def test_changed_variant_trains_alone(finished: Clone, tmp_path: Path) -> None:
     assert "variants.half_dropped.dropout" in clone.run("dvc", "params", "diff").stdout
     done = clone.run("dvc", "repro")
     ran = _ran(done.stdout)
-    assert _trained(done.stderr) == ["pets/half_dropped seed 0", "pets/half_dropped seed 1"]
+    assert sorted(_trained(done.stderr)) == ["pets/half_dropped seed 0", "pets/half_dropped seed 1"]
     assert [name for name in ran if name.startswith(("train@", "evaluate@"))] == [
         "train@pets-half_dropped",
         "evaluate@pets-half_dropped",
@@ -188,5 +188,5 @@ def _ran(output: str) -> list[str]:
 
 
 def _trained(errors: str) -> list[str]:
-    """Return the jobs that trained, in their order."""
+    """Return the jobs that trained, as they ended."""
     return re.findall(r"^(?:\[\d+/\d+\] )?(.*): \d+ epochs in ", errors, re.MULTILINE)
