@@ -47,7 +47,8 @@ def main():
     params = load_params()
     run_jobs([job for variant in sys.argv[1:] for job in plan_jobs(params, "tiny", variant, Path("arrays"))], params)
 
-main()
+if __name__ == "__main__":  # the local engine's processes import this file
+    main()
 """
 
 
