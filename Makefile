@@ -47,7 +47,8 @@ test: .venv/.stamp
 	$(BIN)/pytest -m "not slow"
 
 test-slow: .venv/.stamp
-	$(BIN)/pytest -m slow
+	# Two at a time: they wait for processes of one thread. By file, since the tests of a file share costly fixtures.
+	$(BIN)/pytest -m slow -n 2 --dist loadfile
 
 bench: .venv/.stamp
 	for script in bench/*.py; do $(BIN)/python "$$script"; done

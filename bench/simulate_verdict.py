@@ -127,7 +127,7 @@ def simulate_fixed(setting: Setting, studies: int, seed: int) -> dict[str, Any]:
     return {**setting._asdict(), **counts.summary()}
 
 
-POOL, TRAIN_SHARE, TEST_SHARE, FEATURES = 400, 0.6, 0.2, 8
+TRAIN_SHARE, TEST_SHARE, FEATURES = 0.6, 0.2, 8
 TRAINING_NOISE = 0.15  # of the weights, by seed: what initial values and batch order do to a network
 
 
@@ -136,13 +136,15 @@ class ResplitSetting(NamedTuple):
 
     seeds: int
     gain: float  # how much farther apart the classes lie in the variant's features than in the baseline's
+    distance: float = 0.35  # of each class mean from 0 in every feature of the baseline
+    pool: int = 400  # images
 
 
 def simulate_resplit(setting: ResplitSetting, studies: int, seed: int) -> dict[str, Any]:
     """Return the rates of one setting with own splits per seed; one variant against the baseline."""
     generator = np.random.default_rng([SEED, 1, seed])
-    distances = (0.35, 0.35 + setting.gain)  # of each class mean from 0 in every feature; each model sees its own 8
-    train, test = int(POOL * TRAIN_SHARE), int(POOL * TEST_SHARE)
+    distances = (setting.distance, setting.distance + setting.gain)  # each model sees its own 8 features
+    train, test = int(setting.pool * TRAIN_SHARE), int(setting.pool * TEST_SHARE)
     # The truth is what training on new pools gives, exactly evaluated: only training sets are sampled.
     truth = 0.0
     if setting.gain:
@@ -150,12 +152,12 @@ def simulate_resplit(setting: ResplitSetting, studies: int, seed: int) -> dict[s
         truth = truths[1] - truths[0]
     counts = Counts()
     for _ in range(studies):
-        labels = generator.integers(0, 2, POOL)
+        labels = generator.integers(0, 2, setting.pool)
         sides = 2 * labels - 1
-        features = [generator.standard_normal((POOL, FEATURES)) + sides[:, None] * d for d in distances]
+        features = [generator.standard_normal((setting.pool, FEATURES)) + sides[:, None] * d for d in distances]
         differences, images = [], []
         for _ in range(setting.seeds):
-            order = generator.permutation(POOL)
+            order = generator.permutation(setting.pool)
             inside, outside = order[:train], order[-test:]
             correct = []
             for values in features:
@@ -164,7 +166,7 @@ def simulate_resplit(setting: ResplitSetting, studies: int, seed: int) -> dict[s
                 correct.append((values[outside] @ weights > 0) == (labels[outside] == 1))
             differences.append(correct[1].astype(np.float64) - correct[0])
             images.append(outside)
-        estimate = resplit_estimate(differences, images, train)
+        estimate = resplit_estimate(differences, images)
         counts.add([estimate], [np.array([values.mean() for values in differences])], [truth])
     return {**setting._asdict(), "true_difference": round(truth, 4), **counts.summary()}
 
@@ -174,11 +176,11 @@ def _expected_accuracy(generator: np.random.Generator, distance: float, train: i
     return float(special.ndtr(distance * weights.sum(axis=1) / np.linalg.norm(weights, axis=1)).mean())
 
 
-def settings(quick: bool) -> tuple[list[Setting], list[Setting], list[ResplitSetting]]:
-    """Return the fixed-split settings, the stress settings (beyond the assumptions) and the resplit settings."""
+def settings(quick: bool) -> dict[str, Sequence[Setting | ResplitSetting]]:
+    """Return the settings of each group; the stress groups lie beyond the assumptions."""
     if quick:
         fixed = [Setting(0.8, 3, 256, 0.2, NO_GAIN), Setting(0.8, 5, 256, 0.1, SOME_GAIN)]
-        return fixed, [], [ResplitSetting(5, 0.0)]
+        return {"fixed_split": fixed, "resplit": [ResplitSetting(5, 0.0)]}
     fixed = [
         Setting(accuracy, seeds, images, deviation, gains)
         for accuracy, seeds, images, deviation, gains in itertools.product(
@@ -194,8 +196,14 @@ def settings(quick: bool) -> tuple[list[Setting], list[Setting], list[ResplitSet
         *(Setting(0.8, seeds, 256, 0.1, NO_GAIN, collapse=0.1) for seeds in (3, 5, 10)),
         *(Setting(0.8, 1, 256, deviation, NO_GAIN) for deviation in (0.0, 0.1, 0.3)),
     ]
-    resplit = [ResplitSetting(seeds, gain) for seeds in (3, 5, 10) for gain in (0.0, 0.05)]
-    return fixed, stress, resplit
+    resplit = [
+        ResplitSetting(seeds, gain, pool=pool) for seeds in (3, 5, 10) for gain in (0.0, 0.05) for pool in (400, 2000)
+    ]
+    # Two wrong test images in 80, and 24 test images in all.
+    resplit_stress = [
+        ResplitSetting(seeds, 0.0, *rest) for seeds in (3, 5, 10) for rest in ((0.7, 400), (0.35, 120), (0.7, 120))
+    ]
+    return {"fixed_split": fixed, "stress": stress, "resplit": resplit, "resplit_stress": resplit_stress}
 
 
 def ranges(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -212,22 +220,18 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=1000, help="simulated studies per setting")
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write")
     arguments = parser.parse_args()
-    fixed, stress, resplit = settings(arguments.quick)
-    work: list[tuple[str, Setting | ResplitSetting]] = [
-        *(("fixed_split", s) for s in fixed),
-        *(("stress", s) for s in stress),
-        *(("resplit", s) for s in resplit),
-    ]
-    rows: dict[str, list[dict[str, Any]]] = {"fixed_split": [], "stress": [], "resplit": []}
+    groups = settings(arguments.quick)
+    work = [(group, setting) for group, members in groups.items() for setting in members]
+    rows: dict[str, list[dict[str, Any]]] = {group: [] for group in groups}
     for number, (group, setting) in enumerate(progress(work, total=len(work), label="simulate", unit="setting")):
         if isinstance(setting, Setting):
             rows[group].append(simulate_fixed(setting, arguments.studies, number))
         else:
             rows[group].append(simulate_resplit(setting, arguments.studies, number))
-    summary = {group: ranges(found) for group, found in rows.items() if found}
+    summary = {group: ranges(found) for group, found in rows.items()}
     for group, found in summary.items():
         for name, value in found.items():
-            print(f"{group:12s} {name:36s} {value['lowest']:5.1f} .. {value['highest']:5.1f} %")
+            print(f"{group:14s} {name:36s} {value['lowest']:5.1f} .. {value['highest']:5.1f} %")
     command = f"python bench/simulate_verdict.py --studies {arguments.studies}" + (
         " --quick" if arguments.quick else ""
     )

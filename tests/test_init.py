@@ -51,6 +51,7 @@ def test_entry_is_added_and_every_other_line_stays(project: Path) -> None:
     assert "\ndatasets:\n  photos:\n" in (project / "params.yaml").read_text("utf-8")
     dataset = load_params().datasets["photos"]
     assert (dataset.source.folder, dataset.image_size, dataset.backbone) == ("photos", (100, 100), "compact")
+    assert load_params().recipe("photos", "transfer").pooling == "flatten"
     assert "photos: 60 usable pictures in 2 classes" in text
     assert "no problems found" in text
     assert text.endswith("next: dvc repro\n")
@@ -153,7 +154,9 @@ def test_photographs_get_the_courses_backbone_where_its_weights_are(project: Pat
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5").touch()
     text = initialise(Wishes(write_photos(project / "photos", 6, 6)))
-    assert load_params().datasets["photos"].backbone == "inception_v3"
+    params = load_params()
+    assert params.datasets["photos"].backbone == "inception_v3"
+    assert params.recipe("photos", "transfer").pooling == "average"
     assert "its weights are a local file" in text
 
 

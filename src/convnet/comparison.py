@@ -76,7 +76,6 @@ class Comparison:
     n_test: int
     estimate: Estimate
     components: Components | None
-    test_per_train: float
     metrics: dict[str, Any]
     mcnemar: list[dict[str, Any]]
     bootstrap: Interval | None
@@ -91,7 +90,7 @@ class Comparison:
         if len(self.seeds) == 1:
             return {"more_seeds": None, "test_images": None}
         if self.resplit:
-            return {"more_seeds": more_splits_needed(self.estimate, self.test_per_train, level), "test_images": None}
+            return {"more_seeds": more_splits_needed(self.estimate, level), "test_images": None}
         assert self.components is not None  # crossed_estimate gives them from two seeds on
         return {
             "more_seeds": more_seeds_needed(self.estimate, self.components, level),
@@ -137,9 +136,8 @@ def compare(baseline: Mapping[str, Any], variant: Mapping[str, Any], metric: str
     values = [balanced_values(d[None], r.labels)[0] if balanced else d for d, r in zip(differences, first, strict=True)]
     step = max(image_step(result.labels) for result in first) if balanced else 1.0
     components = None
-    n_train = _row(baseline, seeds[0])["splits"]["train"]["n"]
     if resplit:
-        estimate = resplit_estimate(values, _image_numbers(first), n_train, step)
+        estimate = resplit_estimate(values, _image_numbers(first), step)
     else:
         estimate, components = crossed_estimate(np.stack(values), step)
     return Comparison(
@@ -150,7 +148,6 @@ def compare(baseline: Mapping[str, Any], variant: Mapping[str, Any], metric: str
         n_test=len(first[0].labels),
         estimate=estimate,
         components=components,
-        test_per_train=len(first[0].labels) / n_train,
         metrics=_metrics(baseline, variant, seeds, differences),
         mcnemar=[_mcnemar(seed, d) for seed, d in zip(seeds, differences, strict=True)],
         bootstrap=None if resplit else paired_bootstrap(np.stack(differences)),

@@ -50,17 +50,15 @@ class Estimate:
     image_variance: float  # of the mean, from the sample of test images
     seeds: int
     images: int
-    least_variance: float = 0.0  # a floor for both together, with resplit seeds: see convnet.resplit
 
     @property
     def standard_error(self) -> float:
         """Both errors together."""
-        return math.sqrt(max(self.seed_variance + self.image_variance, self.least_variance))
+        return math.sqrt(self.seed_variance + self.image_variance)
 
     def half_width(self, p: float) -> float:
         """Return half the width of the interval with error probability `p`, 0..1."""
-        least = t_critical(p, self.images - 1) * math.sqrt(self.least_variance)
-        return max(least, _half_width(p, self.seed_variance, self.image_variance, self.seeds, self.images))
+        return _half_width(p, self.seed_variance, self.image_variance, self.seeds, self.images)
 
     def interval(self, level: float = LEVEL) -> Interval:
         """Return the interval that holds the expected difference with probability `level`."""

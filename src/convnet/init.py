@@ -85,7 +85,8 @@ def _entry(folder: str, pictures: str, look: Look, advice: Advice) -> dict[str, 
         "backbone": advice.backbone,
     }
     # Every section has a batch size of its own, and none may exceed the training images.
-    return entry | {section: {"batch_size": advice.batch_size} for section in ("training", "transfer", "fine_tune")}
+    sections = {section: {"batch_size": advice.batch_size} for section in ("training", "transfer", "fine_tune")}
+    return entry | sections | {"transfer": sections["transfer"] | {"pooling": advice.pooling}}
 
 
 def _check_name(name: str) -> None:

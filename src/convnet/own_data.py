@@ -65,6 +65,7 @@ class Advice:
     image_size: tuple[int, int]
     batch_size: int
     backbone: str
+    pooling: str  # between the backbone and its head
     reasons: tuple[str, ...]
 
 
@@ -119,12 +120,15 @@ def advise(look: Look, pictures: str, params: Params, backbone: str | None = Non
     length = max(least, min(side, LARGEST_SIDE))
     batch = min(COMMON_BATCH, max(SMALLEST_BATCH, look.training_images // FEWEST_STEPS))
     batch = min(batch, look.training_images)
+    pooling, why_pooling = _choose_pooling(params.backbones[chosen])
     return Advice(
         image_size=(length, length),
         batch_size=batch,
         backbone=chosen,
+        pooling=pooling,
         reasons=(
             f"backbone {chosen}: {why}",
+            f"pooling {pooling}: {why_pooling}",
             f"image_size {length}x{length}: the shorter side of half of the pictures is {side} pixels or more, "
             f"{least} to {LARGEST_SIDE} suit the networks",
             f"batch_size {batch}: {look.training_images:,} training images make "
@@ -187,6 +191,13 @@ def _choose_backbone(side: int, pictures: str, params: Params) -> tuple[str, str
     if place is None:
         return FALLBACK, f"trained here, since the weights of {PRETRAINED} are not on this machine nor to be reached"
     return PRETRAINED, f"trained on {backbone.seen}; its weights are {place}"
+
+
+def _choose_pooling(backbone: Backbone) -> tuple[str, str]:
+    """Return the pooling and why."""
+    if backbone.weights is None:
+        return "flatten", "the backbone is small, so every feature can have weights of its own"
+    return "average", "a head on one number per channel trains in a fraction of the time that flatten takes"
 
 
 def _where_weights_are(backbone: Backbone) -> str | None:
