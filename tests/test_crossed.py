@@ -85,6 +85,18 @@ def test_a_few_lucky_images_never_decide(lucky):
     assert crossed_estimate(differences)[0].p_value() > 0.05
 
 
+def test_variance_is_never_zero():
+    # Every seed wins 20 images and loses 5, all of them others: equal seeds, and images vary less than by chance.
+    differences = np.zeros((3, 100))
+    for seed in range(3):
+        differences[seed, 25 * seed : 25 * seed + 20] = 1
+        differences[seed, 25 * seed + 20 : 25 * seed + 25] = -1
+    estimate, _ = crossed_estimate(differences)
+    assert estimate.standard_error >= crossed_estimate(np.zeros((3, 100)))[0].standard_error > 0
+    lower, upper = estimate.interval()
+    assert lower < estimate.centre < upper
+
+
 def test_equal_models_differ_by_nothing_with_an_interval_of_some_width():
     estimate, _ = crossed_estimate(np.zeros((3, 50)))
     lower, upper = estimate.interval()
@@ -151,10 +163,12 @@ def test_the_needed_number_decides_and_one_less_does_not():
 
     more = more_seeds_needed(estimate, components, 0.05)
     assert more is not None
-    assert half_width(5 + more, estimate.images) < abs(estimate.mean) <= half_width(5 + more - 1, estimate.images)
+    assert half_width(5 + more, estimate.images) < abs(estimate.centre) <= half_width(5 + more - 1, estimate.images)
     images = images_needed(estimate, components, 0.05)
     assert images is not None
-    assert half_width(5, images) < abs(estimate.mean) <= half_width(5, images - 1)
+    # Real images: the two half images come on top, in the width and in the centre.
+    for number, decided in ((images, True), (images - 1, False)):
+        assert bool(half_width(5, number + 2) < abs(estimate.mean) * number / (number + 2)) is decided
 
 
 def test_no_number_of_seeds_helps_where_test_images_are_too_few():

@@ -91,9 +91,5 @@ def test_holm_agrees_with_statsmodels(p_values):
     assert [p <= 0.05 for p in statistics.holm(p_values)] == list(reject)
 
 
-def test_holm_levels_by_hand():
-    assert statistics.holm_levels([0.03, 0.001, 0.5]) == pytest.approx([0.025, 0.05 / 3, 0.05])
-
-
 def test_nothing_to_correct():
     assert statistics.holm([]) == []

@@ -17,7 +17,8 @@ bench/simulate_verdict.py:
   freedom that are usual for this layout (Hillis 2007) are too bold with three seeds: their rate of false decisions
   among four variants reaches 14 % where 5 % is allowed.
 * Half an image won and half an image lost are added (Agresti & Min 2005, "Wald + 2"), so that three lucky images
-  cannot pass for certainty and the variance is never zero.
+  cannot pass for certainty. Both variances together never fall below what these halves alone make of a table without
+  any difference: with two seeds of equal means they else could, and an interval without width would decide anything.
 * A negative estimate of the image part counts as zero (Hillis 2007).
 """
 
@@ -49,7 +50,7 @@ class Estimate:
     seed_variance: float  # of the mean, from training randomness (and splits, where each seed has its own)
     image_variance: float  # of the mean, from the sample of test images
     seeds: int
-    images: int
+    images: int  # distinct ones; in the crossed layout with the two half images
 
     @property
     def standard_error(self) -> float:
@@ -121,7 +122,10 @@ def crossed_estimate(differences: Floats, step: float = 1.0) -> tuple[Estimate, 
     rest_squares = total - between_seeds * (seeds - 1) - between_images * (images - 1)
     rest = max(rest_squares, 0.0) / ((seeds - 1) * (images - 1))
     image_excess = max(between_images - rest, 0.0)
-    estimate = Estimate(mean, centre, between_seeds / (seeds * images), image_excess / (seeds * images), seeds, images)
+    seed_variance = between_seeds / (seeds * images)
+    least = step**2 / (images * (images - 1))
+    image_variance = max(image_excess / (seeds * images), least - seed_variance)
+    estimate = Estimate(mean, centre, seed_variance, image_variance, seeds, images)
     return estimate, Components(max(between_seeds - rest, 0.0) / images, image_excess / seeds, rest)
 
 
@@ -169,7 +173,7 @@ def more_seeds_needed(estimate: Estimate, components: Components, p: float) -> i
         1..50, or None: more than 50, or no number of seeds as the test images are too few.
     """
     for more in range(1, MOST_MORE_SEEDS + 1):
-        if _planned_half_width(p, components, estimate.seeds + more, estimate.images) < abs(estimate.mean):
+        if _planned_half_width(p, components, estimate.seeds + more, estimate.images) < abs(estimate.centre):
             return more
     return None
 
@@ -182,9 +186,11 @@ def images_needed(estimate: Estimate, components: Components, p: float) -> int |
     """
 
     def decides(images: int) -> bool:
-        return _planned_half_width(p, components, estimate.seeds, images) < abs(estimate.mean)
+        centre = abs(estimate.mean) * images / (images + 2)  # by the two half images
+        return _planned_half_width(p, components, estimate.seeds, images + 2) < centre
 
-    enough, too_few = MOST_TIMES_IMAGES * estimate.images, estimate.images
+    too_few = estimate.images - 2
+    enough = MOST_TIMES_IMAGES * too_few
     if not decides(enough):
         return None
     while enough - too_few > 1:

@@ -70,6 +70,6 @@ def more_splits_needed(estimate: Estimate, p: float) -> int | None:
         # More splits of the same pool test few new images: what the images leave open is taken to stay as it is.
         seeds = estimate.seeds + more
         planned = replace(estimate, seed_variance=estimate.seed_variance * estimate.seeds / seeds, seeds=seeds)
-        if planned.half_width(p) < abs(estimate.mean):
+        if planned.half_width(p) < abs(estimate.centre):
             return more
     return None

@@ -134,12 +134,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (count - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
-
-
-def holm_levels(p_values: Sequence[float], level: float = LEVEL) -> list[float]:
-    """Return the significance each p-value has to reach in Holm's procedure, in the order given."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    levels = [0.0] * len(p_values)
-    for rank, index in enumerate(order):
-        levels[index] = (1 - level) / (len(p_values) - rank)
-    return levels

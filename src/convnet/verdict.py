@@ -18,7 +18,7 @@ from convnet.comparison import Comparison, compare, load_test_results
 from convnet.crossed import balanced_values, crossed_estimate, image_step
 from convnet.errors import UserError
 from convnet.sentences import comparison_sentence, trivial_sentence
-from convnet.statistics import holm, holm_levels, wilson_interval
+from convnet.statistics import holm, wilson_interval
 
 SIGNIFICANCE = 0.05
 # From here on plain accuracy flatters a model that prefers the largest class.
@@ -102,10 +102,12 @@ def _check(evaluations: Sequence[Mapping[str, Any]]) -> None:
 
 def _decide(compared: Sequence[Comparison], baseline: str) -> list[dict[str, Any]]:
     p_values = [c.estimate.p_value() for c in compared]
-    adjusted, levels = holm(p_values), holm_levels(p_values)
+    adjusted = holm(p_values)
     decided = decisions(adjusted, [c.estimate.mean for c in compared])
+    # What Holm's procedure asks of the next variant to be decided, if the other open ones stay open.
+    level = SIGNIFICANCE / max(decided.count("not decided"), 1)
     rows = []
-    for comparison, p, p_holm, level, decision in zip(compared, p_values, adjusted, levels, decided, strict=True):
+    for comparison, p, p_holm, decision in zip(compared, p_values, adjusted, decided, strict=True):
         estimate = comparison.estimate
         rows.append(
             {
