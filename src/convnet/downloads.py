@@ -233,14 +233,15 @@ def _difference(address: Address, path: Path) -> _Difference | None:
             return _Difference("content", "an archive or weights", "a web page")
     if address.sha256 is not None and (sha256 := file_digest(path)) != address.sha256.lower():
         return _Difference("sha256", address.sha256.lower(), sha256)
-    if address.md5 is not None and (md5 := _md5(path)) != address.md5.lower():
+    if address.md5 is not None and (md5 := md5_digest(path)) != address.md5.lower():
         return _Difference("md5", address.md5.lower(), md5)
     if address.bytes is not None and (size := path.stat().st_size) != address.bytes:
         return _Difference("bytes", f"{address.bytes:,}", f"{size:,}")
     return None
 
 
-def _md5(path: Path) -> str:
+def md5_digest(path: Path) -> str:
+    """Return the MD5 of a file, which some publishers give; 32 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 

@@ -15,6 +15,7 @@ Pictures = Literal["rendered", "photographs"]
 SplitName = Literal["train", "validation", "test"]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 ImageSize = Annotated[tuple[Positive, Positive], Field(strict=False)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 Counts = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
@@ -125,12 +126,14 @@ class FineTune(Fit):
 
 
 class Weights(Section):
-    """A backbone's weight file."""
+    """A backbone's weight file; it is loaded only if one of the hashes here names it."""
 
     url: str
     bytes: Positive | None = None
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    sha256: Sha256 | None = None
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+    # Of other files that may lie in its place:
+    stand_ins: Annotated[tuple[Sha256, ...], Field(strict=False)] = ()
 
 
 class Pretrain(Section):
@@ -172,7 +175,7 @@ class ArchiveSource(Section):
     url: str
     mirrors: Names = ()
     bytes: Positive | None = None
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    sha256: Sha256 | None = None
     split: SplitName | None = None  # null: by the archive's own folders
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from convnet.downloads import Address, fetch
+from convnet.downloads import Address, fetch, md5_digest
 from convnet.errors import UserError
 from convnet.folders import pack_folder
 from convnet.params import ArchiveSource, Dataset, RenderedSource, Weights
@@ -40,10 +40,19 @@ def fetch_weights(weights: Weights, destination: Path) -> dict[str, Any]:
     """Bring a backbone's weight file to `destination`; return what is known of it.
 
     Raises:
-        UserError: the file cannot be had, or is not what it should be.
+        UserError: the file cannot be had, or is not one that `weights` names by a hash.
     """
     address = Address(urls=(weights.url,), bytes=weights.bytes, sha256=weights.sha256, md5=weights.md5)
-    return _fetch(address, destination, split=None)
+    entry = _fetch(address, destination, split=None)
+    path = destination / entry["file"]
+    if entry["sha256"] not in (weights.sha256, *weights.stand_ins) and md5_digest(path) != weights.md5:
+        path.unlink()
+        raise UserError(
+            f"the weight file {address.name} has the SHA-256 {entry['sha256']}, which params.yaml does not name: if "
+            "you trust the file, write that under this backbone's weights as sha256, or into stand_ins beside the hash "
+            "of the published file"
+        )
+    return entry
 
 
 def data_folder() -> Path | None:
