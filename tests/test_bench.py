@@ -48,6 +48,26 @@ def _result(path: Path) -> dict[str, Any]:
     return result
 
 
+def test_planted_copies_are_counted(tmp_path: Path) -> None:
+    out = tmp_path / "duplicates.json"
+    command = [sys.executable, str(BENCH / "duplicates.py"), "--pictures", "30", "--out", str(out)]
+    variables = {key: value for key, value in environment().items() if key != "CONVNET_DATA"}
+    subprocess.run(command, env=variables, capture_output=True, check=True)
+    found = json.loads(out.read_text("utf-8"))
+    assert found["originals"] == 30
+    assert found["pairs_compared"] == 150 * 149 // 2
+    assert set(found["found"].values()) == {30}
+    assert found["false_pairs"] == 0
+
+
+def test_committed_search_for_duplicates_is_what_the_readme_says() -> None:
+    found = json.loads((BENCH / "results" / "duplicates.json").read_text("utf-8"))
+    assert found["pictures"].startswith("photographs")
+    assert found["originals"] == 500
+    assert sum(found["found"].values()) == 2000
+    assert found["false_pairs"] == 0
+
+
 def test_ratio_is_taken_repeat_by_repeat() -> None:
     from measuring.numbers import compare
 
