@@ -136,17 +136,18 @@ def images() -> NDArray[np.uint8]:
 def test_the_list_names_every_picture_once_in_the_order_of_the_page(out: Path) -> None:
     listed = read_json(out / "pictures.json")
     assert [entry["file"] for entry in listed] == [
-        "augmentation.png",
+        "plots/augmentation.png",
         "filters_baseline.png",
         "filters_the_frozen_backbone.png",
-        "feature_maps_baseline.png",
-        "feature_maps_augmented.png",
-        "feature_maps_the_frozen_backbone.png",
-        "feature_maps_fine_tune.png",
+        "plots/feature_maps_baseline.png",
+        "plots/feature_maps_augmented.png",
+        "plots/feature_maps_the_frozen_backbone.png",
+        "plots/feature_maps_fine_tune.png",
         "grad_cam_baseline.png",
         "grad_cam_transfer.png",
     ]
-    assert {path.name for path in out.glob("*.png")} == {entry["file"] for entry in listed}
+    drawn = {path.relative_to(out).as_posix() for path in out.rglob("*.png")}
+    assert {name for name in drawn if not name.startswith("feature_maps/")} == {entry["file"] for entry in listed}
     for entry in listed:
         assert set(entry) == {"section", "title", "file", "alt", "caption", "table"}
         assert entry["section"]
@@ -162,9 +163,10 @@ def test_the_stage_in_a_process_of_its_own_writes_the_same_bytes(study: Study, o
     assert done.returncode == 0, done.stderr
     assert all(line.startswith("explain tiny: ") for line in done.stderr.splitlines()), done.stderr  # progress only
     again = study.folder / "again"
-    assert {path.name for path in again.iterdir()} == {path.name for path in out.iterdir()}
-    for path in out.iterdir():
-        assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+    files = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+    assert sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file()) == files
+    for path in files:
+        assert (again / path).read_bytes() == (out / path).read_bytes(), path
 
 
 def test_a_damaged_model_is_said_in_one_sentence(study: Study, tmp_path: Path) -> None:
@@ -200,7 +202,16 @@ def test_all_networks_are_shown_the_same_images(study: Study, out: Path, entries
             assert written.files == mapped_layers(model, network.layers)
             for layer, expected in feature_maps(model, written.files, test.images[rows]).items():
                 np.testing.assert_array_equal(written[layer], expected.astype(np.float16))
-        assert test.members[rows[0]] in entries[f"feature_maps_{name}.png"]["caption"]
+        caption = entries[f"plots/feature_maps_{name}.png"]["caption"]
+        assert test.members[rows[0]] in caption
+        assert "The maps of 3 more" in caption
+        assert len({path.read_bytes() for path in (out / "feature_maps").glob(f"{name}_[234].png")}) == 3
+
+
+def test_dvc_plots_finds_images_only(out: Path) -> None:
+    assert {path.suffix for path in (out / "plots").iterdir()} == {".png"}
+    assert len(list((out / "plots").iterdir())) == 1 + 4
+    assert len(list((out / "feature_maps").iterdir())) == 3 * 4
 
 
 def test_with_resplit_images_come_from_the_splits_the_seed_saw(tmp_path: Path) -> None:
@@ -211,7 +222,7 @@ def test_with_resplit_images_come_from_the_splits_the_seed_saw(tmp_path: Path) -
     seen = make_predictions(0, resplit=True)["test"]
     members = [name for split in COUNTS for name in load_arrays(tmp_path / "arrays", split).members]
     shown = seen.index[choose_evenly(seen.labels, 4, study.params.split.seed)[0]]
-    maps = next(entry for entry in listed if entry["file"] == "feature_maps_baseline.png")
+    maps = next(entry for entry in listed if entry["file"] == "plots/feature_maps_baseline.png")
     assert f"image {members[shown]}," in maps["caption"]
     cases = next(entry for entry in listed if entry["file"] == "grad_cam_baseline.png")["table"]["rows"]
     assert {row[0] for row in cases} <= {members[i] for i in seen.index}
@@ -301,7 +312,7 @@ def test_maps_are_displayed_by_the_rule_of_the_course(out: Path) -> None:
 
 
 def test_dead_channels_are_counted_and_wide_layers_limited(out: Path, entries: dict[str, Any]) -> None:
-    table = entries["feature_maps_baseline.png"]["table"]
+    table = entries["plots/feature_maps_baseline.png"]["table"]
     assert table["columns"] == ["layer", "channels", "shown", "dead"]
     rows = {row[0]: row[1:] for row in table["rows"]}
     with np.load(out / "feature_maps_baseline.npz") as written:
@@ -326,7 +337,7 @@ def test_a_backbone_without_any_layer_to_show_is_told(study: Study, tmp_path: Pa
 
 
 def test_sharing_and_layers_behind_the_cut_are_told(entries: dict[str, Any]) -> None:
-    caption = entries["feature_maps_the_frozen_backbone.png"]["caption"]
+    caption = entries["plots/feature_maps_the_frozen_backbone.png"]["caption"]
     assert "transfer, transfer_dropout share this backbone" in caption
     assert "The cut backbone has no block3_relu." in caption
 

@@ -17,11 +17,14 @@ from evaluations import CLASSES, VARIANTS, make_evaluation, make_evaluations, ma
 from PIL import Image
 
 from convnet import charts, page, tables
+from convnet.errors import UserError
 from convnet.figures import save_figure
 from convnet.model_card import escape_markdown, write_model_card
+from convnet.statistics import wilson_interval
 from convnet.verdict import verdict
 
 HOSTILE = '<b>&"cats"'
+MINUS = "\u2212"
 PARAMS = "run:\n  seeds: [0, 1]  # <script>alert(1)</script>\n"
 BACKBONE = [
     {"name": "conv_1", "type": "Conv2D", "output_shape": [32, 32, 8], "parameters": 224, "frozen": True},
@@ -212,14 +215,119 @@ def test_long_list_of_rejected_files_is_cut_and_says_so(tmp_path: Path) -> None:
 
 def test_page_of_many_noisy_pictures_stays_under_5_mb(tmp_path: Path) -> None:
     pictures = []
-    for i in range(20):  # noise is the worst that can be compressed
-        noise = np.random.default_rng(i).integers(0, 255, (600, 1000, 3), dtype=np.uint8)
-        path = tmp_path / f"{i}.png"
-        Image.fromarray(noise).save(path)
+    for i in range(20):
+        path = noise(tmp_path / f"{i}.png", i)
         pictures.append(page.Picture("Noise", f"noise {i}", path, "a picture of nothing but noise"))
     text = write(tmp_path, dataset_report(tmp_path, "pets", 1, 1, pictures=pictures))
-    assert len(text) < 5_000_000
+    assert len(text.encode()) <= 5_000_000
     assert len(Parsed(text).all("img")) == 20
+
+
+def noise(path: Path, seed: int) -> Path:
+    """Write a picture of noise, the worst that can be compressed."""
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (600, 1000, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def large_report(folder: Path, dataset: str) -> page.DatasetReport:
+    """Six variants, three seeds, 400 epochs: every chart's table, one chart's picture for all, and galleries."""
+    evaluations = [make_evaluation(dataset, name, 3, epochs=400) for name in VARIANTS]
+    made = charts.dataset_charts(evaluations, VARIANTS)
+    png, _ = save_figure(made[0].figure, folder / dataset)
+    pictures = [page.Picture(chart.section, chart.title, png, chart.alt, chart.caption, chart.table) for chart in made]
+    galleries = [noise(folder / f"{dataset}-{i}.png", i) for i in range(4)]
+    pictures += [page.Picture("Noise", f"noise {path.stem}", path, "nothing but noise") for path in galleries]
+    return page.DatasetReport(evaluations, verdict(evaluations), make_summary(dataset), pictures, BACKBONE)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> list[page.DatasetReport]:
+    folder = tmp_path_factory.mktemp("large")
+    return [large_report(folder, name) for name in ("pets", "shapes", "hands")]
+
+
+def test_page_with_long_tables_and_many_pictures_stays_under_5_mb(
+    large: list[page.DatasetReport], tmp_path: Path
+) -> None:
+    text = write(tmp_path, *large)
+    parsed = Parsed(text)
+    pictures = [str(picture["src"]) for picture in parsed.all("img")]
+    assert len(text.encode()) - sum(map(len, pictures)) > 700_000, "the tables are long"
+    assert 4_000_000 < len(text.encode()) <= 5_000_000, "the budget is used and kept"
+    assert len(pictures) == 3 * (7 + 4)
+    assert "Left out" not in parsed.text
+    assert parsed.text.count("The first 1,000 of 2,400 rows; all are in the folder reports/tables.") == 3 * 2
+
+
+def test_galleries_without_room_are_named_and_charts_stay(
+    large: list[page.DatasetReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "PAGE_BUDGET", 500_000)
+    text = write(tmp_path, large[0])
+    parsed = Parsed(text)
+    assert len(text.encode()) <= 500_000
+    assert 7 <= len(parsed.all("img")) < 7 + 4
+    assert parsed.text.count("Left out to keep this page small: ") == 7 + 4 - len(parsed.all("img"))
+    assert str(large[0].pictures[-1].path) in parsed.text
+    monkeypatch.setattr(page, "PAGE_BUDGET", 100_000)
+    with pytest.raises(UserError, match=r"MB of the report page, which may have 0\.1; name fewer datasets"):
+        write(tmp_path, large[0])
+
+
+def test_tests_behind_the_verdict_are_shown_beside_it(full: Path) -> None:
+    parsed = Parsed(full.read_text("utf-8"))
+    judged = verdict(make_evaluations(1, 5, 3))
+    row = next(row for row in judged["comparisons"] if row["variant"] == "dropout")
+    low, high = row["metrics"]["loss"]["t_interval"]
+    loss = f"dropout loss, nats {row['metrics']['loss']['mean']:+.3f} {low:+.3f} to {high:+.3f} ".replace("-", MINUS)
+    assert loss in parsed.text
+    gap = row["metrics"]["generalisation_gap"]
+    mean, low, high = (f"{100 * value:+.1f}".replace("-", MINUS) for value in (gap["mean"], *gap["t_interval"]))
+    chance = f"{gap['sign_flip_p']:.3f} {gap['smallest_sign_flip_p']:.3f}"
+    assert f"dropout generalisation gap, points {mean} {low} to {high} {chance} " in parsed.text
+    low, high = (f"{100 * end:+.1f}".replace("-", MINUS) for end in row["bootstrap"])
+    assert f"dropout {low} to {high} " in parsed.text
+    for pair in row["mcnemar"]:
+        counts = f"{pair['only_variant']} {pair['only_baseline']}"
+        assert f"dropout {pair['seed']} {counts} {pair['p']:.3f} " in parsed.text
+    for row in judged["variants"]:
+        low, high = (f"{100 * end:.1f} %" for end in row["wilson"])
+        assert f"{row['variant']} {100 * row['accuracy']['mean']:.1f} % {low} to {high} " in parsed.text
+
+
+def test_one_seed_has_no_interval_over_seeds_but_its_test_images(tmp_path: Path) -> None:
+    parsed = Parsed(write(tmp_path, dataset_report(tmp_path, "pets", 2, 1)))
+    assert re.search(r"augmented accuracy, points \S+ – 1\.000 1\.000 ", parsed.text)  # noqa: RUF001
+    assert "p (McNemar)" in parsed.text
+
+
+def test_resplit_has_no_bootstrap_over_shared_images(tmp_path: Path) -> None:
+    report = dataset_report(tmp_path, "pets", 2, 3)
+    for row in report.verdict["comparisons"]:
+        row["bootstrap"] = None
+    parsed = Parsed(write(tmp_path, report))
+    assert "bootstrap" not in parsed.text
+    assert "p (McNemar)" in parsed.text
+
+
+def test_overfitting_is_told_per_variant(full: Path) -> None:
+    parsed = Parsed(full.read_text("utf-8"))
+    table = tables.overfitting_table(make_evaluations(1, 5, 3))
+    variant, epochs, best, rise, *gaps = next(row for row in table.rows if row[0] == "dropout")
+    shown = " ".join(f"{100 * float(gap or 0):+.1f}" for gap in gaps)
+    assert f"{variant} {epochs:.1f} {best:.1f} {rise:+.3f} {shown} ".replace("-", MINUS) in parsed.text
+    assert parsed.text.count("rise of validation loss after it, nats") == 2
+
+
+def test_cost_of_fine_tuning_is_the_same_in_table_and_chart(tmp_path: Path) -> None:
+    evaluations = [make_evaluation("pets", name, 2) for name in ("baseline", "transfer", "fine_tune")]
+    evaluations[2]["recipe"]["start"] = "transfer"
+    cost = next(chart for chart in charts.dataset_charts(evaluations, VARIANTS) if chart.name == "cost")
+    assert cost.table is not None
+    parsed = Parsed(write(tmp_path, page.DatasetReport(evaluations, verdict(evaluations))))
+    for variant, seconds, _ in cost.table.rows:
+        assert f"{variant} {seconds:,.1f} " in parsed.text
+    assert "fine-tuning includes the training it starts from" in parsed.text
 
 
 def test_transparent_picture_stands_on_white(tmp_path: Path) -> None:
@@ -239,12 +347,32 @@ def test_model_card_holds_numbers_recipe_and_limits(tmp_path: Path) -> None:
         "rendered pictures",
         "| learning\\_rate | 0.0001 |",
         "80 test images",
-        "Wilson",
         "backbone compact",
     ):
         assert expected in card, expected
+    low, high = (f"{100 * end:.1f} %" for end in wilson_interval(accuracy, 80))
+    assert f"The sample of test images leaves the accuracy open between {low} and {high} (Wilson, 95 %)." in card
     write_model_card(evaluations[3], verdict(evaluations), tmp_path / "again.md")
     assert (tmp_path / "again.md").read_text("utf-8") == card
+
+
+@pytest.mark.parametrize("kind", ["features", "fine_tune", "pixels"])
+def test_model_card_of_a_backbone_names_its_head_and_no_filters(tmp_path: Path, kind: str) -> None:
+    evaluation = make_evaluation("pets", "transfer", 2)
+    # The filters are a placeholder there: the network is a backbone with a head.
+    evaluation["recipe"] |= {"kind": kind, "backbone": "compact", "network": {"filters": [1], "dense": 256}}
+    write_model_card(evaluation, verdict([evaluation]), tmp_path / "card.md")
+    card = (tmp_path / "card.md").read_text("utf-8")
+    assert "network" not in card
+    assert "filters" not in card
+    assert "| dense | 256 |" in card
+
+
+def test_model_card_of_an_own_network_names_its_filters(tmp_path: Path) -> None:
+    evaluation = make_evaluation("pets", "baseline", 2)
+    evaluation["recipe"] |= {"kind": "pixels", "backbone": None, "network": {"filters": [16, 32], "dense": 512}}
+    write_model_card(evaluation, verdict([evaluation]), tmp_path / "card.md")
+    assert "| network.filters | 16, 32 |" in (tmp_path / "card.md").read_text("utf-8")
 
 
 def test_model_card_escapes_names_and_knows_one_seed(tmp_path: Path) -> None:

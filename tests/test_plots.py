@@ -70,9 +70,19 @@ def test_mean_curve_ends_where_the_first_seed_stopped() -> None:
     np.testing.assert_allclose(middle.train, (0.6, 0.7))
 
 
-def test_single_epoch_is_drawn_as_a_marker(ax: Axes) -> None:
-    plots.plot_learning_curves(ax, [plots.SeedCurve((1,), (0.5,), (0.4,))], STYLES["baseline"])
-    assert all(line.get_marker() == "o" for line in ax.lines)
+@pytest.mark.parametrize(("epochs", "marker"), [(1, "o"), (5, "o"), (6, "None")])
+def test_few_epochs_have_a_marker_each(ax: Axes, epochs: int, marker: str) -> None:
+    curve = plots.SeedCurve(tuple(range(1, epochs + 1)), (0.5,) * epochs, (0.4,) * epochs)
+    plots.plot_learning_curves(ax, [curve], STYLES["baseline"])
+    assert {line.get_marker() for line in ax.lines} == {marker}
+
+
+def test_panels_of_learning_curves_share_their_height_and_not_their_epochs() -> None:
+    evaluations = [make_evaluation("pets", "baseline", 2, epochs=40), make_evaluation("pets", "fine_tune", 2, epochs=3)]
+    long, short = plots.curves_figure(evaluations, "accuracy", STYLES).axes
+    assert long.get_ylim() == short.get_ylim()
+    assert long.get_xlim()[1] > 40
+    assert 3 < short.get_xlim()[1] < 4
 
 
 @pytest.mark.parametrize("seeds", SEED_COUNTS)
@@ -107,6 +117,7 @@ def test_reliability_leaves_out_empty_bins(ax: Axes) -> None:
     plots.plot_reliability(ax, bins, STYLES["dropout"])
     np.testing.assert_allclose(np.asarray(ax.lines[1].get_xdata()), [0.7, 0.9])
     np.testing.assert_allclose(np.asarray(ax.lines[1].get_ydata()), [0.5, 1.0])
+    assert not ax.collections[0].get_clip_on(), "a marker on the edge is whole"
 
 
 def test_pooled_reliability_of_all_seeds_keeps_every_picture() -> None:
@@ -162,6 +173,52 @@ def test_robustness_curves_start_at_the_original() -> None:
         "blur": {"baseline": [(0.0, [0.9]), (1, [0.8]), (2, [0.7])]},
         "noise": {"baseline": [(0.0, [0.9]), (1, [0.8])]},
     }
+
+
+def size_curve(
+    seeds: int, fit: tuple[float, float, float] | None, sizes: Sequence[int] = (50, 101, 202, 404)
+) -> plots.SizeCurve:
+    accuracies = tuple((float(size), [0.8 - 2 / size + 0.01 * seed for seed in range(seeds)]) for size in sizes)
+    gaps = tuple((float(size), [5 / size - 0.01 * seed for seed in range(seeds)]) for size in sizes)
+    return plots.SizeCurve(accuracies, gaps, fit, "Doubling would help." if fit else "It cannot be said.")
+
+
+def test_size_figure_shows_bands_gap_and_the_accepted_power_law() -> None:
+    a, b, c = 1.5, 0.5, 0.1
+    curves = {"baseline": size_curve(3, (a, b, c)), "augmented": size_curve(3, None)}
+    upper, lower = plots.training_size_figure(make_evaluation("pets", "baseline"), curves, STYLES).axes
+    law = [line for line in upper.lines if line.get_linestyle() == ":"]
+    assert len(law) == 1, "the refused one is not drawn"
+    x, y = (np.asarray(values, dtype=float) for values in law[0].get_data())
+    assert (x[0], x[-1]) == (50, pytest.approx(808))
+    np.testing.assert_allclose(y, 1 - (a * x**-b + c))
+    assert not [line for line in lower.lines if line.get_linestyle() == ":"]
+    half = 4.302653 * 0.01 / np.sqrt(3)  # Student's t, 2 degrees of freedom, from a printed table
+    for ax, middle in ((upper, 0.8 - 2 / 404 + 0.01), (lower, 5 / 404 - 0.01)):
+        assert len(ax.collections) == 2, "a band per variant"
+        corners = ax.collections[0].get_paths()[0].vertices
+        ends = [height for size, height in np.asarray(corners) if size == 404]
+        np.testing.assert_allclose([min(ends), max(ends)], [middle - half, middle + half], rtol=1e-5)
+    assert "gap" in lower.get_ylabel()
+
+
+@pytest.mark.parametrize("seeds", SEED_COUNTS)
+@pytest.mark.parametrize("sizes", [(50, 101, 202, 404), (12_500, 25_000, 47_000, 50_000), (100,)])
+def test_size_chart_is_legible_and_says_what_more_images_bring(seeds: int, sizes: Sequence[int]) -> None:
+    curves = {"baseline": size_curve(seeds, (1.5, 0.5, 0.1), sizes), "augmented": size_curve(seeds, None, sizes)}
+    chart = charts.training_size_chart(make_evaluation("pets", "baseline"), curves, VARIANTS)
+    chart.figure.draw_without_rendering()
+    assert overlaps(texts(chart.figure)) == []
+    assert chart.caption.startswith("baseline: Doubling would help. augmented: It cannot be said. ")
+    assert f"augmented with {sizes[-1]:,} images" in chart.alt
+    assert chart.table is not None
+    rows = [dict(zip(chart.table.columns, row, strict=True)) for row in chart.table.rows]
+    assert [(row["variant"], row["training_images"]) for row in rows] == [(v, n) for v in curves for n in sizes]
+    first, last = rows[0], rows[-1]
+    assert first["generalisation_gap"] == pytest.approx(5 / sizes[0] - 0.01 * (seeds - 1) / 2)
+    assert first["power_law"] == pytest.approx(1 - (1.5 * sizes[0] ** -0.5 + 0.1))
+    assert last["power_law"] is None
+    assert (first["interval_low"] is None) == (seeds == 1)
 
 
 @pytest.mark.parametrize(("variants", "seeds"), [(1, 1), (4, 2), (6, 3)])

@@ -83,6 +83,16 @@ def test_summary_agrees_with_the_statistics_module() -> None:
     assert float(row["wilson_low"]) < mean(accuracies) < float(row["wilson_high"])
 
 
+def test_overfitting_table_holds_means_over_seeds() -> None:
+    evaluations = make_evaluations(1, 3, 3)
+    table = tables.overfitting_table(evaluations)
+    assert [row[0] for row in table.rows] == [evaluation["variant"] for evaluation in evaluations]
+    for evaluation, row in zip(evaluations, table.rows, strict=True):
+        for column, value in zip(table.columns[1:], row[1:], strict=True):
+            assert value == pytest.approx(mean(run[column] for run in evaluation["seeds"])), column
+    assert {"best_epoch", "validation_loss_rise", "gap_at_best_epoch", "gap_at_last_epoch"} < set(table.columns)
+
+
 def test_interval_is_cut_off_at_one() -> None:
     evaluation = make_evaluation("pets", "baseline", 2)
     for run, accuracy in zip(evaluation["seeds"], (0.9, 1.0), strict=True):

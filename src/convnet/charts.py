@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from convnet import pictures, plots, tables
 from convnet.figures import Style, title, variant_styles
+from convnet.statistics import t_interval
 
 DOTS = "Each marker is a seed, the upright bar their mean, the line Student's 95 % interval of the mean."
 ONE_DOT = "One seed: its spread is unknown."
+BANDS = "Lines join means, dots are seeds, bands are Student's 95 % intervals of the means."
+POWER_LAW = "The dotted line is the fitted power law; its open marker stands at twice the largest number of images."
 
 
 @dataclass(frozen=True)
@@ -55,25 +58,29 @@ def dataset_charts(
 
 
 def training_size_chart(
-    evaluation: tables.Evaluation, lines: Mapping[str, Sequence[plots.Point]], variants: Sequence[str]
+    evaluation: tables.Evaluation, curves: Mapping[str, plots.SizeCurve], variants: Sequence[str]
 ) -> Chart:
-    """Return the chart of accuracy against the number of training images.
+    """Return the chart of accuracy and generalisation gap against the number of training images.
 
     Args:
         evaluation: any one of the dataset.
-        lines: variant -> points (training images, accuracies of the seeds).
+        curves: by variant of the size sweep.
         variants: all variants of the run.
     """
-    ends = {f"{name} with {points[-1][0]:,.0f} images": tables.mean(points[-1][1]) for name, points in lines.items()}
-    rows = tuple((name, int(size), tables.mean(seeds)) for name, points in lines.items() for size, seeds in points)
+    ends = {
+        f"{name} with {size:,.0f} images": tables.mean(seeds)
+        for name, curve in curves.items()
+        for size, seeds in curve.accuracies[-1:]
+    }
+    fits = any(curve.fit for curve in curves.values())
     return Chart(
         "training_size",
         "More images",
         title("Accuracy by number of training images", evaluation),
-        _alt("Test accuracy", ends),
-        "Lines join means, dots are seeds.",
-        tables.Table(("variant", "training_images", "test_accuracy"), rows),
-        plots.training_size_figure(evaluation, lines, variant_styles(variants)),
+        _alt("Mean test accuracy", ends),
+        " ".join([*(f"{name}: {curve.sentence}" for name, curve in curves.items()), BANDS, *([POWER_LAW] * fits)]),
+        _size_table(curves),
+        plots.training_size_figure(evaluation, curves, variant_styles(variants)),
     )
 
 
@@ -249,8 +256,8 @@ def _curves_chart(evaluations: Sequence[tables.Evaluation], metric: str, styles:
         "Overfitting",
         title(f"{metric.capitalize()} per epoch", evaluations[0]),
         f"{metric.capitalize()} per epoch, mean over seeds: {'; '.join(ends)}.",
-        f"{turn}{seeds}Training values are means over an epoch with augmentation and dropout on, so they may lie below "
-        "the validation values.",
+        f"{turn}{seeds}Every panel has its own number of epochs. Training values are means over an epoch with "
+        "augmentation and dropout on, so they may lie below the validation values.",
         tables.Table(("variant", "epoch", f"train_{metric}", f"validation_{metric}"), rows),
         plots.curves_figure(evaluations, metric, styles),
     )
@@ -333,6 +340,23 @@ def _alt(what: str, shares: Mapping[str, float]) -> str:
 
 def _dots_caption(evaluations: Sequence[tables.Evaluation]) -> str:
     return DOTS if len(evaluations[0]["seeds"]) > 1 else ONE_DOT
+
+
+def _size_table(curves: Mapping[str, plots.SizeCurve]) -> tables.Table:
+    columns = ("interval_low", "interval_high", "power_law", "generalisation_gap")
+    rows = tuple(
+        (
+            name,
+            int(size),
+            tables.mean(accuracies),
+            *(np.clip(interval, 0.0, 1.0).tolist() if (interval := t_interval(accuracies)) else (None, None)),
+            curve.fitted([size])[0] if curve.fit else None,
+            tables.mean(gaps),
+        )
+        for name, curve in curves.items()
+        for (size, accuracies), (_, gaps) in zip(curve.accuracies, curve.gaps, strict=True)
+    )
+    return tables.Table(("variant", "training_images", "test_accuracy", *columns), rows)
 
 
 def _seed_table(

@@ -31,6 +31,8 @@ from convnet.tables import Table
 DOTS_PER_INCH = 100  # two thirds of a chart's: these pictures are many, and what they show is coarse
 LONGEST_NAME = 8  # of a class, above an image: two of them fit
 LARGEST_FLOAT16 = 65504.0
+# Their pictures lie in a folder of their own, which dvc.yaml names: `dvc plots show` takes a whole folder of images.
+PLOTTED = ("augmentation", "feature maps")
 FROZEN = "the frozen backbone"
 
 
@@ -76,10 +78,11 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
         dataset: its name.
         arrays: folder of the prepare stage.
         models: folder that holds one folder per variant.
-        destination: gets the PNGs; `pictures.json`, a list of section, title, file, alt, caption and table (columns and
-            rows, or null) in the order wanted on the page; `feature_maps_<name>.npz`, layer -> float16 (images, height,
-            width, channels) for all chosen images; and `grad_cam_<variant>.npz`, with heatmaps, rows in the test
-            predictions, and the classes explained.
+        destination: gets the PNGs, those for `dvc plots` in `plots`; `pictures.json`, a list of section, title, file,
+            alt, caption and table (columns and rows, or null) in the order wanted on the page, which shows the feature
+            maps of the first chosen image; `feature_maps/<name>_<number>.png`, those of the others;
+            `feature_maps_<name>.npz`, layer -> float16 (images, height, width, channels) for all chosen images; and
+            `grad_cam_<variant>.npz`, with heatmaps, rows in the test predictions, and the classes explained.
 
     Raises:
         UserError: a file is missing or damaged.
@@ -109,7 +112,11 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
                 charts["filters"].append(filters_chart(filters[1], filters[0], network.name, described))
             chart = _explain_cases(model, network.variant, cases, test[network.variant], described, destination)
             charts["grad-cam"].append(chart)
-    pictures = [_save(chart, destination) for of_kind in charts.values() for chart in of_kind]
+    pictures = [
+        _save(chart, destination, "plots" if kind in PLOTTED else ".")
+        for kind, of_kind in charts.items()
+        for chart in of_kind
+    ]
     write_json(destination / "pictures.json", pictures)
 
 
@@ -206,7 +213,7 @@ def _look_inside(
     described: Mapping[str, Any],
     destination: Path,
 ) -> Chart:
-    """Write the feature maps of all examples, and draw the most active `channels` of those of the first."""
+    """Write the feature maps of all examples, draw their most active `channels`, and return the chart of the first."""
     names = mapped_layers(model, network.layers)
     if not names:
         raise UserError(
@@ -216,14 +223,20 @@ def _look_inside(
     maps = feature_maps(model, names, examples.images)
     compact = {name: np.clip(of, -LARGEST_FLOAT16, LARGEST_FLOAT16).astype(np.float16) for name, of in maps.items()}
     _write_arrays(destination / f"feature_maps_{_file_name(network.name)}.npz", compact)
-    of_first = {name: of[0] for name, of in maps.items()}
-    chart = feature_maps_chart(examples.images[0], of_first, network.name, described, channels)
+    first, *others = (
+        feature_maps_chart(image, {name: of[i] for name, of in maps.items()}, network.name, described, channels)
+        for i, image in enumerate(examples.images)
+    )
+    for number, chart in enumerate(others, start=2):
+        _draw(chart, destination / "feature_maps" / f"{_file_name(network.name)}_{number}.png")
     remarks = [f"The test image {examples.members[0]}, the same for all networks."]
+    if others:
+        remarks.append(f"The maps of {len(others)} more lie beside the explain stage's pictures, in feature_maps.")
     if len(network.shared_by) > 1:
         remarks.append(f"The variants {', '.join(network.shared_by)} share this backbone unchanged.")
     if absent := [name for name in network.layers if name not in names]:
         remarks.append(f"The cut backbone has no {', '.join(absent)}.")
-    return replace(chart, caption=" ".join([*remarks, chart.caption]))
+    return replace(first, caption=" ".join([*remarks, first.caption]))
 
 
 def _explain_cases(
@@ -262,19 +275,23 @@ def _file_name(name: str) -> str:
     return name.replace(" ", "_")
 
 
-def _save(chart: Chart, destination: Path) -> dict[str, Any]:
-    """Write the chart's PNG and return its entry for the page."""
-    path = destination / f"{_file_name(chart.name)}.png"
-    with atomic_path(path) as temporary, matplotlib.rc_context(STYLE):
-        chart.figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+def _save(chart: Chart, destination: Path, folder: str) -> dict[str, Any]:
+    """Write the chart's PNG to a folder in `destination` and return its entry for the page."""
+    path = destination / folder / f"{_file_name(chart.name)}.png"
+    _draw(chart, path)
     return {
         "section": chart.section,
         "title": chart.title,
-        "file": path.name,
+        "file": path.relative_to(destination).as_posix(),
         "alt": chart.alt,
         "caption": chart.caption,
         "table": asdict(chart.table) if chart.table else None,
     }
+
+
+def _draw(chart: Chart, path: Path) -> None:
+    with atomic_path(path) as temporary, matplotlib.rc_context(STYLE):
+        chart.figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

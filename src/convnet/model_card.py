@@ -52,13 +52,13 @@ def write_model_card(evaluation: tables.Evaluation, verdict: Mapping[str, Any], 
         evaluation=evaluation,
         pictures=tables.pictures_text(evaluation),
         counts={split: evaluation["seeds"][0]["splits"][split]["n"] for split in tables.SPLITS},
-        settings=_flatten(evaluation["recipe"]),
+        settings=_flatten(_shown_recipe(evaluation["recipe"])),
         metrics=[_metric_row(evaluation, metric, name) for metric, name in METRICS.items()],
         loss=f"{tables.mean(tables.split_values(evaluation, 'test', 'loss')):.3f}",
         gap=f"{100 * tables.mean([float(run['generalisation_gap']) for run in evaluation['seeds']]):+.1f}",
         recalls=[(name, _mean_recall(evaluation, name)) for name in evaluation["classes"]],
         test_images=test_images,
-        wilson=_interval(wilson_interval(accuracy, test_images)),
+        wilson=[_percent(end) for end in wilson_interval(accuracy, test_images)],
         sentences=[row["sentence"] for row in compared],
     )
     write_text(destination, text)
@@ -90,6 +90,14 @@ def _mean_recall(evaluation: tables.Evaluation, name: str) -> str:
     recalls = [run["splits"]["test"]["recall"][name] for run in evaluation["seeds"]]
     known = [float(recall) for recall in recalls if recall is not None]
     return _percent(tables.mean(known)) if known else "no test images"
+
+
+def _shown_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that made the model: on a backbone, `network` stands for the head's dense layer alone."""
+    shown = dict(recipe)
+    if shown.get("backbone") and "network" in shown:
+        shown["dense"] = shown.pop("network")["dense"]
+    return shown
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -7,8 +7,8 @@ from a user's archive: every text goes through autoescape, and control character
 import base64
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,17 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from convnet import tables
-from convnet.errors import printable
+from convnet.errors import UserError, printable
 from convnet.sentences import opening_sentences
 from convnet.storage import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSS_DPI = 96  # a CSS pixel is 1/96 inch
-GALLERY_WIDTHS = (1200, 900, 600, 400)  # pixels; the first width that keeps the page within its budget
-PICTURE_BUDGET = 3_600_000  # bytes of all pictures; base64 makes a third more of it, which keeps the page under 5 MB
+PAGE_BUDGET = 5_000_000  # bytes of the whole page: text, tables and pictures in base64
+GALLERY_WIDTHS = (1200, 1000, 800, 600, 400, 300)  # pixels; the first width that keeps the page within its budget
 CHART_COLOURS = 4096  # the smooth edges of text and lines have some thousand, photographs far more
 SHOWN_FILES = 50  # of each list of files; the manifest holds the rest
+SHOWN_ROWS = 1000  # of each table of numbers; the confusion matrices of 100 classes alone would have 10,000 a variant
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,20 @@ class DatasetReport:
         return list(groups.items())
 
 
+@dataclass(frozen=True)
+class EmbeddedImage:
+    """An image as a data URI and the width at which it is shown, in CSS pixels."""
+
+    uri: str  # empty where the page has no room for it
+    width: int
+    height: int
+
+    @property
+    def is_gallery(self) -> bool:
+        """Whether it shows images, which may be scaled down, and is no chart."""
+        return self.uri.startswith("data:image/jpeg")
+
+
 def write_report(datasets: Sequence[DatasetReport], params_text: str, destination: Path) -> None:
     """Write the page; equal arguments and pictures give equal bytes.
 
@@ -77,33 +92,42 @@ def write_report(datasets: Sequence[DatasetReport], params_text: str, destinatio
         datasets: one part of the page each, in the order wanted.
         params_text: params.yaml as it was run.
         destination: the HTML file.
+
+    Raises:
+        UserError: text and charts alone are more than the page may hold.
     """
     paths = [picture.path for dataset in datasets for picture in dataset.pictures]
-    environment = _environment()
-    style = (TEMPLATES / "report.css.j2").read_text("utf-8")
-    text = environment.get_template("report.html.j2").render(
-        datasets=datasets,
-        opening=opening_sentences([dataset.verdict for dataset in datasets]),
-        params_text=params_text,
-        images=_embed_all(paths),
-        style=Markup(style),
-        style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        shown_files=SHOWN_FILES,
-        splits=tables.SPLITS,
-        summaries={dataset.name: _summaries(dataset) for dataset in datasets},
-        costs={dataset.name: _costs(dataset) for dataset in datasets},
-        origins=_origins(datasets),
-    )
+    images = {path: embed_image(path, GALLERY_WIDTHS[0]) for path in paths}
+    # A dash, as an image without any URI is one that was left out, which the page says in words.
+    without_images = _render(datasets, params_text, {path: replace(image, uri="-") for path, image in images.items()})
+    text = _render(datasets, params_text, _fit(paths, images, PAGE_BUDGET - len(without_images.encode())))
+    if (length := len(text.encode())) > PAGE_BUDGET:
+        raise UserError(
+            f"text and charts alone make {length / 1e6:.1f} MB of the report page, which may have "
+            f"{PAGE_BUDGET / 1e6:g}; name fewer datasets in run.datasets of params.yaml"
+        )
     write_text(destination, text)
 
 
-@dataclass(frozen=True)
-class EmbeddedImage:
-    """An image as a data URI and the width at which it is shown, in CSS pixels."""
-
-    uri: str
-    width: int
-    height: int
+def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping[Path, EmbeddedImage]) -> str:
+    style = (TEMPLATES / "report.css.j2").read_text("utf-8")
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        datasets=datasets,
+        opening=opening_sentences([dataset.verdict for dataset in datasets]),
+        params_text=params_text,
+        images=images,
+        style=Markup(style),
+        style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        shown_files=SHOWN_FILES,
+        shown_rows=SHOWN_ROWS,
+        splits=tables.SPLITS,
+        summaries={dataset.name: _summaries(dataset) for dataset in datasets},
+        details={dataset.name: _details(dataset.verdict) for dataset in datasets},
+        overfitting={dataset.name: _rows(tables.overfitting_table(dataset.evaluations)) for dataset in datasets},
+        costs={dataset.name: _costs(dataset) for dataset in datasets},
+        origins=_origins(datasets),
+    )
 
 
 def embed_image(path: Path, widest: int) -> EmbeddedImage:
@@ -133,40 +157,126 @@ def embed_image(path: Path, widest: int) -> EmbeddedImage:
     return EmbeddedImage(f"data:image/{kind};base64,{base64.b64encode(data).decode()}", width, height)
 
 
-def _embed_all(paths: Sequence[Path]) -> dict[Path, EmbeddedImage]:
-    """Embed all images, galleries narrower and narrower until all keep to the budget."""
-    widest, *narrower = GALLERY_WIDTHS
-    images = {path: embed_image(path, widest) for path in paths}
-    galleries = [path for path, image in images.items() if image.uri.startswith("data:image/jpeg")]
-    for width in narrower:
-        if sum(len(image.uri) for image in images.values()) * 3 / 4 <= PICTURE_BUDGET:
+def _fit(paths: Sequence[Path], images: Mapping[Path, EmbeddedImage], budget: int) -> dict[Path, EmbeddedImage]:
+    """Make the URIs keep to `budget` bytes: galleries narrower and narrower, and then without the last galleries.
+
+    Args:
+        paths: of all pictures on the page, in their order; a picture that comes twice counts twice.
+        images: by path, as wide as can be.
+        budget: bytes.
+    """
+
+    def too_long() -> bool:
+        return sum(len(fitted[path].uri) for path in paths) > budget
+
+    fitted = dict(images)
+    galleries = [path for path, image in images.items() if image.is_gallery]
+    for width in GALLERY_WIDTHS[1:]:
+        if not too_long():
             break
-        images |= {path: embed_image(path, width) for path in galleries}
-    return images
+        fitted |= {path: embed_image(path, width) for path in galleries}
+    while galleries and too_long():
+        last = galleries.pop()
+        fitted[last] = replace(fitted[last], uri="")
+    return fitted
 
 
 def _summaries(dataset: DatasetReport) -> list[dict[str, Any]]:
     """One row per variant: its means, and how it compares; the baseline is compared with nothing."""
-    table = tables.summary_table(dataset.evaluations)
     comparisons = {row["variant"]: row for row in dataset.verdict["comparisons"]}
     judged = {row["variant"]: row for row in dataset.verdict["variants"]}
-    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     return [
         {
             **row,
             "comparison": comparisons.get(row["variant"]),
             "balanced_accuracy": judged[row["variant"]]["balanced_accuracy"]["mean"],
         }
-        for row in rows
+        for row in _rows(tables.summary_table(dataset.evaluations))
     ]
+
+
+def _rows(table: tables.Table) -> list[dict[str, Any]]:
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A table behind the verdict, its cells as they shall be read."""
+
+    remark: str  # what the table says
+    names: int  # columns that hold names; the other ones hold numbers
+    table: tables.Table
+
+
+def _details(verdict: Mapping[str, Any]) -> list[Detail]:
+    """Return the intervals and tests that stand beside the verdict and do not decide it."""
+    details = [_wilson(verdict["variants"])]
+    if comparisons := verdict["comparisons"]:
+        details.append(_over_seeds(comparisons))
+        if any(row["bootstrap"] for row in comparisons):
+            details.append(_bootstrap(comparisons))
+        details.append(_mcnemar(comparisons))
+    return details
+
+
+def _wilson(variants: Sequence[Mapping[str, Any]]) -> Detail:
+    rows = tuple(
+        (row["variant"], _percent(row["accuracy"]["mean"]), _interval(row["wilson"], _percent)) for row in variants
+    )
+    return Detail(
+        "Test accuracy as if it were one model's: what the sample of test images alone leaves open.",
+        1,
+        tables.Table(("variant", "test accuracy", "95 % interval (Wilson)"), rows),
+    )
+
+
+def _over_seeds(comparisons: Sequence[Mapping[str, Any]]) -> Detail:
+    columns = ("variant", "metric", "mean difference", "95 % interval (t)", "p (sign flip)", "least p possible")
+    rows = []
+    for row in comparisons:
+        for name, metric in row["metrics"].items():
+            number, unit = (_nats, ", nats") if name == "loss" else (_points, ", points")
+            numbers = (number(metric["mean"]), _interval(metric["t_interval"], number))
+            chances = (_p(metric["sign_flip_p"]), _p(metric["smallest_sign_flip_p"]))
+            rows.append((row["variant"], name.replace("_", " ") + unit, *numbers, *chances))
+    return Detail(
+        f"Differences to {comparisons[0]['baseline']}, over seeds alone: accuracies and loss on test images, and the "
+        "generalisation gap.",
+        2,
+        tables.Table(columns, tuple(rows)),
+    )
+
+
+def _bootstrap(comparisons: Sequence[Mapping[str, Any]]) -> Detail:
+    rows = tuple((row["variant"], _interval(row["bootstrap"], _points)) for row in comparisons)
+    return Detail(
+        f"Difference of test accuracy to {comparisons[0]['baseline']} in points, over test images alone.",
+        1,
+        tables.Table(("variant", "95 % interval (paired bootstrap)"), rows),
+    )
+
+
+def _mcnemar(comparisons: Sequence[Mapping[str, Any]]) -> Detail:
+    columns = ("variant", "seed", "only the variant right", f"only {comparisons[0]['baseline']} right", "p (McNemar)")
+    rows = tuple(
+        (row["variant"], *(str(pair[key]) for key in ("seed", "only_variant", "only_baseline")), _p(pair["p"]))
+        for row in comparisons
+        for pair in row["mcnemar"]
+    )
+    return Detail(
+        f"Test images on which a variant and {comparisons[0]['baseline']} disagree, seed by seed.",
+        1,
+        tables.Table(columns, rows),
+    )
 
 
 def _costs(dataset: DatasetReport) -> list[dict[str, Any]]:
     """One row per variant: what it cost to train."""
+    seconds = tables.seconds_per_seed(dataset.evaluations)
     return [
         {
             "variant": evaluation["variant"],
-            "training": evaluation["seconds"]["training"],
+            "training": seconds[evaluation["variant"]],
             "features": evaluation["seconds"]["features"],
             "images_per_second": tables.mean([float(run["images_per_second"]) for run in evaluation["seeds"]]),
             "model_bytes": evaluation["model_bytes"],
@@ -196,7 +306,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, points=_points, count=_count, text_lines=_text_lines, cell=_cell)
+    environment.filters.update(
+        percent=_percent, points=_points, nats=_nats, count=_count, p=_p, text_lines=_text_lines, cell=_cell
+    )
     return environment
 
 
@@ -217,6 +329,19 @@ def _percent(share: float | None) -> str:
 def _points(difference: float | None) -> str:
     """A difference of two shares, in percentage points, with its sign (a true minus)."""
     return "–" if difference is None else f"{100 * difference:+.1f}".replace("-", "−")  # noqa: RUF001
+
+
+def _nats(difference: float) -> str:
+    """A difference of two losses, with its sign."""
+    return f"{difference:+.3f}".replace("-", "−")  # noqa: RUF001
+
+
+def _interval(ends: Sequence[float] | None, number: Callable[[float], str]) -> str:
+    return "–" if ends is None else f"{number(ends[0])} to {number(ends[1])}"  # noqa: RUF001
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _count(value: float | None, decimals: int = 0) -> str:

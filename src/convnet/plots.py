@@ -14,11 +14,13 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFor
 
 from convnet import tables
 from convnet.figures import GREY, SMALL_POINTS, STYLE, WIDTH, Style, label, new_figure, title
+from convnet.learning_curve import predict_error
 from convnet.statistics import t_interval
 
 PANEL_HEIGHT = 2.7  # inches, of one row of panels
 COLUMNS = 3  # panels side by side
 TRAIN, VALIDATION = "train", "validation"
+FEW_EPOCHS = 5  # up to here each epoch has a marker: a line of one epoch would not be seen, a short one hardly
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,28 @@ class SeedCurve:
     validation: tuple[float, ...]
 
 
-# accuracy, shares per seed, of one variant at one strength of a perturbation or at one training size
+# shares, one per seed, of one variant at one strength of a perturbation or at one training size
 Point = tuple[float, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class SizeCurve:
+    """One variant of the size sweep."""
+
+    accuracies: tuple[Point, ...]  # on test images, by number of training images, ascending
+    gaps: tuple[Point, ...]  # accuracy on training less accuracy on validation images
+    fit: tuple[float, float, float] | None  # a, b, c of the power law of the test error; None where it was refused
+    sentence: str  # what more images would bring, or why that cannot be said
+
+    @property
+    def sizes(self) -> list[float]:
+        """The numbers of training images."""
+        return [size for size, _ in self.accuracies]
+
+    def fitted(self, sizes: Sequence[float]) -> list[float]:
+        """Return the accuracies that the power law gives for numbers of training images; it was not refused."""
+        assert self.fit is not None
+        return [1.0 - float(predict_error(np.array([self.fit]), size)[0]) for size in sizes]
 
 
 def learning_curves(evaluation: tables.Evaluation, metric: str) -> list[SeedCurve]:
@@ -65,7 +87,7 @@ def plot_learning_curves(ax: Axes, curves: Sequence[SeedCurve], style: Style) ->
         ax.plot(curve.epochs, curve.train, color=GREY, linestyle="--", linewidth=0.7, alpha=0.45)
         ax.plot(curve.epochs, curve.validation, color=style.colour, linewidth=0.7, alpha=0.45)
     middle = mean_curve(curves)
-    dot = style.marker if len(middle.epochs) == 1 else None  # a line of one epoch would not be seen
+    dot = style.marker if len(middle.epochs) <= FEW_EPOCHS else None
     ax.plot(middle.epochs, middle.train, color=GREY, linestyle="--", linewidth=2.0, marker=dot, label=TRAIN)
     ax.plot(middle.epochs, middle.validation, color=style.colour, linewidth=2.0, marker=dot, label=VALIDATION)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -144,7 +166,9 @@ def plot_reliability(ax: Axes, bins: Sequence[Mapping[str, float]], style: Style
     ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.0)
     x, y = [part["confidence"] for part in full], [part["accuracy"] for part in full]
     ax.plot(x, y, color=style.colour, linewidth=1.2)
-    ax.scatter(x, y, s=[15 + 85 * part["n"] / most for part in full], color=style.colour, marker=style.marker, zorder=3)
+    areas = [15 + 85 * part["n"] / most for part in full]
+    # Not clipped: the marker of the surest images lies on the edge.
+    ax.scatter(x, y, s=areas, color=style.colour, marker=style.marker, zorder=3, clip_on=False)
     ax.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal")
     ax.xaxis.set_major_formatter(_percent_axis())
     ax.yaxis.set_major_formatter(_percent_axis())
@@ -204,11 +228,11 @@ def spread_apart(values: Sequence[float], least: float) -> list[float]:
 
 
 def plot_points(ax: Axes, lines: Mapping[str, Sequence[Point]], styles: Mapping[str, Style]) -> None:
-    """Draw accuracy against a strength or a training size: a line through the means, a dot per seed.
+    """Draw shares against a strength or a training size: a line through the means, a dot per seed.
 
     Args:
         ax: one panel.
-        lines: by variant, points (x, accuracies 0..1 of the seeds).
+        lines: by variant, points (x, shares of the seeds).
         styles: by variant.
     """
     for name, points in lines.items():
@@ -220,13 +244,48 @@ def plot_points(ax: Axes, lines: Mapping[str, Sequence[Point]], styles: Mapping[
         if dots:
             dot_x, dot_y = zip(*dots, strict=True)
             ax.plot(dot_x, dot_y, linestyle="none", marker=".", markersize=3, color=style.colour, alpha=0.6)
-    ax.yaxis.set_major_formatter(_percent_axis())
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))  # no 2.5, which would be rounded away
+    ax.yaxis.set_major_formatter(_percent_axis(decimals=0 if high - low > 0.06 else 1))
+
+
+def plot_bands(ax: Axes, lines: Mapping[str, Sequence[Point]], styles: Mapping[str, Style], lowest: float) -> None:
+    """Draw Student's 95 % interval of each mean as a band; one seed has none.
+
+    Args:
+        ax: one panel.
+        lines: by variant, points (x, shares of the seeds).
+        styles: by variant.
+        lowest: the least share there can be; the band is cut off there and at 1.
+    """
+    for name, points in lines.items():
+        known = [(x, interval) for x, seeds in points if (interval := t_interval(seeds)) is not None]
+        if known:
+            lower, upper = np.clip([interval for _, interval in known], lowest, 1.0).T
+            ax.fill_between([x for x, _ in known], lower, upper, color=styles[name].colour, alpha=0.15, linewidth=0)
+
+
+def plot_power_laws(ax: Axes, curves: Mapping[str, SizeCurve], styles: Mapping[str, Style]) -> None:
+    """Draw the power laws that were accepted, on to twice the largest measured number of images.
+
+    Args:
+        ax: one panel.
+        curves: by variant.
+        styles: by variant.
+    """
+    for name, curve in curves.items():
+        if curve.fit is not None:
+            sizes = np.geomspace(curve.sizes[0], 2 * curve.sizes[-1], 100).tolist()
+            fitted = curve.fitted(sizes)
+            # Dark and thin, so that it is seen on the line through the means.
+            ax.plot(sizes, fitted, color="black", linewidth=1.0, linestyle=":", zorder=3)
+            ax.plot(sizes[-1], fitted[-1], color=styles[name].colour, marker=styles[name].marker, fillstyle="none")
 
 
 @matplotlib.rc_context(STYLE)
 def curves_figure(evaluations: Sequence[tables.Evaluation], metric: str, styles: Mapping[str, Style]) -> Figure:
-    """Return learning curves of `metric`, a panel per variant on shared axes."""
-    figure, axes = _panels(len(evaluations), share=True)
+    """Return learning curves of `metric`, a panel per variant; each has its own epochs, all have the same height."""
+    figure, axes = _panels(len(evaluations), share_y=True)
     for ax, evaluation in zip(axes, evaluations, strict=True):
         plot_learning_curves(ax, learning_curves(evaluation, metric), styles[evaluation["variant"]])
         ax.set_title(label(evaluation["variant"], 28))
@@ -323,25 +382,32 @@ def robustness_figure(
 
 @matplotlib.rc_context(STYLE)
 def training_size_figure(
-    evaluation: tables.Evaluation, lines: Mapping[str, Sequence[Point]], styles: Mapping[str, Style]
+    evaluation: tables.Evaluation, curves: Mapping[str, SizeCurve], styles: Mapping[str, Style]
 ) -> Figure:
-    """Return test accuracy against the number of training images.
+    """Return test accuracy, and below it the generalisation gap, against the number of training images.
 
     Args:
         evaluation: any one of the dataset, for the title.
-        lines: variant -> points (training images, accuracies of the seeds).
+        curves: by variant.
         styles: by variant.
     """
-    figure = new_figure(WIDTH, 4.2)
-    ax = figure.add_subplot()
-    plot_points(ax, lines, styles)
-    sizes = sorted({point[0] for points in lines.values() for point in points})
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(FixedLocator(sizes))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    ax.set(xlabel="training images (log scale)", ylabel="test accuracy")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure = new_figure(WIDTH, 2 * PANEL_HEIGHT + 0.9)
+    upper = figure.add_subplot(2, 1, 1)
+    lower = figure.add_subplot(2, 1, 2, sharex=upper)
+    accuracies = {name: curve.accuracies for name, curve in curves.items()}
+    gaps = {name: curve.gaps for name, curve in curves.items()}
+    for ax, lines, lowest in ((upper, accuracies, 0.0), (lower, gaps, -1.0)):
+        plot_bands(ax, lines, styles, lowest)
+        plot_points(ax, lines, styles)
+    plot_power_laws(upper, curves, styles)
+    _size_axis(upper, curves)
+    upper.set(ylabel="test accuracy")
+    lower.set(xlabel="training images (log scale)", ylabel="generalisation gap")
+    handles, names = upper.get_legend_handles_labels()
+    if any(curve.fit for curve in curves.values()):
+        handles.append(Line2D([], [], color="black", linewidth=1.0, linestyle=":"))
+        names.append("power law")
+    figure.legend(handles, names, loc="outside lower center", ncols=3)
     figure.suptitle(label(title("Accuracy by number of training images", evaluation), 80))
     return figure
 
@@ -387,22 +453,16 @@ def pooled_reliability(evaluation: tables.Evaluation) -> list[dict[str, float]]:
 
 
 def cost_points(evaluations: Sequence[tables.Evaluation]) -> dict[str, tuple[float, float]]:
-    """Return (mean seconds of training per seed, mean test accuracy) by variant.
-
-    A fine-tuned variant costs what the variant it starts from cost, and then its own training.
-    """
-    seconds = {e["variant"]: tables.mean([float(run["seconds_training"]) for run in e["seeds"]]) for e in evaluations}
+    """Return (mean seconds of training per seed, mean test accuracy) by variant."""
+    seconds = tables.seconds_per_seed(evaluations)
     return {
-        evaluation["variant"]: (
-            seconds[evaluation["variant"]] + seconds.get(evaluation["recipe"].get("start"), 0.0),
-            tables.mean(tables.split_values(evaluation, "test", "accuracy")),
-        )
-        for evaluation in evaluations
+        e["variant"]: (seconds[e["variant"]], tables.mean(tables.split_values(e, "test", "accuracy")))
+        for e in evaluations
     }
 
 
 def _panels(
-    count: int, *, columns: int = COLUMNS, height: float = PANEL_HEIGHT, share: bool = False, share_y: bool = False
+    count: int, *, columns: int = COLUMNS, height: float = PANEL_HEIGHT, share_y: bool = False
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure with exactly `count` panels, none of them empty; 4 panels stand 2 x 2."""
     columns = 2 if count == 4 and columns == 3 else min(columns, count)
@@ -410,13 +470,24 @@ def _panels(
     figure = new_figure(WIDTH if columns > 1 else WIDTH * 0.75, height * rows + 0.9)
     axes: list[Axes] = []
     for i in range(count):
-        first = axes[0] if axes else None
-        axes.append(
-            figure.add_subplot(
-                rows, columns, i + 1, sharex=first if share else None, sharey=first if share or share_y else None
-            )
-        )
+        first = axes[0] if axes and share_y else None
+        axes.append(figure.add_subplot(rows, columns, i + 1, sharey=first))
     return figure, axes
+
+
+def _size_axis(ax: Axes, curves: Mapping[str, SizeCurve]) -> None:
+    """Give the axis of training images a tick where images were counted, as far as their numbers do not meet."""
+    sizes = sorted({size for curve in curves.values() for size in curve.sizes}, reverse=True)
+    ends = [2 * sizes[0]] if any(curve.fit for curve in curves.values()) else []
+    least = 0.09 * math.log((ends or sizes)[0] / sizes[-1])
+    ticks: list[float] = []
+    for size in [*ends, *sizes]:
+        if not ticks or math.log(ticks[-1] / size) >= least:
+            ticks.append(size)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
 def _percent_axis(decimals: int = 0) -> PercentFormatter:

@@ -13,6 +13,7 @@ from convnet.arrays import load_arrays
 from convnet.figures import save_figure
 from convnet.model_card import write_model_card
 from convnet.page import DatasetReport, Picture, write_report
+from convnet.plots import Point, SizeCurve
 from convnet.predictions import SPLITS
 from convnet.progress import progress
 from convnet.storage import read_json
@@ -73,7 +74,7 @@ def _charts(
     drawn = charts.dataset_charts(evaluations, variants, robustness)
     sweep = read_json(folders.sweeps / f"{dataset}.json")["variants"]
     if sweep:
-        drawn.append(charts.training_size_chart(evaluations[0], size_lines(sweep), variants))
+        drawn.append(charts.training_size_chart(evaluations[0], size_curves(sweep), variants))
     for evaluation in evaluations:
         worst = tables.top_losses(evaluation, TOP_LOSSES)
         images = _images_of(folders.arrays / dataset, [item.member for item in worst])
@@ -81,15 +82,23 @@ def _charts(
     return drawn
 
 
-def size_lines(sweep: Mapping[str, Any]) -> dict[str, list[tuple[float, list[float]]]]:
-    """Return variant -> points (training images, test accuracies of the seeds)."""
-    lines = {}
+def size_curves(sweep: Mapping[str, Any]) -> dict[str, SizeCurve]:
+    """Return the curve of every variant of a size sweep, from what `sweep.summarise_sweep` returned."""
+    curves = {}
     for variant, measured in sweep.items():
-        by_size: dict[float, list[float]] = {}
-        for point in measured["points"]:
-            by_size.setdefault(float(point["training_images"]), []).append(point["test_accuracy"])
-        lines[variant] = sorted(by_size.items())
-    return lines
+        points, law = measured["points"], measured["curve"]
+        fit = None if law["refused"] else (law["a"], law["b"], law["c"])
+        accuracies, gaps = _by_size(points, "test_accuracy"), _by_size(points, "generalisation_gap")
+        curves[variant] = SizeCurve(accuracies, gaps, fit, law["sentence"])
+    return curves
+
+
+def _by_size(points: Sequence[Mapping[str, Any]], name: str) -> tuple[Point, ...]:
+    """Return (training images, values of the seeds), fewest images first."""
+    by_size: dict[float, list[float]] = {}
+    for point in points:
+        by_size.setdefault(float(point["training_images"]), []).append(float(point[name]))
+    return tuple(sorted(by_size.items()))
 
 
 def _images_of(arrays: Path, members: Sequence[str]) -> NDArray[np.uint8]:

@@ -124,10 +124,10 @@ def variants_table(evaluations: Sequence[Evaluation]) -> Table:
 def summary_table(evaluations: Sequence[Evaluation]) -> Table:
     """One row per dataset x variant: means over seeds, and how far they can be trusted.
 
-    Two intervals at 95 % answer two questions. The t interval of the mean (over seeds) says how much another set of
-    seeds would move it, cut off at 0 and 1; it is empty with one seed. The Wilson interval of the mean accuracy on n
-    test pictures says how much another test set of that length would move it; n is not multiplied by the seeds, which
-    share the pictures.
+    Two intervals at 95 % answer two questions. The t interval of the mean (over seeds) bounds the mean accuracy of all
+    possible seeds, cut off at 0 and 1; it is empty with one seed. The Wilson interval of the mean accuracy on n test
+    pictures bounds the accuracy expected on all such pictures, of which the test set is a sample; n is not multiplied
+    by the seeds, which share the pictures.
     """
     columns = (
         *KEY,
@@ -233,6 +233,20 @@ def cost_table(evaluations: Sequence[Evaluation]) -> Table:
     return Table((*KEY, *columns), tuple(rows))
 
 
+def overfitting_table(evaluations: Sequence[Evaluation]) -> Table:
+    """One row per variant of one dataset, means over seeds: when its training began to overfit, and how far it went.
+
+    `best_epoch` has the lowest validation loss, `validation_loss_rise` is from there to the last epoch. Both gaps are
+    accuracy(train) - accuracy(validation) as logged while training, with augmentation and dropout on.
+    """
+    columns = ("epochs", "best_epoch", "validation_loss_rise", "gap_at_best_epoch", "gap_at_last_epoch")
+    rows = tuple(
+        (evaluation["variant"], *(mean([float(run[column]) for run in evaluation["seeds"]]) for column in columns))
+        for evaluation in evaluations
+    )
+    return Table(("variant", *columns), rows)
+
+
 def top_losses_table(evaluations: Sequence[Evaluation], count: int = TOP_LOSSES) -> Table:
     """The test pictures a variant is most wrong about, `count` per dataset x variant, worst first.
 
@@ -296,6 +310,15 @@ def pictures_text(evaluation: Mapping[str, Any]) -> str:
 def split_values(evaluation: Evaluation, split: str, metric: str) -> list[float]:
     """Return `metric` on `split`, one value per seed."""
     return [float(run["splits"][split][metric]) for run in evaluation["seeds"]]
+
+
+def seconds_per_seed(evaluations: Sequence[Evaluation]) -> dict[str, float]:
+    """Return the mean seconds of training per seed by variant of one dataset.
+
+    A fine-tuned variant costs what the variant it starts from cost, and then its own training.
+    """
+    own = {e["variant"]: mean([float(run["seconds_training"]) for run in e["seeds"]]) for e in evaluations}
+    return {e["variant"]: own[e["variant"]] + own.get(e["recipe"].get("start"), 0.0) for e in evaluations}
 
 
 def summed_confusion(evaluation: Evaluation) -> list[list[int]]:

@@ -1,0 +1,54 @@
+"""The report stage: what it takes from earlier stages, up to the charts."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from evaluations import VARIANTS, make_evaluation
+
+from convnet import charts
+from convnet.learning_curve import learning_curve
+from convnet.report import size_curves
+
+SIZES = (404, 50, 202, 101)  # as jobs may end in any order
+
+
+def sweep_of(b: float, noise: float) -> dict[str, Any]:
+    """Return one variant of data/sweeps/<dataset>.json: accuracies near 0.9 - 1.5 n^-b, of three seeds."""
+    generator = np.random.default_rng(0)
+    points = [
+        {
+            "training_images": size,
+            "seed": seed,
+            "test_accuracy": 0.9 - 1.5 * size**-b + noise * float(generator.standard_normal()),
+            "generalisation_gap": 3 / size + 0.01 * seed,
+        }
+        for size in SIZES
+        for seed in range(3)
+    ]
+    errors: dict[int, list[float]] = {}
+    for point in points:
+        errors.setdefault(int(point["training_images"]), []).append(1 - point["test_accuracy"])
+    return {"points": points, "curve": learning_curve(errors, rendered=True)}
+
+
+def test_size_curves_hold_accuracies_gaps_fit_and_sentence() -> None:
+    curve = size_curves({"baseline": (measured := sweep_of(0.5, 0.002))})["baseline"]
+    assert [size for size, _ in curve.accuracies] == [size for size, _ in curve.gaps] == sorted(SIZES)
+    by_size = dict(curve.accuracies)
+    assert by_size[202] == [p["test_accuracy"] for p in measured["points"] if p["training_images"] == 202]
+    assert dict(curve.gaps)[50] == pytest.approx([0.06, 0.07, 0.08])
+    assert curve.fit == tuple(measured["curve"][name] for name in "abc")
+    assert curve.fitted([404])[0] == pytest.approx(0.9 - 1.5 * 404**-0.5, abs=0.005)
+    assert curve.sentence.startswith("Doubling your images from 404 to 808 would bring about ")
+
+
+def test_refused_power_law_is_not_drawn_but_its_reason_is_told() -> None:
+    measured = {"baseline": sweep_of(0.5, 0.002), "augmented": sweep_of(0.5, 0.06)}
+    curves = size_curves(measured)
+    assert measured["augmented"]["curve"]["a"] is not None, "there is a fit, but it was refused"
+    assert curves["augmented"].fit is None
+    chart = charts.training_size_chart(make_evaluation("pets", "baseline"), curves, VARIANTS)
+    for variant, of_variant in measured.items():
+        assert f"{variant}: {of_variant['curve']['sentence']}" in chart.caption
+    assert "cannot be said" in chart.caption
