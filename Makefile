@@ -18,6 +18,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PLOTS_PAGE := .dvc/plots_page.html
+# Most tests wait for a process of one thread. By file, since the tests of a file share costly fixtures.
+TWO_AT_A_TIME := $(BIN)/pytest -n 2 --dist loadfile
 # Stage commands say `exec python ...`: they must find this environment's python, and so must tests that start dvc.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
@@ -43,12 +45,11 @@ check: .venv/.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: .venv/.stamp
-	$(BIN)/pytest -m "not slow"
+test: .venv/.stamp scm
+	$(TWO_AT_A_TIME) -m "not slow"
 
-test-slow: .venv/.stamp
-	# Two at a time: they wait for processes of one thread. By file, since the tests of a file share costly fixtures.
-	$(BIN)/pytest -m slow -n 2 --dist loadfile
+test-slow: .venv/.stamp scm
+	$(TWO_AT_A_TIME) -m slow
 
 bench: .venv/.stamp
 	for script in bench/*.py; do $(BIN)/python "$$script"; done

@@ -1,12 +1,13 @@
 """Stage prepare: pack the images of a manifest into uint8 arrays of one size."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from convnet.arrays import prepare_arrays
+from convnet.arrays import check_batch_sizes, prepare_arrays
 from convnet.errors import command
 from convnet.images import Limits
-from convnet.manifest import read_manifest
+from convnet.manifest import Row, read_manifest
 from convnet.params import load_params
 
 
@@ -22,13 +23,21 @@ def main() -> None:
     params = load_params()
     limits = Limits(**params.images.model_dump())
     image_size = params.dataset(arguments.dataset).image_size
+    rows = read_manifest(arguments.manifest)
+    check_batch_sizes(params, arguments.dataset, *_training_images(rows))  # first: packing them may take long
     prepare_arrays(
-        read_manifest(arguments.manifest),
+        rows,
         arguments.archives,
         image_size=image_size,
         limits=limits,
         destination=arguments.destination,
     )
+
+
+def _training_images(rows: Sequence[Row]) -> tuple[int, int]:
+    """Return how many images there are to train on, and how many classes they have."""
+    training = [row.class_name for row in rows if row.accepted and row.split == "train"]
+    return len(training), len(set(training))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
+import copy
 import gzip
 import io
+import os
 import stat
 import struct
 import subprocess
@@ -201,6 +203,33 @@ def test_bomb_by_ratio_is_refused(tmp_path, kind):
     assert "'cats/1.bmp' unpacks from" in refusal(path, limits)
     # Below the floor the same ratio is a small drawing in one colour.
     open_archive(path, ArchiveLimits(ratio_floor=4_000_000)).close()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tgz"])
+def test_bomb_of_many_members_is_refused_though_each_is_small(tmp_path, kind):
+    content = {f"cats/{number}.bmp": bytes(500_000) for number in range(10)}
+    path = make(tmp_path / "bomb", content, kind)
+    message = refusal(path, ArchiveLimits(ratio_floor=1_000_000))
+    assert "which no picture" in message
+    if kind == "zip":
+        packed = path.stat().st_size
+        assert f"its 10 members together unpack from {packed:,} to 5,000,000 bytes" in message
+    open_archive(path, ArchiveLimits(ratio_floor=6_000_000)).close()
+
+
+def test_bomb_of_members_that_share_their_bytes_is_refused(tmp_path):
+    # As in Fifield's zip bomb: every entry of the directory leads to the same data, so each ratio looks harmless.
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("cats/0.bmp", os.urandom(50_000))
+        for number in range(1, 400):
+            info = copy.copy(archive.filelist[0])
+            info.filename = f"cats/{number}.bmp"
+            archive.filelist.append(info)
+            archive.NameToInfo[info.filename] = info
+        archive._didModify = True
+    assert path.stat().st_size < 100_000
+    assert "its 400 members together unpack from" in refusal(path)
 
 
 def test_zeros_behind_the_end_of_a_tar_are_a_bomb_too(tmp_path):

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import run_stage, write_params
 from tiny_dataset import encoded, picture, write_archive, write_dataset
 
 from convnet.arrays import load_arrays, prepare_arrays
 from convnet.errors import UserError
 from convnet.images import Limits, load_image
-from convnet.manifest import Row, SplitRules, build_manifest
+from convnet.manifest import Row, SplitRules, build_manifest, write_manifest
 from convnet.splits import SPLITS
 from convnet.storage import read_json
 
@@ -97,6 +98,21 @@ def test_digest_changes_with_a_pixel_and_with_a_split(tmp_path: Path) -> None:
     assert prepare_arrays(rows, archives, SIZE, Limits(), folder)["digest"] == before
     moved = [replace(rows[0], split="test" if rows[0].split != "test" else "train"), *rows[1:]]
     assert prepare_arrays(moved, archives, SIZE, Limits(), folder)["digest"] != before
+
+
+def test_batch_larger_than_the_training_set_is_told_before_anything_is_packed(tmp_path: Path) -> None:
+    archives = write_dataset(tmp_path / "archives", {"a.zip": _members()})
+    rows, _ = build_manifest(archives, limits=Limits(), split=RULES)
+    write_manifest(rows, tmp_path / "manifest.csv")
+    images = sum(row.split == "train" for row in rows)
+    command = ("prepare", "--dataset", "tiny", "archives", "manifest.csv", "arrays")
+    for batch_size, code in ((images + 1, 2), (images, 0)):
+        write_params(tmp_path, {"transfer.batch_size": batch_size, "sweep.enabled": False})
+        done = run_stage(tmp_path, *command)
+        assert done.returncode == code, done.stderr
+        assert (tmp_path / "arrays").exists() == (code == 0)
+        told = f"error: tiny/transfer: batch_size is {batch_size}, but there are only {images} training images"
+        assert done.stderr.startswith(told) == (code == 2)
 
 
 def test_image_that_is_gone_is_told_and_nothing_whole_is_left(tmp_path: Path) -> None:

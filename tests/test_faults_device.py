@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from tiny import environment
+from test_local_engine import CHANGES, DRIVER
+from tiny import environment, write_arrays, write_params
 
 # In a mount namespace of its own, so that nobody else sees the GPU that is not there. /proc/driver is what the kernel
 # module of the driver makes; TensorFlow then finds no library that could use it.
@@ -23,10 +25,19 @@ print(facts.kind)
 """
 
 
-def test_gpu_without_working_cuda_is_one_line_and_the_cpu() -> None:
-    inside = ["unshare", "--mount", "sh", "-ec", WITH_DRIVER, "sh"]
-    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+LINE = "the NVIDIA GPU cannot be used (driver, CUDA or the extra [gpu]); using the CPU"
+
+
+@pytest.fixture
+def inside() -> list[str]:
+    """The beginning of a command line that runs the rest where there is such a driver."""
+    words = ["unshare", "--mount", "sh", "-ec", WITH_DRIVER, "sh"]
+    if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs root to show a driver that is not there")
+    return words
+
+
+def test_gpu_without_working_cuda_is_one_line_and_the_cpu(inside: list[str]) -> None:
     broken = environment() | {"CUDA_VISIBLE_DEVICES": "-1"}  # on a machine with a GPU: it is broken for TensorFlow
     broken.pop("TF_CPP_MIN_LOG_LEVEL")  # the program itself must keep TensorFlow quiet
     done = subprocess.run(
@@ -34,6 +45,18 @@ def test_gpu_without_working_cuda_is_one_line_and_the_cpu() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["cpu"]
-    assert done.stderr.splitlines() == [
-        "the NVIDIA GPU cannot be used (driver, CUDA or the extra [gpu]); using the CPU"
-    ]
+    assert done.stderr.splitlines() == [LINE]
+
+
+@pytest.mark.slow
+def test_gpu_without_working_cuda_is_one_line_for_all_processes_of_a_run(inside: list[str], tmp_path: Path) -> None:
+    write_params(tmp_path, CHANGES)
+    write_arrays(tmp_path / "arrays")
+    (tmp_path / "driver.py").write_text(DRIVER)
+    done = subprocess.run(
+        [*inside, sys.executable, "driver.py", "2", "baseline"],
+        cwd=tmp_path, env=environment() | {"CUDA_VISIBLE_DEVICES": "-1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines().count(LINE) == 1
+    assert len(done.stderr.splitlines()) == 3  # and one for each job

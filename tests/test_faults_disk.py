@@ -1,5 +1,6 @@
 """A disk that is really full: whoever writes says so in one sentence, and what was there before stays as it was."""
 
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from convnet.manifest import SplitRules, build_manifest, write_manifest
 from convnet.predictions import Prediction, save_predictions
 from convnet.render import render_archive
 from convnet.states import State, save_state
-from convnet.storage import write_json, write_text
+from convnet.storage import read_json, write_json, write_text
 from convnet.tables import write_tables
 
 KIB = 1024
@@ -109,6 +110,18 @@ WRITERS: dict[str, Callable[[Path, float], None]] = {
 }
 
 
+# How many bytes these write, whatever part of them went onto the disk.
+KNOWN_BEFORE = {"text": 150_000, "json": 300_003, "state_of_a_job": 241_000}
+
+
+def needed_and_free(sentence: str) -> tuple[int, int]:
+    """Return the two numbers that the sentence about a full disk gives."""
+    found = re.search(r"\(at least ([\d,]+) bytes needed, ([\d,]+) free\)", sentence)
+    assert found, sentence
+    needed, free = (int(number.replace(",", "")) for number in found.groups())
+    return needed, free
+
+
 @pytest.mark.parametrize("what", WRITERS)
 def test_full_disk_is_told_and_keeps_the_old_file_of(disk: Path, what: str) -> None:
     folder = disk / "out"
@@ -116,8 +129,13 @@ def test_full_disk_is_told_and_keeps_the_old_file_of(disk: Path, what: str) -> N
     before = contents(folder)
     assert before
     fill(disk, leaving=8 * KIB)
-    with pytest.raises(UserError, match=r"^the disk is full while writing .*\([^)]* bytes needed, [\d,]+ free\)"):
+    with pytest.raises(
+        UserError, match=r"^the disk is full while writing .*\([^)]* bytes needed, [\d,]+ free\)"
+    ) as told:
         WRITERS[what](folder, 2.0)
+    if what in KNOWN_BEFORE:
+        needed, free = needed_and_free(str(told.value))
+        assert free < 0.9 * KNOWN_BEFORE[what] <= needed <= KNOWN_BEFORE[what]
     after = contents(folder)
     assert set(after) == set(before), "nothing half is left"
     assert any(after[name] == before[name] for name in before)
@@ -134,8 +152,10 @@ def test_full_disk_while_packing_arrays_leaves_no_dataset_that_looks_whole(disk:
     write_manifest(rows, disk / "manifest.csv")
     for leaving in (0, 60 * KIB, 160 * KIB):  # before the first byte, in the images, after them
         fill(disk, leaving=leaving)
-        with pytest.raises(UserError, match=r"^the disk is full while writing .*\.(npy|json) "):
+        with pytest.raises(UserError, match=r"^the disk is full while writing .*\.(npy|json) ") as told:
             prepare_arrays(rows, archives, (64, 64), Limits(), disk / "arrays")
+        if "images.npy" in str(told.value):
+            assert needed_and_free(str(told.value))[0] == len(members) * 64 * 64 * 3
         assert not (disk / "arrays" / "dataset.json").exists()
         assert not list(disk.rglob("*.partial*"))
         (disk / "ballast").unlink()
@@ -148,7 +168,7 @@ def test_full_disk_is_told_for_large_labels_too(disk: Path) -> None:
     from convnet.arrays import _write_array
 
     fill(disk, leaving=8 * KIB)
-    with pytest.raises(UserError, match="the disk is full while writing"):
+    with pytest.raises(UserError, match=r"the disk is full while writing .*\(at least 160,128 bytes needed"):
         _write_array(disk / "labels.npy", np.zeros(20_000, dtype=np.int64))
     assert not list(disk.glob("*labels*"))
 
@@ -206,7 +226,11 @@ def test_full_disk_while_saving_a_model_keeps_the_old_model_and_the_job_can_be_r
     assert "Traceback" not in failed.stderr
     last = failed.stderr.splitlines()[-1]
     assert "the disk is full while writing" in last
-    assert "bytes needed" in last
+    needed, free = needed_and_free(last)
+    parameters = read_json(disk / "models" / "job.json")["seeds"][0][
+        "parameters"
+    ]  # of the run before, the same network
+    assert free < needed == 4 * parameters
     assert contents(disk / "models") == before
     assert len(list((disk / ".jobs").glob("*/result"))) == 1
     assert not [path for path in disk.rglob("*") if "partial" in path.name]

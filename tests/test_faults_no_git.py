@@ -1,9 +1,10 @@
 """A source archive without a git history: the pipeline and the tests work in it as they are."""
 
 import re
+import shlex
 import shutil
-import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,11 +36,15 @@ def test_pipeline_runs_without_git_and_says_once_what_is_missing(archive: Clone)
     assert make(archive, "--assume-old=.venv/.stamp", "scm").stderr == ""
 
 
-def test_tests_that_need_a_history_make_their_own(archive: Clone) -> None:
-    # One of them copies the project and commits it, the others need no history.
-    done = archive.run(
-        sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_storage.py",
+def test_make_test_needs_no_history(archive: Clone) -> None:
+    chosen = (
+        "tests/test_storage.py",
+        # Copies the project and commits it, so it makes a history of its own.
         "tests/test_makefile.py::test_git_history_that_comes_later_is_used",
-    )  # fmt: skip
-    assert re.search(r"^\d+ passed", done.stdout, re.MULTILINE)
+        # Opens the project in DVC, which refuses a folder without a history until it is told.
+        "tests/test_side_by_side.py::test_chains_hold_every_stage_of_their_dataset_after_what_it_depends_on",
+    )
+    options = archive.environment | {"PYTEST_ADDOPTS": shlex.join(["-p", "no:cacheprovider", *chosen])}
+    done = make(replace(archive, environment=options), "--assume-old=.venv/.stamp", "test")
+    assert re.search(r"=+ \d+ passed", done.stdout), done.stdout
     assert not (archive.path / ".git").exists()

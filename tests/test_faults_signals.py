@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,8 +17,10 @@ from conftest import Clone
 from tiny_params import start, write_tiny_params
 
 from convnet.states import load_state, save_state
+from convnet.workers import usable_cores
 
 LIMIT = 120  # seconds; every wait ends there
+SECONDS_TO_END = 10  # from a signal to the end of every process
 EPOCHS = 400  # seconds of training, so that a signal reaches it on a fast machine too
 CHANGES = {
     "run.pixel_variants": ["baseline"],
@@ -28,6 +31,7 @@ CHANGES = {
     "checkpoints.seconds_between": 0.0,  # after every epoch
 }
 TARGET = "train@pets-baseline"
+REPRO = ("dvc", "repro", TARGET)
 MARK = 123.0  # a loss that no training gives: what was taken from the state still shows it
 
 
@@ -48,6 +52,14 @@ def session(leader: int) -> list[psutil.Process]:
     return found
 
 
+def end_of_all(leader: "subprocess.Popen[bytes]", signalled: float) -> int:
+    """Return how the command ended, which must not take long for any of its processes."""
+    while left := session(leader.pid):
+        assert time.monotonic() - signalled < SECONDS_TO_END, f"still at work: {left}"
+        time.sleep(0.1)
+    return leader.wait()
+
+
 @pytest.fixture
 def clone(tmp_path: Path, clone_project: Callable[[Path], Clone]) -> Clone:
     """A copy of the project in which everything before training has run."""
@@ -58,15 +70,15 @@ def clone(tmp_path: Path, clone_project: Callable[[Path], Clone]) -> Clone:
 
 
 @pytest.fixture
-def begin(clone: Clone, tmp_path: Path) -> Iterator[Callable[[str], "subprocess.Popen[bytes]"]]:
-    """A function that starts dvc as a terminal does, as the leader of its processes; what is left over is killed."""
+def begin(clone: Clone, tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """A function that starts a command as a terminal does, leading its processes; what is left over is killed."""
     started = []
 
-    def begin(target: str) -> "subprocess.Popen[bytes]":
-        with (tmp_path / "dvc.txt").open("wb") as output:
+    def begin(*command: str) -> "subprocess.Popen[bytes]":
+        with (tmp_path / "said.txt").open("wb") as output:
             started.append(
                 subprocess.Popen(
-                    ["dvc", "repro", target],
+                    command,
                     cwd=clone.path,
                     env=clone.environment,
                     stdout=output,
@@ -107,14 +119,14 @@ def assert_goes_on(clone: Clone) -> None:
 
 @pytest.mark.slow
 def test_control_c_during_dvc_repro_ends_everything_and_the_rerun_goes_on(
-    clone: Clone, begin: Callable[[str], "subprocess.Popen[bytes]"], tmp_path: Path
+    clone: Clone, begin: Callable[..., "subprocess.Popen[bytes]"], tmp_path: Path
 ) -> None:
-    dvc = begin(TARGET)
+    dvc = begin(*REPRO)
     wait_for(lambda: len(states(clone)) > 1, "two states")
+    signalled = time.monotonic()
     os.killpg(dvc.pid, signal.SIGINT)  # a terminal sends it to all processes of the command
-    assert dvc.wait(LIMIT) != 0
-    wait_for(lambda: not session(dvc.pid), "the end of all processes")
-    said = (tmp_path / "dvc.txt").read_text()
+    assert end_of_all(dvc, signalled) != 0
+    said = (tmp_path / "said.txt").read_text()
     assert "stopped; finished work is kept, run the same command to go on" in said
     assert "Traceback" not in said
     assert_goes_on(clone)
@@ -123,24 +135,45 @@ def test_control_c_during_dvc_repro_ends_everything_and_the_rerun_goes_on(
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])
 def test_end_of_dvc_alone_ends_its_stage_too_and_the_rerun_goes_on(
-    clone: Clone, begin: Callable[[str], "subprocess.Popen[bytes]"], number: int
+    clone: Clone, begin: Callable[..., "subprocess.Popen[bytes]"], number: int
 ) -> None:
-    dvc = begin(TARGET)
+    dvc = begin(*REPRO)
     wait_for(lambda: len(states(clone)) > 1, "two states")
+    signalled = time.monotonic()
     dvc.send_signal(number)
-    dvc.wait(LIMIT)
-    wait_for(lambda: not session(dvc.pid), "the end of all processes")
+    assert end_of_all(dvc, signalled) != 0
     assert states(clone)
     assert_goes_on(clone)
 
 
 @pytest.mark.slow
 def test_term_to_all_processes_of_dvc_repro_keeps_the_state(
-    clone: Clone, begin: Callable[[str], "subprocess.Popen[bytes]"]
+    clone: Clone, begin: Callable[..., "subprocess.Popen[bytes]"]
 ) -> None:
-    dvc = begin(TARGET)
+    dvc = begin(*REPRO)
     wait_for(lambda: len(states(clone)) > 1, "two states")
+    signalled = time.monotonic()
     os.killpg(dvc.pid, signal.SIGTERM)
-    dvc.wait(LIMIT)
-    wait_for(lambda: not session(dvc.pid), "the end of all processes")
+    assert end_of_all(dvc, signalled) != 0
     assert_goes_on(clone)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(usable_cores() < 2, reason="there is one core only")
+@pytest.mark.parametrize("send", [os.killpg, os.kill], ids=["to_all", "to_it_alone"])
+def test_control_c_during_side_by_side_ends_every_chain_and_keeps_their_states(
+    clone: Clone, begin: Callable[..., "subprocess.Popen[bytes]"], tmp_path: Path, send: Callable[[int, int], None]
+) -> None:
+    write_tiny_params(clone.path, {**CHANGES, "run.datasets": ["pets", "hands"], "engine.threads_per_job": 1})
+    command = begin(sys.executable, "-m", "convnet.side_by_side")
+    wait_for(lambda: len({path.parent for path in states(clone)}) == 2, "a state of either dataset")
+    signalled = time.monotonic()
+    send(command.pid, signal.SIGINT)
+    assert end_of_all(command, signalled) == 130
+    said = (tmp_path / "said.txt").read_text()
+    assert "stopped; finished work is kept, run the same command to go on" in said
+    assert "Traceback" not in said
+    for folder in {path.parent for path in states(clone)}:
+        state = load_state(folder)
+        assert state is not None
+        assert 0 < state.epoch < EPOCHS

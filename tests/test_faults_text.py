@@ -4,14 +4,21 @@ The folder is real, and so are the stages that read it; only the predictions are
 """
 
 import csv
+import fcntl
 import json
+import os
+import pty
 import re
 import shutil
 import subprocess
 import sys
+import termios
+import threading
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -24,9 +31,13 @@ from tiny_dataset import encoded, picture
 
 from convnet.arrays import load_arrays
 from convnet.errors import printable
+from convnet.file_lock import locked
+from convnet.http_download import UnavailableError, download
+from convnet.progress import progress
 from convnet.report import Folders, report
 from convnet.storage import read_json, write_json
 from convnet.tables import FORMULA_STARTS, write_tables
+from convnet.tally import Tally
 from convnet.verdict import verdict
 
 CLASSES = [
@@ -146,6 +157,72 @@ def test_terminal_gets_no_control_characters(hostile: Hostile) -> None:
         assert line == printable(line)
 
 
+HOSTILE = "cats\x1b[2J\x07\nnew line\u202e"
+ESCAPED = r"cats\x1b[2J\x07\nnew line\u202e"
+
+
+def _says_tally(folder: Path) -> None:
+    tally = Tally(1, 0)
+    tally.say(f"[1/1] {HOSTILE}: 2 epochs")
+    tally.note(f"{HOSTILE} is damaged")
+
+
+def _says_progress(_: Path) -> None:
+    list(progress(range(3), total=3, label=f"verify {HOSTILE}"))
+
+
+def _says_lock(folder: Path) -> None:
+    """Wait for the lock that somebody else holds for a moment."""
+    holder = (folder / "lock").open("w")
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    threading.Timer(0.3, holder.close).start()
+    with locked(folder / "lock", waiting=f"{HOSTILE} is held"):
+        pass
+
+
+def _says_download(folder: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), Unavailable) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/cats.zip"
+        with pytest.raises(UnavailableError):
+            download(
+                url, folder / "part", label=HOSTILE, expected_bytes=None, retries=1, timeout=5, wait=lambda _: None
+            )
+        server.shutdown()
+
+
+class Unavailable(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(503)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("say", [_says_tally, _says_progress, _says_lock, _says_download])
+def test_whoever_prints_a_name_escapes_its_control_characters(
+    say: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convnet.progress.SECONDS_BETWEEN_LINES", 0.0)
+    say(tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines
+    assert all(ESCAPED in line and line == printable(line) for line in lines)
+
+
+def test_bar_on_a_terminal_escapes_the_control_characters_of_its_label() -> None:
+    controller, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 120))
+    program = f"from convnet.progress import progress; list(progress('abc', total=3, label={HOSTILE!r}))"
+    subprocess.run([sys.executable, "-c", program], stderr=terminal, env=environment(), check=True)
+    shown = os.read(controller, 10_000).decode()
+    os.close(terminal)
+    os.close(controller)
+    assert ESCAPED in shown
+    assert "\x1b[2J" not in shown
+    assert "\x07" not in shown
+
+
 def _texts(*paths: Path) -> list[str]:
     cells = []
     for path in paths:
@@ -206,7 +283,9 @@ def test_dvc_plots_page_draws_hostile_names_and_runs_none(hostile: Hostile, tmp_
     repository = tmp_path / "repository"
     (repository / "reports").mkdir(parents=True)
     shutil.copytree(hostile.folder / "reports" / "tables", repository / "reports" / "tables")
-    plots = yaml.safe_load((PROJECT / "dvc.yaml").read_text("utf-8"))["plots"]
+    plots = [
+        plot for plot in yaml.safe_load((PROJECT / "dvc.yaml").read_text("utf-8"))["plots"] if isinstance(plot, dict)
+    ]  # not the folders of images
     (repository / "dvc.yaml").write_text(yaml.safe_dump({"plots": plots}, sort_keys=False))
 
     def run(*command: str | Path) -> None:

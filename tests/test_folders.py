@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -140,43 +141,72 @@ def test_every_file_name_survives_escaping(raw):
     escaped.encode("utf-8")
 
 
-def test_read_only_folder_is_packed(pets, tmp_path):
-    for path in [*pets.rglob("*"), pets]:
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    try:
-        assert len(packed_names(pets, tmp_path / "a.zip")) == 3
-    finally:
-        for path in [pets, *pets.rglob("*")]:
-            path.chmod(0o755)
-
-
-@pytest.mark.parametrize("name", ["cats/1.jpg", "cats"])
-def test_unreadable_file_or_folder_is_named(name):
-    # Root reads everything, so a test run as root becomes somebody else, in a folder that everybody may enter.
+@pytest.fixture
+def open_folder():
+    """A folder that everybody may enter: root may do anything, so a test run as root becomes somebody else."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
-        path = Path(folder, "pets", name)
-        Path(folder, "pets/cats").mkdir(parents=True)
-        Path(folder, "pets/cats/1.jpg").write_bytes(b"one")
-        path.chmod(0)
-        code = f"""
-import sys
-from pathlib import Path
-from convnet.errors import UserError
-from convnet.folders import pack_folder
+        yield Path(folder)
+
+
+def everything_in(folder):
+    """Return kind, permissions, dates and content of everything below a folder, itself included."""
+    return {
+        path: (path.lstat().st_mode, path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in [folder, *folder.rglob("*")]
+    }
+
+
+def test_read_only_folder_is_packed_and_stays_as_it_is(pets, open_folder):
+    folder = open_folder / "pets"
+    shutil.copytree(pets, folder)
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = everything_in(folder)
+    code = f"""
 import os
+from pathlib import Path
+from convnet.folders import pack_folder
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
-    pack_folder(Path({folder!r}, "pets"), Path({folder!r}, "a.zip"))
+    Path({str(folder)!r}, "new").touch()
+except PermissionError:
+    pack_folder(Path({str(folder)!r}), Path({str(open_folder)!r}, "a.zip"))
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    after = everything_in(folder)
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755)  # so that it can be removed
+    assert after == before
+    with open_archive(open_folder / "a.zip") as archive:
+        assert [member.name for member in archive.members()] == ["cats/1.jpg", "cats/2.jpg", "dogs/1.jpg"]
+
+
+@pytest.mark.parametrize("name", ["cats/1.jpg", "cats"])
+def test_unreadable_file_or_folder_is_named(open_folder, name):
+    path = open_folder / "pets" / name
+    (open_folder / "pets/cats").mkdir(parents=True)
+    (open_folder / "pets/cats/1.jpg").write_bytes(b"one")
+    path.chmod(0)
+    code = f"""
+import os
+from pathlib import Path
+from convnet.errors import UserError
+from convnet.folders import pack_folder
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    pack_folder(Path({str(open_folder)!r}, "pets"), Path({str(open_folder)!r}, "a.zip"))
 except UserError as error:
     print(error)
 """
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        message = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
-        path.chmod(0o755)
-        assert f"{path} cannot be read (Permission denied)" in message
-        assert not Path(folder, "a.zip").exists()
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    message = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    path.chmod(0o755)
+    assert f"{path} cannot be read (Permission denied)" in message
+    assert not (open_folder / "a.zip").exists()
 
 
 def test_missing_folder_and_file_instead_of_folder_are_refused(pets, tmp_path):

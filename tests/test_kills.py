@@ -9,10 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import tiny
 
+from convnet.workers import usable_cores
+
 RANDOM_KILLS = 20
+KILLS_OF_TWO = 2
 
 # Moments by the audit events of the interpreter: event, text in its arguments, how-manieth time.
 MOMENTS = {
@@ -85,6 +89,44 @@ def test_jobs_killed_at_random_moments_end_with_the_same_bits(unbroken: Path, tm
             kills += 1
         assert_equal_results(folder, unbroken)
     assert study > 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(usable_cores() < 2, reason="there is one core only")
+def test_two_processes_killed_at_random_moments_end_with_the_bits_of_one(tmp_path: Path) -> None:
+    whole, folder = one_thread_study(tmp_path / "whole", 1), one_thread_study(tmp_path / "killed", 2)
+    done = tiny.train_hard(whole)
+    assert done.returncode == 0, done.stderr
+    chance = random.Random(0)
+    for _ in range(KILLS_OF_TWO):
+        kill_soon_after_a_state(folder, chance)
+    done = tiny.train_hard(folder)
+    assert done.returncode == 0, done.stderr
+    assert_equal_results(folder, whole)
+
+
+def one_thread_study(folder: Path, processes: int) -> Path:
+    tiny.write_arrays(folder / "arrays")
+    engine = {"engine.threads_per_job": 1, "engine.parallel_jobs": processes}
+    # Enough epochs for every kill to meet one; with those of the others it would be over in a second.
+    tiny.write_params(folder, {**tiny.HARD, **engine, "training.epochs": 100, "training.early_stopping": None})
+    return folder
+
+
+def kill_soon_after_a_state(folder: Path, chance: random.Random) -> None:
+    """Start the train stage and kill it within half a second of its first state, or first one of its processes."""
+    command = tiny.stage_command("train", "--dataset", "tiny", "--variant", "hard", "arrays", "models")
+    before = states(folder)
+    process = psutil.Popen([sys.executable, *command], cwd=folder, env=tiny.environment(), stderr=subprocess.DEVNULL)
+    while states(folder) == before:
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(chance.uniform(0.0, 0.5))
+    trainers = [child for child in process.children() if "multiprocessing.spawn" in " ".join(child.cmdline())]
+    assert len(trainers) == 2
+    for killed in (*chance.choice([(), (trainers[0],), (trainers[1],)]), process):
+        killed.kill()
+    assert process.wait(60) == -signal.SIGKILL
 
 
 def killed_or_finished(folder: Path, chance: random.Random) -> bool:

@@ -15,13 +15,16 @@ from tiny import environment, pixel_jobs, write_arrays, write_params
 
 from convnet.engine import parallel_processes
 from convnet.jobs import STORE
+from convnet.local_engine import _death
 from convnet.params import load_params
+from convnet.plans import plan_jobs
 from convnet.storage import read_json
 from convnet.tally import Tally
 from convnet.workers import usable_cores
 
 DRIVER = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from convnet.errors import command
 from convnet.local_engine import run_in_processes
@@ -29,10 +32,14 @@ from convnet.params import load_params
 from convnet.plans import plan_jobs
 from convnet.tally import Tally
 
+def plan(variant):
+    jobs = plan_jobs(load_params(), "tiny", variant, Path("arrays"))
+    # Whatever can be known before is refused before; these arrays are missing only when the job begins.
+    return [replace(job, arrays=Path("gone")) for job in jobs] if variant == "impossible" else jobs
+
 @command
 def main():
-    params = load_params()
-    jobs = [job for variant in sys.argv[2:] for job in plan_jobs(params, "tiny", variant, Path("arrays"))]
+    jobs = [job for variant in sys.argv[2:] for job in plan(variant)]
     tally = Tally(len(jobs), 0)
     run_in_processes(jobs, int(sys.argv[1]), 0.0, tally)
     tally.close()
@@ -44,7 +51,7 @@ CHANGES: Mapping[str, Any] = {
     "engine.threads_per_job": 1,
     "run.seeds": [0, 1],
     "variants.endless": {"epochs": 10_000},
-    "variants.impossible": {"batch_size": 1000},  # more than there are images
+    "variants.impossible": {"epochs": 3},  # its arrays are missing, as the driver has it
     "run.pixel_variants": ["baseline", "endless", "impossible"],
 }
 
@@ -127,14 +134,37 @@ def test_results_are_those_of_one_process_and_lines_are_whole(
     (other / "driver.py").write_text(DRIVER)
     code, errors = run(study, 2, "baseline", "impossible")
     assert code == 2
-    failed = r"2 of 4 jobs failed, the others are kept: tiny/impossible seed [01]: batch_size is 1000, .*seed [01]"
-    assert re.search(failed, errors)
+    failed = r"tiny/impossible seed [01]: gone/dataset\.json is missing; run `dvc repro` to make it"
+    assert re.search(f"error: 2 of 4 jobs failed, the others are kept: {failed}; {failed}\n", errors)
     ended = [line for line in errors.splitlines() if "images/s" in line and "epochs in" in line]
     assert len(ended) == 2
     assert all(re.fullmatch(r"\[\d/4\] tiny/baseline seed \d: 2 epochs in [\d.]+ s, .*", line) for line in ended)
     assert run(other, 1, "baseline")[0] == 0
     assert digests(study) == digests(other)
     assert len(digests(study)) == 2
+
+
+@pytest.mark.slow
+def test_what_jobs_have_to_say_is_told_once_and_nothing_else(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(study)
+    for job in plan_jobs(load_params(), "tiny", "baseline", Path("arrays")):
+        job.folder.mkdir(parents=True)
+        (job.folder / "state-00001.npz").write_bytes(bytes(1000))
+    code, errors = run(study, 2, "baseline")
+    assert code == 0
+    *others, last = errors.splitlines()
+    assert others[0] == "state-00001.npz is damaged (its checksum does not fit): going on from the epoch before"
+    assert all(re.match(r"\[[12]/2\] tiny/baseline seed [01]: 2 epochs in ", line) for line in [*others[1:], last])
+    assert len(others) == 2
+    assert [path.name for path in study.glob(f"{STORE}/*/*")] == ["result", "result"]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "advice"), [(9, "set batch_size to 4"), (2, "set batch_size to 1"), (1, "set a smaller image_size")]
+)
+def test_process_killed_for_memory_is_told_what_to_change(batch_size: int, advice: str) -> None:
+    told = _death(-signal.SIGKILL, batch_size)
+    assert told.endswith(f"lower engine.parallel_jobs or {advice}, and run the same command again")
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -168,7 +198,9 @@ def test_killed_process_is_named_with_its_job_and_the_others_go_on(study: Path) 
             os.kill(process, signal.SIGKILL)
         _, errors = driver.communicate(timeout=400)
     assert driver.returncode == 2
-    assert errors.count("tiny/endless seed 0: its process was killed, most likely because the memory ran out") == 2
+    killed = "tiny/endless seed 0: its process was killed, most likely because the memory ran out; "
+    advice = "lower engine.parallel_jobs or set batch_size to 4, and run the same command again"
+    assert errors.count(killed + advice) == 2  # when it ends, and in the last sentence
     assert "2 of 4 jobs failed" in errors
     assert len(digests(study)) == 2
 

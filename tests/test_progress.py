@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from convnet import progress as module
-from convnet.progress import progress
+from convnet.progress import hide_progress, progress
 
 
 def test_every_item_comes_in_order_and_quick_work_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,6 +27,16 @@ def test_lines_name_the_work_the_count_and_the_rate(
     assert lines[0].startswith("train pets: 1/3 batch, ")
     assert lines[1].startswith("train pets: 2/3 batch, ")
     assert all(line.endswith(" s left") for line in lines)
+
+
+def test_hidden_progress_says_nothing_and_yields_everything(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_hidden", False)  # and so again after this test
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.0)
+    hide_progress()
+    assert list(progress("abc", total=3, label="train pets")) == ["a", "b", "c"]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_terminal_gets_a_bar_with_label_and_count() -> None:

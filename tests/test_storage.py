@@ -96,6 +96,19 @@ def test_full_disk_is_one_sentence_and_keeps_the_old_file(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(("size", "written", "told"), [(0, 5000, 5000), (123_456, 5000, 123_456), (5, 5000, 5000)])
+def test_full_disk_tells_the_bytes_that_will_be_written_where_they_are_known(
+    tmp_path: Path, size: int, written: int, told: int
+) -> None:
+    def fill_the_disk() -> None:
+        with atomic_path(tmp_path / "file", size) as temporary:
+            temporary.write_bytes(bytes(written))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(UserError, match=rf"\(at least {told:,} bytes needed, [\d,]+ free\)"):
+        fill_the_disk()
+
+
 def test_other_faults_of_the_disk_are_not_called_full(tmp_path: Path) -> None:
     def fail() -> None:
         with atomic_path(tmp_path / "file"):

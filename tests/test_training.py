@@ -172,9 +172,28 @@ def test_mixed_precision_reaches_the_layers(folder: Path) -> None:
 
 
 def test_batch_larger_than_the_training_set_is_one_sentence(folder: Path) -> None:
-    job = tiny.pixel_jobs(folder, batch_size=41)[0]
+    job = tiny.pixel_jobs(folder)[0]
+    fit = job.recipe.fit.model_copy(update={"batch_size": 41})
     with pytest.raises(UserError, match="batch_size is 41, but there are only 40 training images"):
+        train_job(replace(job, recipe=job.recipe.model_copy(update={"fit": fit})))
+
+
+def test_network_that_does_not_fit_into_memory_is_told_while_it_is_built(folder: Path) -> None:
+    job = tiny.pixel_jobs(folder)[0]
+    endless = Network(filters=(4,), dense=2**40)  # hundreds of terabytes
+    with pytest.raises(UserError, match="tiny/baseline seed 0: memory ran out with batch_size 8: set batch_size to 4"):
+        train_job(replace(job, recipe=job.recipe.model_copy(update={"network": endless})))
+
+
+def test_memory_that_runs_out_in_prediction_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def predict(*_: Any) -> None:
+        keras.ops.ones((2**24, 2**24))  # a petabyte
+
+    monkeypatch.setattr("convnet.training.predict", predict)
+    job = tiny.pixel_jobs(folder, epochs=1, learning_rate=0.0123)[0]
+    with pytest.raises(UserError, match="tiny/baseline seed 0: memory ran out with batch_size 8: set batch_size to 4"):
         train_job(job)
+    assert not job.done
 
 
 @pytest.mark.parametrize("epochs", [1, 7])

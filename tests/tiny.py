@@ -23,6 +23,7 @@ import convnet
 from convnet.jobs import Job
 from convnet.params import Params, load_params
 from convnet.plans import plan_jobs
+from convnet.storage import file_digest
 
 PROJECT = Path(__file__).parent.parent
 CLASSES = ("blue", "green", "red")
@@ -114,7 +115,7 @@ def content(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the committed params.yaml, made tiny, with further changes by dotted key."""
     settings = committed()
     for key, value in {**TINY, **(changes or {})}.items():
-        change(settings, key, value)
+        change(settings, key, copy.deepcopy(value))  # a later key may change what is in it
     return settings
 
 
@@ -177,6 +178,7 @@ HARD: Mapping[str, Any] = {
     "training.learning_rate": 0.02,
     "training.learning_rate_schedule": "cosine",
     "training.early_stopping": 2,
+    "engine.parallel_jobs": 1,  # on a machine of many cores too: a kill is timed in the process that trains
 }
 
 
@@ -212,7 +214,9 @@ def write_backbone(folder: Path) -> Path:
         variable.assign(generator.uniform(low, low + 1, variable.shape))
     folder.mkdir(parents=True, exist_ok=True)
     model.save(folder / "source.keras")
-    (folder / "backbone.json").write_text(json.dumps({"needed": True, "backbone": "compact", "file": "source.keras"}))
+    weights = folder / "source.keras"
+    described = {"needed": True, "backbone": "compact", "file": weights.name, "sha256": file_digest(weights)}
+    (folder / "backbone.json").write_text(json.dumps(described))
     return folder
 
 

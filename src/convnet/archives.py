@@ -131,6 +131,14 @@ class Archive(ABC):
         if unpacked > max(self.limits.ratio_floor, self.limits.maximum_ratio * packed):
             self._refuse(raw_name, f"unpacks from {packed:,} to {unpacked:,} bytes, which no picture does")
 
+    def _check_ratio_of_all(self, packed: int) -> None:
+        # Each may be below the floor, or claim the same packed bytes as the others: only the file's own size is sure.
+        if self._bytes > max(self.limits.ratio_floor, self.limits.maximum_ratio * packed):
+            raise UserError(
+                f"the archive {self.path} is refused: its {len(self._sizes):,} members together unpack from "
+                f"{packed:,} to {self._bytes:,} bytes, which no pictures do; pack the pictures again"
+            )
+
     def _checked_name(self, raw_name: str) -> str:
         if fault := fault_of_name(raw_name):
             self._refuse(raw_name, fault)
@@ -158,6 +166,7 @@ class ZipArchive(Archive):
         try:
             for info in self._zip.infolist():
                 self._add(info)
+            self._check_ratio_of_all(path.stat().st_size)
         except BaseException:
             self.close()
             raise

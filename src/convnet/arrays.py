@@ -14,6 +14,7 @@ import numpy.typing as npt
 from convnet.errors import UserError
 from convnet.images import BadImage, Limits, load_image
 from convnet.manifest import FEWEST_FOR_PROCESSES, Key, Row, read_members
+from convnet.params import Params, Recipe
 from convnet.progress import progress
 from convnet.splits import SPLITS
 from convnet.storage import atomic_path, file_digest, json_digest, read_json, write_json
@@ -84,6 +85,43 @@ def prepare_arrays(
     return dataset
 
 
+def check_batch_sizes(params: Params, dataset: str, images: int, classes: int) -> None:
+    """Make sure that every variant of the run, and the smallest share of the sweep, has images for one batch.
+
+    Asked before hours of work: else the job of the last variant would be the first to tell.
+
+    Args:
+        params: the whole of params.yaml.
+        dataset: its name.
+        images: how many there are to train on.
+        classes: how many classes they have.
+
+    Raises:
+        UserError: a batch is larger; the sentence names the variant.
+    """
+    for variant in params.run.variants:
+        check_batch_size(params.recipe(dataset, variant), images)
+    if params.sweep.enabled:
+        share = min(params.sweep.shares)
+        for variant in params.sweep.variants:
+            check_batch_size(params.recipe(dataset, variant), images_at(share, images, classes), share)
+
+
+def images_at(share: float, images: int, classes: int) -> int:
+    """Return how many of the training images `convnet.splits.nested_subset` leaves at a share."""
+    return images if share == 1.0 else max(round(share * images), classes)
+
+
+def check_batch_size(recipe: Recipe, images: int, share: float = 1.0) -> None:
+    """Raise a UserError if there are not enough training images, at a share of them, for one batch of a variant."""
+    if recipe.fit.batch_size > images:
+        where = "" if share == 1.0 else f" at the share {share:g} of the size sweep"
+        raise UserError(
+            f"{recipe.dataset}/{recipe.variant}: batch_size is {recipe.fit.batch_size}, but there are only {images} "
+            f"training images{where}; make it smaller in params.yaml"
+        )
+
+
 def _member_name(row: Row, several_archives: bool) -> str:
     return f"{row.archive}/{row.member}" if several_archives else row.member
 
@@ -121,11 +159,13 @@ def _write_images(
 ) -> None:
     positions = {(r.archive, r.member): (split, i) for split, part in parts.items() for i, r in enumerate(part)}
     processes = usable_cores() if len(positions) >= FEWEST_FOR_PROCESSES else 1
+    # Together: they are written at the same time, and whichever meets the full disk speaks for all.
+    bytes_of_all = len(positions) * image_size[0] * image_size[1] * 3
     with ExitStack() as stack:
         files: dict[str, IO[bytes]] = {}
         starts: dict[str, int] = {}
         for split, part in parts.items():
-            path = stack.enter_context(atomic_path(destination / split / "images.npy"))
+            path = stack.enter_context(atomic_path(destination / split / "images.npy", bytes_of_all))
             files[split] = stack.enter_context(path.open("wb"))
             shape = (len(part), *image_size, 3)
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -164,7 +204,7 @@ def _load(
 def _write_array(path: Path, array: npt.NDArray[np.int64]) -> None:
     content = io.BytesIO()
     np.save(content, array)  # into a file it would write by tofile, whose error on a full disk bears no number
-    with atomic_path(path) as temporary:
+    with atomic_path(path, content.getbuffer().nbytes) as temporary:
         temporary.write_bytes(content.getbuffer())
 
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from convnet.errors import printable
+
 
 @contextmanager
 def locked(path: Path, *, waiting: str) -> Iterator[None]:
@@ -23,7 +25,7 @@ def locked(path: Path, *, waiting: str) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print(waiting, file=sys.stderr, flush=True)
+                print(printable(waiting), file=sys.stderr, flush=True)
                 fcntl.flock(file, fcntl.LOCK_EX)
             if not _is_still_at(path, file):
                 continue  # the holder before us removed the file we waited on: lock the one that lies there now

@@ -64,17 +64,12 @@ def pack_folder(folder: Path, destination: Path) -> str | None:
 
 def _walk(root: Path, inside: str, oddities: _Oddities) -> Iterator[tuple[str, Path | None]]:
     """Yield (member name, file) for all files below `root`/`inside`, and (folder name, None) where there are none."""
-    try:
-        with os.scandir(root / inside) as found:
-            entries = sorted((entry for entry in found if not is_clutter(entry.name)), key=lambda entry: entry.name)
-    except OSError as error:
-        raise _unreadable(root / inside, error) from error
     empty = True
-    for entry in entries:
+    for entry in entries_of(root / inside):
         relative = f"{inside}/{entry.name}" if inside else entry.name
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(root, relative, oddities)
-        elif _is_file_inside(root, entry):
+        elif is_file_inside(root, entry):
             yield _member_name(relative, oddities), Path(entry.path)
         else:
             oddities.skipped.append(escape_name(relative))
@@ -84,7 +79,24 @@ def _walk(root: Path, inside: str, oddities: _Oddities) -> Iterator[tuple[str, P
         yield _member_name(inside, oddities) + "/", None
 
 
-def _is_file_inside(root: Path, entry: os.DirEntry[str]) -> bool:
+def entries_of(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder, sorted by name; hidden and system files are left out.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with os.scandir(folder) as found:
+            return sorted((entry for entry in found if not is_clutter(entry.name)), key=lambda entry: entry.name)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def is_file_inside(root: Path, entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file, or a link to one below `root`, a resolved path: links that lead out are not followed.
+
+    A folder that somebody else has packed may link to anything on the machine it is looked at.
+    """
     if not entry.is_symlink():
         return entry.is_file(follow_symlinks=False)
     try:

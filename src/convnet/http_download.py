@@ -27,7 +27,7 @@ from urllib.request import (
     Request,
 )
 
-from convnet.errors import UserError
+from convnet.errors import UserError, printable
 from convnet.progress import progress
 from convnet.storage import read_json, write_json
 
@@ -369,4 +369,4 @@ def _size(path: Path) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)

@@ -4,14 +4,15 @@ In a folder or an archive a file counts if its suffix or its content is that of 
 are left out. A file that is named itself always counts, so that a mistake shows.
 """
 
-import os
+import sys
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from convnet.archives import open_archive
-from convnet.errors import UserError
+from convnet.errors import UserError, printable
+from convnet.folders import entries_of, is_file_inside
 from convnet.images import DEFAULT_LIMITS, SUFFIXES, BadImage
 from convnet.members import is_clutter
 from convnet.signatures import HEAD_BYTES, describe_content
@@ -80,19 +81,27 @@ def read_places(places: Iterable[Place]) -> Iterator[tuple[Place, bytes | BadIma
 def folder_files(folder: Path) -> tuple[list[str], list[str]]:
     """Return the names of all files and of all folders below `folder`, relative to it, sorted; hidden ones left out.
 
+    A link to a file inside the folder is followed, every other link is skipped, and a line on stderr says so.
+
     Raises:
         UserError: a folder in it cannot be opened.
     """
-
-    def fail(error: OSError) -> None:
-        raise UserError(f"{error.filename} cannot be read ({error.strerror}): change its permissions or move it away")
-
-    files, folders = [], []
-    for root, inner, names in os.walk(folder, onerror=fail):
-        inner[:] = [name for name in inner if not is_clutter(name)]
-        inside = Path(root).relative_to(folder)
-        folders += [str(inside / name) for name in inner]
-        files += [str(inside / name) for name in names if not is_clutter(name) and Path(root, name).is_file()]
+    root, waiting = folder.resolve(), [""]
+    files: list[str] = []
+    folders: list[str] = []
+    skipped: list[str] = []
+    while waiting:
+        inside = waiting.pop()
+        for entry in entries_of(folder / inside):
+            name = f"{inside}/{entry.name}" if inside else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(name)
+                waiting.append(name)
+            else:
+                (files if is_file_inside(root, entry) else skipped).append(name)
+    if skipped:
+        note = f"{folder}: links and special files skipped: {len(skipped)}, for example {min(skipped)!r}"
+        print(printable(note), file=sys.stderr)
     return sorted(files), sorted(folders)
 
 

@@ -12,6 +12,7 @@ import yaml
 from dvc.repo import Repo
 
 from convnet.errors import command
+from convnet.params import load_params
 
 
 def remove_leftovers(project: Path) -> list[str]:
@@ -32,13 +33,26 @@ def remove_leftovers(project: Path) -> list[str]:
         if any(path.is_relative_to(out) or out.is_relative_to(path) for out in wanted):
             continue
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+        _remove_emptied(path.parent, project.resolve())
         removed.append(name)
     return removed
 
 
+def _remove_emptied(folder: Path, project: Path) -> None:
+    """Delete `folder` and those around it as far as they are empty: models/<dataset> bears the dataset's name too."""
+    while folder != project and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
 @command
 def main() -> None:
-    """Delete the leftovers of the project in this folder and name them."""
+    """Delete the leftovers of the project in this folder and name them.
+
+    Raises:
+        UserError: params.yaml has a mistake; a mistyped name must not cost the results of the right one.
+    """
+    load_params()
     for name in remove_leftovers(Path()):
         print(f"removed {name}: params.yaml no longer names it")
 

@@ -1,12 +1,14 @@
 """Jobs side by side in processes of this machine: each named if it fails alone, nobody left behind."""
 
+import io
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -14,10 +16,25 @@ from pathlib import Path
 
 from convnet.job_runner import run_job
 from convnet.jobs import Job
+from convnet.progress import hide_progress
 from convnet.tally import SECONDS_BETWEEN_LINES, Tally
 from convnet.workers import stay_with_parent
 
 JOBS_PER_PROCESS = 20  # then a fresh one: whatever memory the libraries keep between jobs stays bounded
+
+
+@dataclass(frozen=True)
+class _Note:
+    """A line that a job wrote to standard error, for example that a state is damaged."""
+
+    line: str
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A job has ended; `failure` says why it has no result, if so."""
+
+    failure: str | None
 
 
 @dataclass
@@ -48,12 +65,7 @@ def run_in_processes(jobs: Sequence[Job], processes: int, seconds_between_checkp
                         worker.pipe.send(worker.job)
             ready = wait([worker.pipe for worker in workers if worker.job], timeout=SECONDS_BETWEEN_LINES)
             for worker in [worker for worker in workers if worker.pipe in ready]:
-                assert worker.job is not None
-                lost, failure = _hear(worker)
-                tally.ended(worker.job, failure)
-                worker.job, worker.ended = None, worker.ended + 1
-                # After a failure the libraries may hold anything, the memory that ran out among it.
-                if lost or failure or worker.ended == JOBS_PER_PROCESS:
+                if _hear(worker, tally):
                     _end(worker)
                     workers.remove(worker)
             tally.waited(sum(worker.job is not None for worker in workers))
@@ -77,22 +89,34 @@ def _start(seconds_between_checkpoints: float) -> _Worker:
     return _Worker(process, ours)
 
 
-def _hear(worker: _Worker) -> tuple[bool, str | None]:
-    """Return whether the process died, and why its job failed, if it did."""
+def _hear(worker: _Worker, tally: Tally) -> bool:
+    """Tell what a worker has to say, or that it died; return whether its process has done its part."""
     assert worker.job is not None
+    message = _receive(worker, worker.job)
+    if isinstance(message, _Note):
+        tally.note(message.line)
+        return False
+    tally.ended(worker.job, message.failure)
+    worker.job, worker.ended = None, worker.ended + 1
+    # After a failure the libraries may hold anything, the memory that ran out among it.
+    return message.failure is not None or worker.ended == JOBS_PER_PROCESS
+
+
+def _receive(worker: _Worker, job: Job) -> _Note | _Ended:
     try:
-        failure: str | None = worker.pipe.recv()
-    except (EOFError, ConnectionError):
+        message: _Note | _Ended = worker.pipe.recv()
+    except (EOFError, OSError):  # its end of the pipe is closed, maybe in the middle of a message
         worker.process.join()
-        return True, f"{worker.job.label}: {_death(worker.process.exitcode or 0)}"
-    return False, failure
+        return _Ended(f"{job.label}: {_death(worker.process.exitcode or 0, job.recipe.fit.batch_size)}")
+    return message
 
 
-def _death(code: int) -> str:
+def _death(code: int, batch_size: int) -> str:
     if code == -signal.SIGKILL:
+        smaller = f"set batch_size to {batch_size // 2}" if batch_size > 1 else "set a smaller image_size"
         return (
-            "its process was killed, most likely because the memory ran out; lower engine.parallel_jobs or the "
-            "batch_size and run the same command again"
+            "its process was killed, most likely because the memory ran out; lower engine.parallel_jobs or "
+            f"{smaller}, and run the same command again"
         )
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return f"its process ended with {how}; run the same command again to go on from its last epoch"
@@ -108,11 +132,29 @@ def _end(worker: _Worker) -> None:
 def _work(pipe: Connection, seconds_between_checkpoints: float) -> None:
     """Run the jobs that the parent sends, until it ends this process."""
     stay_with_parent()
+    hide_progress()  # the parent tells how far the jobs are
     while True:
         job: Job = pipe.recv()
-        with _output_in(job.folder / f"output-{os.getpid()}.partial"):
+        # What Python writes to standard error is for the user; what libraries in C++ write past it is not.
+        with _output_in(job.folder / f"output-{os.getpid()}.partial"), redirect_stderr(_Notes(pipe)):
             failure = run_job(job, seconds_between_checkpoints)
-        pipe.send(failure)
+        pipe.send(_Ended(failure))
+
+
+class _Notes(io.TextIOBase):
+    """A standard error whose lines go to the parent, whole and at once."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._begun = ""
+        self._one_at_a_time = threading.Lock()
+
+    def write(self, text: str) -> int:
+        with self._one_at_a_time, suppress(ConnectionError):  # the parent is gone, and this process will be
+            *lines, self._begun = (self._begun + text).split("\n")
+            for line in filter(str.strip, lines):
+                self._pipe.send(_Note(line))
+        return len(text)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from convnet.arrays import check_batch_size, images_at
 from convnet.errors import UserError
 from convnet.jobs import Job, UsedBackbone
 from convnet.model_files import check_model
@@ -35,15 +36,17 @@ def plan_jobs(
         share: share of the training images, for the size sweep.
 
     Raises:
-        UserError: a file of an earlier stage is missing, or a model to start from is not the one that was trained.
+        UserError: a file of an earlier stage is missing, a model or weight file to start from is not the one that was
+            made, or there are too few images for one batch.
     """
     recipe = params.recipe(dataset, variant)
     described = read_json(arrays / "dataset.json")
+    check_batch_size(recipe, images_at(share, described["counts"]["train"], len(described["classes"])), share)
     digests = [described["digest"]]
     used = None
     if backbone is not None and recipe.backbone and recipe.last_layer and recipe.pooling:
-        weights = weights_file(backbone)
-        digests.append(file_digest(weights))
+        weights, digest = _checked_weights(backbone)
+        digests.append(digest)
         settings = params.backbones[recipe.backbone]
         used = UsedBackbone(recipe.backbone, settings, weights, recipe.last_layer, recipe.pooling)
     if features is not None and recipe.kind == "features":
@@ -115,5 +118,24 @@ def plan_views(params: Params, dataset: str) -> Views | None:
 
 
 def weights_file(backbone: Path) -> Path:
-    """Return the weight file in the folder of the backbone stage."""
-    return backbone / str(read_json(backbone / "backbone.json")["file"])
+    """Return the weight file in the folder of the backbone stage.
+
+    Raises:
+        UserError: it is not there, or not the one that the stage described.
+    """
+    return _checked_weights(backbone)[0]
+
+
+def _checked_weights(backbone: Path) -> tuple[Path, str]:
+    """Return the weight file and its SHA-256, which is the one that backbone.json gives."""
+    described = read_json(backbone / "backbone.json")
+    path = backbone / str(described["file"])
+    if not path.is_file():
+        raise UserError(f"{path} is missing; run `dvc repro` to make it")
+    digest = file_digest(path)
+    if digest != described["sha256"]:
+        raise UserError(
+            f"{path} is refused: it is not the file that the backbone.json beside it describes (another SHA-256), so "
+            "it was cut off or changed; run `dvc repro` to make it again"
+        )
+    return path, digest

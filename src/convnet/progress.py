@@ -7,9 +7,19 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from convnet.errors import printable
+
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 10.0
+
+_hidden = False
+
+
+def hide_progress() -> None:
+    """Show no progress in this process from now on; another process tells how far the work is."""
+    global _hidden
+    _hidden = True
 
 
 def progress(items: Iterable[T], *, total: int, label: str, unit: str = "images") -> Iterator[T]:
@@ -21,6 +31,10 @@ def progress(items: Iterable[T], *, total: int, label: str, unit: str = "images"
         label: what the work is called, for example `"verify pets"`.
         unit: what items are called, in the plural.
     """
+    if _hidden:
+        yield from items
+        return
+    label = printable(label)  # it may hold the name of a file or class
     if sys.stderr.isatty():
         yield from tqdm(items, total=total, desc=label, unit=f" {unit}", dynamic_ncols=True, leave=False)
         return

@@ -49,7 +49,8 @@ def save_state(folder: Path, state: State) -> None:
         "best_loss": state.best_loss,
     }
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
-    with atomic_path(folder / f"state-{state.epoch:05d}.npz") as temporary, temporary.open("w+b") as file:
+    size = sum(array.nbytes for array in arrays.values())
+    with atomic_path(folder / f"state-{state.epoch:05d}.npz", size) as temporary, temporary.open("w+b") as file:
         file.write(bytes(DIGEST_BYTES))  # a ZIP archive may begin anywhere in its file
         np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes the names for allow_pickle
         file.seek(DIGEST_BYTES)

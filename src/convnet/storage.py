@@ -38,10 +38,14 @@ def json_digest(value: Any) -> str:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, size: int = 0) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, else remove it.
 
     `path` is never half written: it holds its old content until the new one is on disk.
+
+    Args:
+        path: the file to write.
+        size: how many bytes will at least be written, where that is known; who has a full disk wants to know it.
 
     Raises:
         UserError: the disk is full, or the folder cannot be written; the old file is intact.
@@ -63,10 +67,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 f"{path} cannot be written ({error.strerror}): make its folder writable and run the same command again"
             ) from error
         if error.errno in FULL:
-            needed = temporary.stat().st_size if temporary and temporary.exists() else 0
+            written = temporary.stat().st_size if temporary and temporary.exists() else 0
             if temporary:
                 temporary.unlink(missing_ok=True)  # its bytes count as free
-            raise full_disk(path, needed) from error
+            raise full_disk(path, max(size, written)) from error
         raise
     finally:
         if temporary:
@@ -74,10 +78,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def full_disk(path: Path, needed: int) -> UserError:
-    """Return what to tell when the disk was full while writing `path`, of which `needed` bytes had been written."""
+    """Return what to tell when the disk was full while writing `path`, which takes `needed` bytes or more."""
     free = shutil.disk_usage(next(folder for folder in path.parents if folder.exists())).free
     return UserError(
-        f"the disk is full while writing {path} (more than {needed:,} bytes needed, {free:,} free); "
+        f"the disk is full while writing {path} (at least {needed:,} bytes needed, {free:,} free); "
         "what was there is intact: make room and run the same command again"
     )
 
@@ -88,14 +92,15 @@ def link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        with atomic_path(target) as temporary:
+        with atomic_path(target, source.stat().st_size) as temporary:
             shutil.copyfile(source, temporary)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path`, atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
+    content = text.encode("utf-8", "surrogateescape")
+    with atomic_path(path, len(content)) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:

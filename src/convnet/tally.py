@@ -3,7 +3,7 @@
 import sys
 import time
 
-from convnet.errors import UserError
+from convnet.errors import UserError, printable
 from convnet.jobs import Job, facts, timing
 from convnet.storage import write_json
 
@@ -21,6 +21,7 @@ class Tally:
             finished_before: how many more the store held already.
         """
         self.failures: list[str] = []
+        self._notes: set[str] = set()
         self._jobs, self._finished_before = jobs, finished_before
         self._done = self._images = 0
         self._start = self._last = time.monotonic()
@@ -29,8 +30,14 @@ class Tally:
 
     def say(self, line: str) -> None:
         """Print one line to standard error."""
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
         self._last = time.monotonic()
+
+    def note(self, line: str) -> None:
+        """Print what a job had to say, once per run however many jobs say it."""
+        if line not in self._notes:
+            self._notes.add(line)
+            self.say(line)
 
     def ended(self, job: Job, failure: str | None) -> None:
         """Count a job that ended: its result is in the store, or `failure` says why not."""

@@ -94,16 +94,16 @@ def train_job(job: Job, *, seconds_between_checkpoints: float = 0.0) -> None:
     head = choose_head(len(job.classes), job.recipe.fit.labels)
     data = load_job_data(job)
     _check_batch_size(job, data)
-    networks = build_networks(job, head)
-    compile_model(networks.trainee, job.recipe.fit, head)
     try:
+        networks = build_networks(job, head)
+        compile_model(networks.trainee, job.recipe.fit, head)
         state = _fit(job, head, data, networks.trainee, seconds_between_checkpoints)
+        _save_result(job, data, networks, state)
     except Exception as error:
         advice = out_of_memory_advice(error, job.recipe.fit.batch_size)
         if advice is None:
             raise
         raise UserError(f"{job.label}: {advice}") from error
-    _save_result(job, data, networks, state)
     clear_states(job.folder)
 
 
@@ -296,7 +296,8 @@ def _save_result(job: Job, data: JobData, networks: Networks, state: State) -> N
     classifier = without_training(networks.classifier)
     with result_folder(job) as folder:
         model_path = folder / "model.keras"
-        with atomic_path(model_path) as temporary:  # it tells of a full disk
+        size = sum(value.nbytes for value in _values(classifier.variables))
+        with atomic_path(model_path, size) as temporary:  # it tells of a full disk
             classifier.save(temporary)
         save_predictions(folder / "predictions.npz", {job.seed: predictions})
         write_json(folder / "history.json", state.history)

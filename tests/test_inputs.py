@@ -1,0 +1,58 @@
+"""Which files of a folder are taken for the pictures of a user."""
+
+from pathlib import Path
+
+import pytest
+from tiny_dataset import encoded, picture
+
+from convnet.inputs import find_places, folder_files, read_places
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    folder = tmp_path / "pets"
+    for name in ("cats/1.png", "cats/2.png", "dogs/1.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(encoded(picture(1)))
+    (tmp_path / "secret.png").write_bytes(encoded(picture(2)))
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "1.png").write_bytes(encoded(picture(3)))
+    return folder
+
+
+def test_files_and_folders_are_listed_sorted_without_hidden_ones(pets: Path) -> None:
+    for name in ("cats/.DS_Store", ".git/config", "dogs/Thumbs.db"):
+        (pets / name).parent.mkdir(exist_ok=True)
+        (pets / name).write_bytes(b"")
+    (pets / "dogs" / "puppies").mkdir()
+    assert folder_files(pets) == (["cats/1.png", "cats/2.png", "dogs/1.png"], ["cats", "dogs", "dogs/puppies"])
+
+
+def test_link_inside_is_followed_and_links_that_lead_out_are_skipped_and_told(
+    pets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pets / "cats" / "3.png").symlink_to("../dogs/1.png")
+    (pets / "cats" / "out\x1b[2J.png").symlink_to(pets.parent / "secret.png")
+    (pets / "cats" / "up.png").symlink_to("../../secret.png")
+    (pets / "cats" / "nowhere.png").symlink_to("none.png")
+    (pets / "cats" / "itself.png").symlink_to("itself.png")
+    (pets / "more").symlink_to(pets.parent / "secrets")
+    files, folders = folder_files(pets)
+    assert files == ["cats/1.png", "cats/2.png", "cats/3.png", "dogs/1.png"]
+    assert folders == ["cats", "dogs"]
+    told = capsys.readouterr().err
+    assert told == f"{pets}: links and special files skipped: 5, for example 'cats/itself.png'\n"
+
+
+def test_what_links_lead_to_outside_is_never_read(pets: Path) -> None:
+    (pets / "cats" / "out.png").symlink_to(pets.parent / "secret.png")
+    contents = [content for _, content in read_places(find_places([pets]))]
+    assert contents == [encoded(picture(1))] * 3
+
+
+def test_folder_and_file_that_are_named_may_be_links(pets: Path) -> None:
+    (pets.parent / "folder").symlink_to(pets)
+    (pets.parent / "file.png").symlink_to("secret.png")
+    places = find_places([pets.parent / "folder", pets.parent / "file.png"])
+    assert [Path(place.path).name for place in places] == ["1.png", "2.png", "1.png", "file.png"]
+    assert [content for _, content in read_places(places)][-1] == encoded(picture(2))
