@@ -1,4 +1,6 @@
+import argparse
 import csv
+import importlib.util
 import json
 import os
 import subprocess
@@ -15,7 +17,7 @@ from tiny_dataset import encoded, picture  # noqa: E402
 
 from convnet.cli import main  # noqa: E402
 
-COMMANDS = ("predict", "evaluate", "export", "init")
+COMMANDS = ("predict", "evaluate", "export", "init", "sweep")
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +102,25 @@ def test_export_names_its_files_and_the_difference(variant, photos, tmp_path, mo
 
 
 @pytest.mark.parametrize(
+    ("to", "name", "package"),
+    [
+        ("onnx", "tiny.onnx", "tf2onnx"),
+        ("litert", "tiny.tflite", "ai_edge_litert"),
+        ("saved_model", "tiny_saved_model", "keras"),
+    ],
+)
+def test_export_without_output_is_named_after_the_dataset(
+    variant, tmp_path, monkeypatch, capsys, to: str, name: str, package: str
+) -> None:
+    if importlib.util.find_spec(package) is None:
+        pytest.skip("the extra [export] is not installed")
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "export", variant, "--to", to) == 0
+    assert capsys.readouterr().out.startswith(f"{name} and {name}.labels.json are written\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name, f"{name}.labels.json"]
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ([], "the following arguments are required: COMMAND"),
@@ -109,7 +130,8 @@ def test_export_names_its_files_and_the_difference(variant, photos, tmp_path, mo
         (["predict", ".", "."], "no job.json lies there"),
         (["evaluate", "nothing.keras", "."], "the model nothing.keras is missing"),
         (["export", "nothing.keras", "--to", "onyx", "--output", "x"], "invalid choice: 'onyx'"),
-        (["export", "nothing.keras", "--to", "onnx"], "the following arguments are required: --output"),
+        (["export", "nothing.keras", "--to", "onnx"], "the model nothing.keras is missing"),
+        (["export", "nothing.keras"], "the following arguments are required: --to"),
         (["init", "nothing\x1b[2J"], "params.yaml is missing"),
         (["predict", "\x1b[2J.keras", "."], r"the model \x1b[2J.keras is missing"),
     ],
@@ -144,12 +166,19 @@ def test_wrong_inputs_are_one_sentence(variant, photos, tmp_path, monkeypatch, c
         assert sentence in err
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_has_an_example_that_the_parser_takes(name: str, monkeypatch, capsys) -> None:
-    assert run(monkeypatch, name, "--help") == 0
+def test_every_command_is_tested_here() -> None:
+    from convnet.cli import _parser
+
+    (commands,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    assert tuple(commands.choices) == COMMANDS
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_has_an_example_that_the_parser_takes(name: str | None, monkeypatch, capsys) -> None:
+    assert run(monkeypatch, *filter(None, [name]), "--help") == 0
     text = capsys.readouterr().out
     example = text.rpartition("example:\n  ")[2].strip()
-    assert example.startswith(f"convnet {name} ")
+    assert example.startswith(f"convnet {name} " if name else "convnet ")
     from convnet.cli import _parser
 
     assert callable(_parser().parse_args(example.split(" && ")[0].split()[1:]).run)

@@ -14,8 +14,9 @@ from tiny_dataset import encoded, picture  # noqa: E402
 
 from convnet import export  # noqa: E402
 from convnet.errors import UserError  # noqa: E402
-from convnet.heads import as_probabilities  # noqa: E402
+from convnet.heads import as_probabilities, choose_head  # noqa: E402
 from convnet.images import load_image  # noqa: E402
+from convnet.models import build_head  # noqa: E402
 
 CLASSES = ("blue", "green", "red")
 
@@ -98,6 +99,40 @@ def test_mixed_precision_is_exported_in_float32_and_its_own_rounding_told(pictur
     assert 1e-5 < done.rounding < 0.1  # bfloat16 keeps 8 bits of a number
     loaded = keras.layers.TFSMLayer(tmp_path / "exported", call_endpoint="serve")(decoded(pictures))
     assert str(loaded.dtype) == "<dtype: 'float32'>"
+
+
+def test_16_bits_are_found_in_an_inner_network(tmp_path: Path) -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        head = build_head(4, 8, 0.0, choose_head(3, "sparse"))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    inputs = keras.Input((4,))
+    whole = keras.Model.from_config(keras.Model(inputs, head(inputs)).get_config())
+    assert all(layer.compute_dtype == "float32" for layer in whole.layers), "else the test shows nothing"
+    assert not export.computes_in_float32(whole)
+    assert export.computes_in_float32(export.in_float32(whole))
+
+
+def test_fault_of_the_rebuilt_network_is_refused(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rebuild = export.in_float32
+
+    def faulty(saved: keras.Model) -> keras.Model:
+        twin = rebuild(saved)
+        twin.set_weights([weight / 2 for weight in twin.get_weights()])
+        return twin
+
+    monkeypatch.setattr(export, "in_float32", faulty)
+    with pytest.raises(UserError, match="gives other probabilities"):
+        export.export_model(model, "saved_model", tmp_path / "exported")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dataset_that_is_a_path_names_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = write_variant(tmp_path / "models", dataset="../up") / "seed-0.keras"
+    with pytest.raises(UserError, match=r"names the dataset '\.\./up', which names no file: give --output"):
+        export.export_model(model, "saved_model")
 
 
 def test_other_probabilities_are_refused_and_nothing_is_written(

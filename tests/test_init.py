@@ -109,6 +109,30 @@ def test_changed_folder_gets_a_new_fingerprint_and_keeps_the_users_settings(proj
     assert [line.split(":")[0].strip() for line in added + removed] == ["fingerprint", "fingerprint"]
 
 
+@pytest.mark.parametrize(
+    ("wishes", "fault"),
+    [
+        ({"rendered": True}, r"--rendered would change datasets\.photos, which is in params\.yaml already"),
+        ({"backbone": "mobilenet_v2"}, r"--backbone mobilenet_v2 would change datasets\.photos"),
+    ],
+)
+def test_option_that_a_known_dataset_contradicts_is_refused(project: Path, wishes: dict, fault: str) -> None:
+    initialise(Wishes(write_photos(project / "photos", 6, 6)))
+    before = (project / "params.yaml").read_bytes()
+    write_photos(project / "photos", 7, 6)  # else there would be nothing to write
+    with pytest.raises(UserError, match=fault):
+        initialise(Wishes(project / "photos", **wishes))
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_same_command_again_takes_changed_pictures_in(project: Path) -> None:
+    wishes = Wishes(write_photos(project / "photos", 6, 6), rendered=True, backbone="compact")
+    initialise(wishes)
+    write_photos(project / "photos", 7, 6)
+    assert "its fingerprint is new" in initialise(wishes)
+    assert load_params().datasets["photos"].pictures == "rendered"
+
+
 def test_touched_folder_keeps_its_fingerprint(project: Path) -> None:
     photos = write_photos(project / "photos", 6, 6)
     initialise(Wishes(photos))

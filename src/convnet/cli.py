@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from convnet.errors import UserError, command, printable
 from convnet.model_files import find_model
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="convnet", description=__doc__)
+    parser = _Parser(prog="convnet", description=__doc__, **_epilog("convnet predict models/best/pets photos/"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_predict(commands)
     _add_evaluate(commands)
@@ -53,10 +53,14 @@ def _command(commands: "argparse._SubParsersAction[_Parser]", name: str, what: s
         name,
         help=what,
         description=what[0].upper() + what[1:] + ".",
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **_epilog(example),
     )
     return parser
+
+
+def _epilog(example: str) -> dict[str, Any]:
+    """Return the arguments of a parser whose help ends with an example."""
+    return {"epilog": f"example:\n  {example}", "formatter_class": argparse.RawDescriptionHelpFormatter}
 
 
 def _add_sweep(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -109,11 +113,15 @@ def _add_export(commands: "argparse._SubParsersAction[_Parser]") -> None:
         commands,
         "export",
         "write a model for other programs, and check that it gives the same probabilities there",
-        "convnet export models/best/pets --to onnx --output pets.onnx --images photos/",
+        "convnet export models/best/pets --to onnx --images photos/",
     )
     _add_model(parser)
     parser.add_argument("--to", choices=("onnx", "litert", "saved_model"), required=True, help="the format")
-    parser.add_argument("--output", type=Path, required=True, help="file (.onnx, .tflite) or new folder to write")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="file or new folder to write; default: DATASET.onnx, DATASET.tflite or DATASET_saved_model, here",
+    )
     parser.add_argument(
         "--images", metavar="PATH", type=Path, nargs="+", default=[], help="pictures to check on; default: noise"
     )

@@ -1,6 +1,7 @@
 """A saved model in the formats of other programs, written only after it gave the same probabilities there."""
 
 import importlib.util
+import re
 import shutil
 import tempfile
 import warnings
@@ -46,8 +47,9 @@ class Exported:
         labels: the JSON beside it.
         pictures: how many were compared.
         real: whether they were the user's; else they are coloured noise.
-        difference: largest difference of a probability between the exported model and the same network in Keras.
-        rounding: largest difference to the saved model where that computes in 16 bits, else None.
+        difference: largest difference of a probability between the exported model and the saved one, or, where that
+            computes in 16 bits, the same network in float32.
+        rounding: largest difference between those two where the saved model computes in 16 bits, else None.
     """
 
     path: Path
@@ -58,7 +60,9 @@ class Exported:
     rounding: float | None
 
 
-def export_model(model_path: Path, target: Target, output: Path, pictures: Sequence[Path] = ()) -> Exported:
+def export_model(
+    model_path: Path, target: Target, output: Path | None = None, pictures: Sequence[Path] = ()
+) -> Exported:
     """Write a saved model as ONNX, LiteRT or TensorFlow SavedModel, and its labels as `<output>.labels.json`.
 
     The exported network takes float32 pixels 0..255 (batch, height, width, 3) and returns one probability per class,
@@ -67,20 +71,23 @@ def export_model(model_path: Path, target: Target, output: Path, pictures: Seque
     Args:
         model_path: a `.keras` file.
         target: the format.
-        output: a file that ends in .onnx or .tflite, or a new folder for a SavedModel.
+        output: a file that ends in .onnx or .tflite, or a new folder for a SavedModel; None: named after the dataset,
+            in the current folder.
         pictures: files, folders or archives to compare on; coloured noise if there are none.
 
     Raises:
         UserError: the model is refused, a package is missing, the output does not fit, or the exported model gives
             other probabilities; then nothing is written.
     """
+    checked = check_model(model_path)
+    output = _default_output(target, checked.dataset) if output is None else output
     _check_output(target, output)
     _check_packages(target)
-    configure_device(threads=check_model(model_path).threads, precision="float32")
+    configure_device(threads=checked.threads, precision="float32")
     model, facts = load_model_checked(model_path)
     network = with_class_probabilities(in_float32(model))
     images = _load_pictures(pictures, facts.image_size) if pictures else _noise(facts.image_size)
-    expected = predict_probabilities(network, images)
+    expected, rounding = _expected(model, network, images)
     labels = describe(facts, _temperature(facts))
     with _new(output, target) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converters' own, of outdated NumPy names
@@ -93,10 +100,26 @@ def export_model(model_path: Path, target: Target, output: Path, pictures: Seque
             )
     labels_path = output.with_name(f"{output.name}.labels.json")
     write_json(labels_path, labels)
-    rounding = None
-    if any(layer.compute_dtype != "float32" for layer in model.layers):
-        rounding = float(np.abs(predict_probabilities(model, images) - expected).max())
     return Exported(output, labels_path, len(images), bool(pictures), difference, rounding)
+
+
+def _expected(model: "keras.Model", network: "keras.Model", images: Images) -> tuple[Probabilities, float | None]:
+    """Return the probabilities that the exported network must give, and the rounding of a model in 16 bits.
+
+    The saved model itself is the measure wherever it can be: a fault of the rebuilt network would stand on both sides
+    of a comparison with that.
+    """
+    saved = predict_probabilities(model, images)
+    rebuilt = predict_probabilities(network, images)  # in any case: Keras exports no network that was never called
+    if computes_in_float32(model):
+        return saved, None
+    return rebuilt, float(np.abs(saved - rebuilt).max())
+
+
+def computes_in_float32(model: "keras.Model") -> bool:
+    """Return whether no part of the network, however deep, computes in 16 bits."""
+    configuration = model.get_config()
+    return bool(_with_float32(configuration) == configuration)
 
 
 def in_float32(model: "keras.Model") -> "keras.Model":
@@ -171,6 +194,12 @@ def _saved_model(network: "keras.Model", path: Path, labels: dict[str, Any]) -> 
     write_json(extra / "labels.json", labels)
     loaded = keras.layers.TFSMLayer(path, call_endpoint="serve", dtype="float32")
     return lambda images: np.asarray(loaded(images.astype(np.float32)))
+
+
+def _default_output(target: Target, dataset: str) -> Path:
+    if not re.fullmatch(r"[\w-]+", dataset):  # job.json may be of anybody's making: a path in it must lead nowhere
+        raise UserError(f"the model's job.json names the dataset {dataset!r}, which names no file: give --output")
+    return Path(f"{dataset}{SUFFIXES[target] or '_saved_model'}")
 
 
 def _check_output(target: Target, output: Path) -> None:

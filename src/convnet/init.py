@@ -7,7 +7,7 @@ from typing import Any
 
 from convnet.errors import UserError, printable
 from convnet.own_data import Advice, Look, advise, dataset_name, look_at, problems
-from convnet.params import Params, load_params
+from convnet.params import Dataset, Params, load_params
 from convnet.params_file import write_dataset
 
 # A folder of models/ that holds the chosen models, and two keys whose changes DVC ignores.
@@ -39,15 +39,17 @@ def initialise(wishes: Wishes, params_path: Path = Path("params.yaml")) -> str:
     An entry of the same name and folder keeps all its settings; only its fingerprint is brought up to date.
 
     Raises:
-        UserError: no dataset can be made of the pictures, the name is taken, or params.yaml is not valid; then nothing
-            is written.
+        UserError: no dataset can be made of the pictures, the name is taken, the entry that is there has other
+            settings than the wishes, or params.yaml is not valid; then nothing is written.
     """
     params = load_params(params_path)
     name = wishes.name or dataset_name(wishes.source)
     _check_name(name)
     folder = _as_written(wishes.source, params_path.resolve().parent)
     known = _known_folder(params, name, folder)
-    pictures = "rendered" if wishes.rendered else "photographs"
+    if known:
+        _check_settings(wishes, name, params.datasets[name])
+    pictures = params.datasets[name].pictures if known else "rendered" if wishes.rendered else "photographs"
     look = look_at(wishes.source, name, pictures, params)
     run = [*params.run.datasets, *([] if name in params.run.datasets else [name])] if wishes.keep else [name]
     if known:
@@ -114,3 +116,21 @@ def _known_folder(params: Params, name: str, folder: str) -> bool:
     if params.datasets[name].source.folder == folder:
         return True
     raise UserError(f"datasets.{name} in params.yaml is another dataset: give this one another name with --name")
+
+
+def _check_settings(wishes: Wishes, name: str, dataset: Dataset) -> None:
+    """Refuse options that a dataset's entry contradicts: it holds the user's settings, and they stay.
+
+    Raises:
+        UserError: `--rendered` or `--backbone` asks for something else than the entry says.
+    """
+    if wishes.rendered and dataset.pictures != "rendered":
+        raise UserError(
+            f"--rendered would change datasets.{name}, which is in params.yaml already: set its `pictures` to rendered "
+            "there, and run the command without --rendered"
+        )
+    if wishes.backbone is not None and wishes.backbone != dataset.backbone:
+        raise UserError(
+            f"--backbone {wishes.backbone} would change datasets.{name}, which is in params.yaml already: set its "
+            "`backbone` there, and run the command without --backbone"
+        )

@@ -24,11 +24,22 @@ def run_job(job: Job, seconds_between_checkpoints: float) -> str | None:
         if job.done:
             return None
         _clear_remains(job.folder)
+        traceback_file(job).unlink(missing_ok=True)  # of an earlier run: it would explain another failure
         failure = _train(job, seconds_between_checkpoints)
         if failure is None:
-            for name in ("failed.json", "traceback.txt"):
-                (job.folder / name).unlink(missing_ok=True)
+            forget_failure(job)
         return failure
+
+
+def traceback_file(job: Job) -> Path:
+    """Return where the traceback of a job lies if it failed for a reason that no sentence foresees."""
+    return job.folder / "traceback.txt"
+
+
+def forget_failure(job: Job) -> None:
+    """Remove what an earlier run of the job left when it failed."""
+    (job.folder / "failed.json").unlink(missing_ok=True)
+    traceback_file(job).unlink(missing_ok=True)
 
 
 def _train(job: Job, seconds_between_checkpoints: float) -> str | None:
@@ -43,10 +54,9 @@ def _train(job: Job, seconds_between_checkpoints: float) -> str | None:
     except (TrainingFailedError, UserError) as error:
         return str(error) if str(error).startswith(job.label) else f"{job.label}: {error}"
     except Exception as error:  # whatever is wrong with one job must not end the others
-        path = job.folder / "traceback.txt"
-        write_text(path, traceback.format_exc())
+        write_text(traceback_file(job), traceback.format_exc())
         reason = next(iter(str(error).splitlines()), "")
-        return f"{job.label}: {type(error).__name__}: {reason} (more in {path})"
+        return f"{job.label}: {type(error).__name__}: {reason} (more in {traceback_file(job)})"
     return None
 
 

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from convnet.errors import UserError
+from convnet.job_runner import forget_failure, traceback_file
 from convnet.jobs import Job
 from convnet.params import Engine
 from convnet.ray_worker import identity, run_shipped
 from convnet.shipping import ship, store_result
+from convnet.storage import write_text
 from convnet.tally import SECONDS_BETWEEN_LINES, Tally
 
 LEAST_IN_FLIGHT = 64  # jobs submitted and not ended: enough for machines that join, too few to pile up results
@@ -79,6 +81,7 @@ class _Driver:
         self._running[reference] = job
 
     def _take(self, job: Job, reference: Any) -> None:
+        forget_failure(job)
         try:
             outcome = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
@@ -96,6 +99,8 @@ class _Driver:
             self._waiting.appendleft(job)
             return
         failure = outcome.failure
+        if outcome.traceback is not None:
+            write_text(traceback_file(job), outcome.traceback)  # where `failure` says that it lies
         if outcome.result is not None:
             try:
                 store_result(job, outcome.result)

@@ -1,5 +1,6 @@
 """The part of the Ray engine that runs on the machines of the cluster, one fresh process per job."""
 
+import functools
 import os
 import pickle
 from collections.abc import Iterator
@@ -9,9 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from convnet.errors import UserError
-from convnet.job_runner import run_job
-from convnet.jobs import code_digest, library_versions
-from convnet.shipping import ShippedJob, pack_result, receive
+from convnet.job_runner import run_job, traceback_file
+from convnet.jobs import Job, library_versions
+from convnet.shipping import PackedResult, ShippedJob, pack_result, receive
+from convnet.storage import file_digest, json_digest
 
 
 @dataclass(frozen=True)
@@ -23,17 +25,29 @@ class Outcome:
         result: the packed result.
         failure: why the job failed; another machine would fail as well.
         refusal: why this machine must not train for the sender; another may.
+        traceback: what `failure` names as a file: it lies on that machine, and the reader sits at this one.
     """
 
     node: str
-    result: bytes | None = None
+    result: PackedResult | None = None
     failure: str | None = None
     refusal: str | None = None
+    traceback: str | None = None
 
 
 def identity() -> dict[str, str]:
     """Return what must be equal on two machines for their results to be equal."""
-    return {"convnet": code_digest(), **library_versions()}
+    return {"convnet": package_digest(), **library_versions()}
+
+
+@functools.cache
+def package_digest(package: Path = Path(__file__).parent) -> str:
+    """Return the digest of all source files of a package.
+
+    All, and not just those in the key of a job: what sends, receives and runs jobs must fit together as well.
+    """
+    files = {path.relative_to(package).as_posix(): file_digest(path) for path in package.rglob("*.py")}
+    return json_digest(files)
 
 
 def run_shipped(
@@ -72,8 +86,17 @@ def run_shipped(
                 return Outcome(node, refusal="it computes another key for the same job")
             failure = run_job(job, seconds_between_checkpoints)
     except UserError as error:
-        failure = f"{shipped.job.label}: {error}"
-    return Outcome(node, failure=failure) if failure else Outcome(node, result=pack_result(job))
+        return Outcome(node, failure=f"{shipped.job.label}: {error}")
+    if failure:
+        return Outcome(node, failure=failure, traceback=_traceback(job))
+    return Outcome(node, result=pack_result(job))
+
+
+def _traceback(job: Job) -> str | None:
+    try:
+        return traceback_file(job).read_text("utf-8", "surrogateescape")
+    except FileNotFoundError:  # the sentence says it all
+        return None
 
 
 def difference(sender: dict[str, str], here: dict[str, str]) -> str | None:
@@ -90,4 +113,5 @@ def difference(sender: dict[str, str], here: dict[str, str]) -> str | None:
 def cache_folder() -> Path:
     """Return where this machine keeps what was sent to it: CONVNET_CACHE, or a folder in the user's cache."""
     given = os.environ.get("CONVNET_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "convnet"
+    folder = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "convnet"
+    return folder.absolute()  # a job changes its folder

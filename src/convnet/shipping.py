@@ -12,8 +12,8 @@ from shutil import rmtree
 
 from convnet.errors import UserError
 from convnet.file_lock import locked
-from convnet.jobs import Job, facts
-from convnet.storage import atomic_path, file_digest, link
+from convnet.jobs import Job
+from convnet.storage import atomic_path, file_digest, link, read_json
 
 RESULT_FILES = {"facts.json", "history.json", "model.keras", "predictions.npz", "timing.json"}
 
@@ -46,6 +46,19 @@ class ShippedJob:
     job: Job
     key: str
     inputs: tuple[InputFile, ...]
+
+
+@dataclass(frozen=True)
+class PackedResult:
+    """The result of a finished job as it travels.
+
+    Attributes:
+        content: its files as one tar archive.
+        digest: the SHA-256 of `content` where it was packed.
+    """
+
+    content: bytes
+    digest: str
 
 
 def ship(job: Job) -> tuple[ShippedJob, dict[str, Path]]:
@@ -101,42 +114,52 @@ def receive(shipped: ShippedJob, cache: Path, folder: Path, fetch: Callable[[str
     return job
 
 
-def pack_result(job: Job) -> bytes:
-    """Return the result of a finished job as one tar archive."""
+def pack_result(job: Job) -> PackedResult:
+    """Return the result of a finished job in the form that travels."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for path in sorted(job.result.iterdir()):
             archive.add(path, arcname=path.name)
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    return PackedResult(content, sha256(content).hexdigest())
 
 
-def store_result(job: Job, packed: bytes) -> None:
+def store_result(job: Job, packed: PackedResult) -> None:
     """Put a result that arrived into the store, whole or not at all.
 
     Raises:
         UserError: it is not the result of this job, or did not arrive as it was sent.
     """
+    if sha256(packed.content).hexdigest() != packed.digest:
+        raise UserError(f"{job.label}: its result did not arrive as it was sent; run the same command again")
     temporary = job.folder / f"arrived-{getpid()}.partial"
     rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            for member in archive:
-                if member.name not in RESULT_FILES or not member.isfile():
-                    raise UserError(f"{job.label}: its result arrived with {member.name!r} in it; it was not stored")
-                archive.extract(member, temporary, filter="data")
-        missing = sorted(RESULT_FILES - {path.name for path in temporary.iterdir()})
-        if missing:
-            raise UserError(f"{job.label}: its result arrived without {', '.join(missing)}; run the same command again")
+        _unpack(job, packed.content, temporary)
+        if read_json(temporary / "facts.json")["model_sha256"] != file_digest(temporary / "model.keras"):
+            raise UserError(
+                f"{job.label}: its model was damaged where it was trained; delete work/{job.folder} in that machine's "
+                "CONVNET_CACHE and run the same command again"
+            )
         temporary.rename(job.result)
     except OSError:
         if not job.done:  # else another process was first: equal jobs have equal results
             raise
     finally:
         rmtree(temporary, ignore_errors=True)
-    if facts(job)["model_sha256"] != file_digest(job.result / "model.keras"):
-        rmtree(job.result)
-        raise UserError(f"{job.label}: its model arrived damaged; run the same command again")
+
+
+def _unpack(job: Job, content: bytes, folder: Path) -> None:
+    """Write the files of a result into `folder`, those and no others."""
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        for member in archive:
+            if member.name not in RESULT_FILES or not member.isfile():
+                raise UserError(f"{job.label}: its result arrived with {member.name!r} in it; it was not stored")
+            archive.extract(member, folder, filter="data")
+    missing = sorted(RESULT_FILES - {path.name for path in folder.iterdir()})
+    if missing:
+        raise UserError(f"{job.label}: its result arrived without {', '.join(missing)}; run the same command again")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -5,9 +5,12 @@ seeds and shares stand in one queue; their results lie in the job store, where `
 """
 
 import argparse
+import multiprocessing
 import os
-import subprocess
+import signal
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +20,7 @@ from convnet.jobs import Job
 from convnet.params import Params, load_params
 from convnet.plans import plan_jobs
 from convnet.results import gather
+from convnet.workers import stay_with_parent
 
 # The stages before training, as dvc.yaml calls them; their outputs are found where dvc.yaml puts them.
 STAGES_BEFORE = ("prepare", "features")
@@ -28,22 +32,26 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-j", "--jobs", metavar="N", type=int, help="local processes; default: engine.parallel_jobs")
     parser.add_argument("--engine", choices=("local", "ray"), help="default: engine.kind")
     parser.add_argument("--address", help="of a Ray cluster; default: engine.address")
-    parser.add_argument("--dry-run", action="store_true", help="print the jobs that have no result yet, and stop")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="make the data that the jobs need, print each job that has no result yet, and stop",
+    )
 
 
 def run_sweep(arguments: argparse.Namespace) -> None:
     """Make the data the jobs need, run all jobs, and those of fine-tuning once what they start from is there.
 
     Raises:
-        UserError: the data cannot be made, or at least one job failed; the others have their results.
+        UserError: the options contradict each other, the data cannot be made, or at least one job failed; the others
+            have their results.
     """
     params = _with_engine(load_params(), arguments)
     _make_data()
     jobs = first_jobs(params)
     if arguments.dry_run:
-        for job in jobs:
-            if not job.done:
-                print(job.label)
+        for line in unfinished(params, jobs):
+            print(line)
         return
     failures = _run(jobs, params)
     with TemporaryDirectory(prefix="start-") as folder:
@@ -74,6 +82,25 @@ def first_jobs(params: Params) -> list[Job]:
     return jobs
 
 
+@dataclass(frozen=True)
+class _Tuning:
+    """A fine-tuned variant of a dataset, the variant it starts from, and the jobs of that."""
+
+    dataset: str
+    variant: str
+    start: str
+    starting: list[Job]
+
+    @property
+    def ready(self) -> bool:
+        return all(job.done for job in self.starting)
+
+    def jobs(self, params: Params, gathered: Path | None) -> list[Job]:
+        """Return its jobs; without the models they start from, they have no key yet, only their labels."""
+        arrays, backbone = ARRAYS / self.dataset, BACKBONES / self.dataset
+        return plan_jobs(params, self.dataset, self.variant, arrays, backbone=backbone, start=gathered)
+
+
 def fine_tune_jobs(params: Params, folder: Path) -> list[Job]:
     """Return the jobs that go on from another variant, for every dataset where all of its jobs have results.
 
@@ -82,20 +109,49 @@ def fine_tune_jobs(params: Params, folder: Path) -> list[Job]:
         folder: where the models they start from are gathered.
     """
     jobs = []
+    for tuning in _tunings(params):
+        if tuning.ready:
+            jobs += _ready_jobs(tuning, params, folder)
+        else:
+            print(f"{tuning.dataset}/{tuning.variant} is left out: {tuning.start} has not finished", file=sys.stderr)
+    return jobs
+
+
+def unfinished(params: Params, jobs: Sequence[Job]) -> list[str]:
+    """Return one line for each job that has no result, those that wait for another variant after the others.
+
+    Args:
+        params: the whole of params.yaml.
+        jobs: from `first_jobs`.
+    """
+    tunings = list(_tunings(params))
+    with TemporaryDirectory(prefix="start-") as folder:
+        ready = [job for tuning in tunings if tuning.ready for job in _ready_jobs(tuning, params, Path(folder))]
+    distinct: dict[str, Job] = {}
+    for job in [*jobs, *ready]:
+        distinct.setdefault(job.key, job)
+    lines = [job.label for job in distinct.values() if not job.done]
+    for tuning in tunings:
+        if not tuning.ready:
+            lines += [f"{job.label} (waits for {tuning.start})" for job in tuning.jobs(params, None)]
+    return lines
+
+
+def _tunings(params: Params) -> Iterator[_Tuning]:
     for dataset in params.run.datasets:
+        arrays, features, backbone = ARRAYS / dataset, FEATURES / dataset, BACKBONES / dataset
         for variant in params.run.fine_tune_variants:
             start = params.recipe(dataset, variant).start
             assert start is not None  # every fine-tuned recipe has one
-            arrays, features, backbone = ARRAYS / dataset, FEATURES / dataset, BACKBONES / dataset
             starting = plan_jobs(params, dataset, start, arrays, features=features, backbone=backbone)
-            if not all(job.done for job in starting):
-                print(f"{dataset}/{variant} is left out: {start} has not finished", file=sys.stderr)
-                continue
-            gathered = folder / dataset / start
-            if not gathered.exists():
-                gather(starting, params.dataset(dataset).pictures, gathered)
-            jobs += plan_jobs(params, dataset, variant, arrays, backbone=backbone, start=gathered)
-    return jobs
+            yield _Tuning(dataset, variant, start, starting)
+
+
+def _ready_jobs(tuning: _Tuning, params: Params, folder: Path) -> list[Job]:
+    gathered = folder / tuning.dataset / tuning.start
+    if not gathered.exists():
+        gather(tuning.starting, params.dataset(tuning.dataset).pictures, gathered)
+    return tuning.jobs(params, gathered)
 
 
 def _run(jobs: list[Job], params: Params) -> list[str]:
@@ -107,8 +163,13 @@ def _run(jobs: list[Job], params: Params) -> list[str]:
 
 
 def _with_engine(params: Params, arguments: argparse.Namespace) -> Params:
+    kind = arguments.engine or params.engine.kind
     if arguments.jobs is not None and arguments.jobs < 1:
         raise UserError(f"--jobs is {arguments.jobs}; give 1 or more")
+    if arguments.jobs is not None and kind == "ray":
+        raise UserError("--jobs counts processes of this machine, but the engine is ray: give --engine local with it")
+    if arguments.address is not None and kind != "ray":
+        raise UserError("--address is that of a Ray cluster, but the engine is local: give --engine ray with it")
     given = {"parallel_jobs": arguments.jobs, "kind": arguments.engine, "address": arguments.address}
     changes = {key: value for key, value in given.items() if value is not None}
     return params.model_copy(update={"engine": params.engine.model_copy(update=changes)})
@@ -116,9 +177,28 @@ def _with_engine(params: Params, arguments: argparse.Namespace) -> Params:
 
 def _make_data() -> None:
     """Bring arrays, backbones and features up to date, by the pipeline itself."""
-    # The stages' commands say `python`: this interpreter's folder goes first.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    command = [sys.executable, "-m", "dvc", "repro", "--quiet", *STAGES_BEFORE]
-    done = subprocess.run(command, env=os.environ | {"PATH": path}, check=False)
-    if done.returncode:
+    # Not through `subprocess`: what is started so does not end with a parent that is killed.
+    process = multiprocessing.get_context("spawn").Process(target=_run_dvc)
+    # As in the local engine: Ctrl-C reaches only us, even while the new interpreter is still starting.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        process.join()
+    finally:
+        process.kill()  # its stages end with it, see convnet.errors.command
+        process.join()
+    if process.exitcode:
         raise UserError(f"dvc repro {' '.join(STAGES_BEFORE)} failed (see above); mend that and run the same command")
+
+
+def _run_dvc() -> None:
+    """Run the stages before training, in a process that ends when its parent ends."""
+    stay_with_parent()
+    # The stages' commands say `python`: this interpreter's folder goes first.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    from dvc.cli import main
+
+    sys.exit(main(["repro", "--quiet", *STAGES_BEFORE]))
