@@ -5,8 +5,10 @@
     python tests/make_faults_table.py --record test_images.py   or those of some files
 
 A case is called as its test is. What it printed is the sentence that the run of the test produced: what a command wrote
-to stderr, else the message of the UserError or BadImage, taken from the first of the test's cases that has one. A dash
-says that no sentence was heard, not that none is wanted: many tests look at results. The records: docs/faults.json.
+to stderr, else the message of the UserError or BadImage that reached the test, else the reason for which a picture was
+put aside; taken from the first of the test's cases that has one. Errors that the program dealt with by itself are not
+printed, and so not heard. A dash says that no sentence was heard, not that none is wanted: many tests look at results.
+The records: docs/faults.json.
 """
 
 import argparse
@@ -21,10 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.raises import RaisesExc
 
 TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "faults.md"
 RECORDS = PAGE.with_suffix(".json")
+
+# Progress, and what TensorFlow, Python's helpers and a browser say about themselves.
+NOISE = r"\d/\d+\b.*/s|jobs at work|^[EWI]\d{4} |resource_tracker|^\[\d+:\d+:|/chromium: |XNNPACK"
 
 # Section -> file -> the tests in it, as patterns of their names without "test_".
 SECTIONS: Mapping[str, Mapping[str, str]] = {
@@ -48,6 +54,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
             "|sharp|no_folders|classes_that|folder_beside|one_folder|random|single_folders"
         ),
         "test_splits.py": "class_|images_outside|official_division_without|repair",
+        "test_inputs.py": "link|what_links",
     },
     "Archives": {
         "test_archives.py": (
@@ -65,11 +72,13 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
             "|stage_with|any_changed|dropout|batch|no_key"
         ),
         "test_dvc_yaml.py": "no_key|every_number|committed",
+        "test_plans.py": "batch",
     },
     "Training": {
         "test_kills.py": "",
         "test_states.py": "(?!state_comes|more_than|before_the|without)",
         "test_training.py": "nan|loss|damaged|batch|kill|fail|disk|memory|interrupt|state",
+        "test_local_engine.py": "what_jobs|process_killed|signal|killed|two_commands",
         "test_engine.py": "kill|control|term|fail|interrupt|end|memory|stop",
         "test_faults_signals.py": "",
         "test_faults_disk.py": "",
@@ -85,6 +94,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "test_model_files.py": "",
         "test_predict.py": "",
         "test_models.py": "refus|hash|weight|lambda|foreign",
+        "test_weights.py": "",
+        "test_plans.py": "swapped|missing",
     },
     "Reports": {
         "test_faults_text.py": "",
@@ -95,7 +106,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "test_plots_page.py": "plot_that|page_loads|dvcs_own",
         "test_manifest.py": "no_cell",
     },
-    "Removing": {"test_removal.py": "", "test_jobs.py": "key_changes|result"},
+    "Removing": {"test_removal.py": "", "test_leftovers.py": "", "test_jobs.py": "key_changes|result"},
     "No .git": {"test_makefile.py": "", "test_faults_no_git.py": ""},
 }  # fmt: skip
 
@@ -142,25 +153,39 @@ class Recorder:
         from convnet.images import BadImage
 
         self.said = []
-        run = subprocess.run
+        run, leave, read = subprocess.run, RaisesExc.__exit__, pytest.CaptureFixture.readouterr
 
-        def listen(error: Exception, *arguments: object) -> None:
+        def put_aside(error: BadImage, *arguments: object) -> None:
             Exception.__init__(error, *arguments)
             self.said.append((1, str(error)))
 
+        def leave_and_listen(expected: Any, kind: Any, error: Any, trace: Any) -> bool:
+            if isinstance(error, UserError | BadImage):
+                self.said.append((2, str(error)))
+            return leave(expected, kind, error, trace)
+
+        def read_and_listen(capture: Any) -> Any:
+            found = read(capture)
+            self._hear(found.err, 0)
+            return found
+
         def run_and_listen(*arguments: Any, **options: Any) -> Any:
             done = run(*arguments, **options)
-            lines = _lines(done.stderr)
-            if lines:
-                told = [line for line in lines if re.match(r"error: |make: (?!\*)|ERROR: |WARNING: ", line)]
-                self.said.append((2 if done.returncode else 0, [*lines[-1:], *told[:1]][-1]))
+            self._hear(done.stderr, 3 if done.returncode else 0)
             return done
 
         with pytest.MonkeyPatch.context() as patch:
-            for kind in (UserError, BadImage):
-                patch.setattr(kind, "__init__", listen)
+            patch.setattr(BadImage, "__init__", put_aside)
+            patch.setattr(RaisesExc, "__exit__", leave_and_listen)
+            patch.setattr(pytest.CaptureFixture, "readouterr", read_and_listen)
             patch.setattr(subprocess, "run", run_and_listen)
             return (yield)
+
+    def _hear(self, output: str | bytes | None, witness: int) -> None:
+        """Keep the sentence in what was written to stderr, or its last line."""
+        if lines := _lines(output):
+            told = [line for line in lines if re.match(r"error: |make: (?!\*)|ERROR: |WARNING: ", line)]
+            self.said.append((3 if told else witness, [*lines[-1:], *told[:1]][-1]))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what was heard."""
@@ -172,7 +197,8 @@ class Recorder:
         record["seconds"] = round(record["seconds"] + report.duration, 1)
         if report.outcome != "passed":
             record["outcome"] = report.outcome
-        said = [*self.said, *((0, line) for line in _lines(report.capstderr)[-1:])]
+        self._hear(report.capstderr, 0)
+        said = self.said
         if said and not record["said"]:
             best = max(witness for witness, _ in said)
             record["said"] = _without_places([text for witness, text in said if witness == best][-1])
@@ -190,7 +216,9 @@ def record(files: Sequence[str]) -> None:
     )
     kept = json.loads(RECORDS.read_text("utf-8")) if RECORDS.exists() else {}
     RECORDS.parent.mkdir(exist_ok=True)
-    text = json.dumps(kept | recorder.records, indent=1, sort_keys=True, ensure_ascii=False)
+    names = {f"{file}::{name}" for tests in named_tests().values() for file, name in tests}
+    kept = {name: record for name, record in (kept | recorder.records).items() if name in names}
+    text = json.dumps(kept, indent=1, sort_keys=True, ensure_ascii=False)
     RECORDS.write_text(text + "\n", "utf-8")
 
 
@@ -199,7 +227,7 @@ def page() -> str:
     records = json.loads(RECORDS.read_text("utf-8")) if RECORDS.exists() else {}
     tests = named_tests()
     cases = sum(records.get(f"{file}::{name}", {}).get("cases", 1) for named in tests.values() for file, name in named)
-    seconds = sum(record["seconds"] for name, record in records.items() if name.startswith("test_kills.py"))
+    kills = {name: record["seconds"] for name, record in records.items() if name.startswith("test_kills.py")}
     lines = [
         "# Faults: what can go wrong, and what you then read",
         "",
@@ -208,8 +236,12 @@ def page() -> str:
         "",
         f"{cases} cases in {sum(map(len, tests.values()))} tests.",
     ]
-    if seconds:
-        lines[-1] += f" The tests that kill a training take {seconds:.0f} s."
+    if kills:
+        slowest = max(kills, key=kills.__getitem__)
+        lines[-1] += (
+            f" `{slowest.partition('::')[2]}` takes {kills[slowest]:.0f} s, all that kill a training "
+            f"{sum(kills.values()):.0f} s."
+        )
     for section, named in tests.items():
         if not named:
             continue
@@ -236,8 +268,7 @@ def _said(kept: Mapping[str, Any] | None) -> str:
 def _lines(output: str | bytes | None) -> list[str]:
     text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output or ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # Neither progress nor a browser's talk about its machine.
-    return [line for line in lines if not re.search(r"\d/\d+\b.*/s|^\[\d+:\d+:", line)]
+    return [line for line in lines if not re.search(NOISE, line)]
 
 
 def _without_places(text: str) -> str:

@@ -152,10 +152,11 @@ def test_what_jobs_have_to_say_is_told_once_and_nothing_else(study: Path, monkey
         (job.folder / "state-00001.npz").write_bytes(bytes(1000))
     code, errors = run(study, 2, "baseline")
     assert code == 0
-    *others, last = errors.splitlines()
-    assert others[0] == "state-00001.npz is damaged (its checksum does not fit): going on from the epoch before"
-    assert all(re.match(r"\[[12]/2\] tiny/baseline seed [01]: 2 epochs in ", line) for line in [*others[1:], last])
-    assert len(others) == 2
+    # On a slow machine the parent tells now and then how far it is.
+    said = [line for line in errors.splitlines() if "jobs at work" not in line]
+    assert said[0] == "state-00001.npz is damaged (its checksum does not fit): going on from the epoch before"
+    assert all(re.match(r"\[[12]/2\] tiny/baseline seed [01]: 2 epochs in ", line) for line in said[1:])
+    assert len(said) == 3
     assert [path.name for path in study.glob(f"{STORE}/*/*")] == ["result", "result"]
 
 
