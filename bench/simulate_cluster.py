@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "results" / "cluster_simulation.json"
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds and bytes of one job, besides its training; all measured but the link and the losses.
+    """Seconds and bytes of one job, besides its training: measured or assumed, as docs/scale.md says.
 
     Attributes:
         start: to connect and to start the first process, seconds.
