@@ -58,5 +58,7 @@ def test_gpu_without_working_cuda_is_one_line_for_all_processes_of_a_run(inside:
         cwd=tmp_path, env=environment() | {"CUDA_VISIBLE_DEVICES": "-1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines().count(LINE) == 1
-    assert len(done.stderr.splitlines()) == 3  # and one for each job
+    # On a slow machine the parent tells now and then how far it is.
+    said = [line for line in done.stderr.splitlines() if "jobs at work" not in line]
+    assert said.count(LINE) == 1
+    assert len(said) == 3  # and one for each job
