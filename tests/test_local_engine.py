@@ -117,6 +117,17 @@ def trainers(session: int) -> list[int]:
     return [process for process in processes_of(session) if is_trainer(process)]
 
 
+def end_by(kind: signal.Signals, leader: "subprocess.Popen[str]") -> str:
+    """Send a signal to a command that leads its session; return what it said once no process of it is left."""
+    if kind is signal.SIGINT:
+        os.killpg(leader.pid, kind)  # as Ctrl-C does
+    else:
+        leader.send_signal(kind)  # as a supervisor does: to the command alone
+    _, errors = leader.communicate(timeout=60)
+    assert_all_end(leader.pid)
+    return errors
+
+
 def assert_all_end(session: int, seconds: float = 10.0) -> None:
     end = time.monotonic() + seconds
     while (left := processes_of(session)) and time.monotonic() < end:
@@ -178,12 +189,7 @@ def digests(folder: Path) -> dict[str, str]:
 def test_signal_ends_every_process_and_keeps_the_states(study: Path, kind: signal.Signals) -> None:
     with start(study, 2, "endless") as driver:
         wait_for_states(study, 2, driver)
-        if kind is signal.SIGINT:
-            os.killpg(driver.pid, kind)  # as Ctrl-C does
-        else:
-            driver.send_signal(kind)  # as a supervisor does: to the parent alone
-        _, errors = driver.communicate(timeout=60)
-        assert_all_end(driver.pid)
+        errors = end_by(kind, driver)
     assert "Traceback" not in errors
     if kind is signal.SIGINT:
         assert driver.returncode == 130

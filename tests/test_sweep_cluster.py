@@ -1,5 +1,4 @@
 import argparse
-import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,7 @@ import pytest
 import tiny
 import yaml
 from conftest import PROJECT, Clone
-from test_local_engine import assert_all_end
+from test_local_engine import end_by
 from tiny_params import write_tiny_params
 
 from convnet import sweep_cluster
@@ -202,12 +201,7 @@ def test_signal_while_data_are_made_ends_dvc_and_its_stage(tmp_path: Path, kind:
         while not (tmp_path / "started").exists():
             assert sweep.poll() is None, sweep.stderr.read() if sweep.stderr else ""
             time.sleep(0.05)
-        if kind is signal.SIGINT:
-            os.killpg(sweep.pid, kind)  # as Ctrl-C does
-        else:
-            sweep.send_signal(kind)  # as a supervisor does: to the command alone
-        _, errors = sweep.communicate(timeout=60)
-        assert_all_end(sweep.pid)
+        errors = end_by(kind, sweep)
     assert "Traceback" not in errors
     assert sweep.returncode == (130 if kind is signal.SIGINT else -kind)
 

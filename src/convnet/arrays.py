@@ -14,9 +14,9 @@ import numpy.typing as npt
 from convnet.errors import UserError
 from convnet.images import BadImage, Limits, load_image
 from convnet.manifest import FEWEST_FOR_PROCESSES, Key, Row, read_members
-from convnet.params import Params, Recipe
+from convnet.params import Params
 from convnet.progress import progress
-from convnet.splits import SPLITS
+from convnet.splits import SPLITS, images_at
 from convnet.storage import atomic_path, file_digest, json_digest, read_json, write_json
 from convnet.workers import map_in_processes, usable_cores
 
@@ -99,26 +99,31 @@ def check_batch_sizes(params: Params, dataset: str, images: int, classes: int) -
     Raises:
         UserError: a batch is larger; the sentence names the variant.
     """
-    for variant in params.run.variants:
-        check_batch_size(params.recipe(dataset, variant), images)
+    asked = [(variant, 1.0) for variant in params.run.variants]
     if params.sweep.enabled:
-        share = min(params.sweep.shares)
-        for variant in params.sweep.variants:
-            check_batch_size(params.recipe(dataset, variant), images_at(share, images, classes), share)
+        asked += [(variant, min(params.sweep.shares)) for variant in params.sweep.variants]
+    for variant, share in asked:
+        batch_size = params.recipe(dataset, variant).fit.batch_size
+        check_batch_size(f"{dataset}/{variant}", batch_size, images_at(share, images, classes), share)
 
 
-def images_at(share: float, images: int, classes: int) -> int:
-    """Return how many of the training images `convnet.splits.nested_subset` leaves at a share."""
-    return images if share == 1.0 else max(round(share * images), classes)
+def check_batch_size(label: str, batch_size: int, images: int, share: float = 1.0) -> None:
+    """Make sure that there are training images for one batch.
 
+    Args:
+        label: what is to be trained.
+        batch_size: of its training.
+        images: how many there are to train on.
+        share: of the size sweep, where it is why there are so few.
 
-def check_batch_size(recipe: Recipe, images: int, share: float = 1.0) -> None:
-    """Raise a UserError if there are not enough training images, at a share of them, for one batch of a variant."""
-    if recipe.fit.batch_size > images:
+    Raises:
+        UserError: the batch is larger.
+    """
+    if batch_size > images:
         where = "" if share == 1.0 else f" at the share {share:g} of the size sweep"
         raise UserError(
-            f"{recipe.dataset}/{recipe.variant}: batch_size is {recipe.fit.batch_size}, but there are only {images} "
-            f"training images{where}; make it smaller in params.yaml"
+            f"{label}: batch_size is {batch_size}, but there are only {images} training images{where}; make it smaller "
+            "in params.yaml"
         )
 
 

@@ -18,7 +18,7 @@ from convnet.job_runner import run_job
 from convnet.jobs import Job
 from convnet.progress import hide_progress
 from convnet.tally import SECONDS_BETWEEN_LINES, Tally
-from convnet.workers import stay_with_parent
+from convnet.workers import start_shielded, stay_with_parent
 
 JOBS_PER_PROCESS = 20  # then a fresh one: whatever memory the libraries keep between jobs stays bounded
 
@@ -79,12 +79,7 @@ def _start(seconds_between_checkpoints: float) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, seconds_between_checkpoints), daemon=True)
-    # A new process inherits the mask: Ctrl-C reaches only us, even while its interpreter is still starting.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    start_shielded(process)
     theirs.close()
     return _Worker(process, ours)
 

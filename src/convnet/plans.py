@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from convnet.arrays import check_batch_size, images_at
+from convnet.arrays import check_batch_size
 from convnet.errors import UserError
 from convnet.jobs import Job, UsedBackbone
 from convnet.model_files import check_model
 from convnet.params import Augmentation, Params
 from convnet.predictions import SPLITS
+from convnet.splits import images_at
 from convnet.storage import file_digest, json_digest, read_json
 
 
@@ -41,7 +42,8 @@ def plan_jobs(
     """
     recipe = params.recipe(dataset, variant)
     described = read_json(arrays / "dataset.json")
-    check_batch_size(recipe, images_at(share, described["counts"]["train"], len(described["classes"])), share)
+    images = images_at(share, described["counts"]["train"], len(described["classes"]))
+    check_batch_size(f"{dataset}/{variant}", recipe.fit.batch_size, images, share)
     digests = [described["digest"]]
     used = None
     if backbone is not None and recipe.backbone and recipe.last_layer and recipe.pooling:

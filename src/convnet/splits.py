@@ -122,8 +122,13 @@ def nested_subset(labels: npt.ArrayLike, share: float, seed: int) -> Integers:
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
         place[members[0]] = 0.0
     order = np.lexsort((classes, place))
-    count = max(round(share * len(classes)), len(np.unique(classes)))
+    count = images_at(share, len(classes), len(np.unique(classes)))
     return np.sort(order[:count]).astype(np.int64)
+
+
+def images_at(share: float, images: int, classes: int) -> int:
+    """Return how many of `images` images of `classes` classes `nested_subset` chooses."""
+    return max(round(share * images), classes)
 
 
 def _check_division(splits: npt.NDArray[np.object_], given: set[str]) -> None:

@@ -7,7 +7,6 @@ seeds and shares stand in one queue; their results lie in the job store, where `
 import argparse
 import multiprocessing
 import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from convnet.jobs import Job
 from convnet.params import Params, load_params
 from convnet.plans import plan_jobs
 from convnet.results import gather
-from convnet.workers import stay_with_parent
+from convnet.workers import start_shielded, stay_with_parent
 
 # The stages before training, as dvc.yaml calls them; their outputs are found where dvc.yaml puts them.
 STAGES_BEFORE = ("prepare", "features")
@@ -179,12 +178,7 @@ def _make_data() -> None:
     """Bring arrays, backbones and features up to date, by the pipeline itself."""
     # Not through `subprocess`: what is started so does not end with a parent that is killed.
     process = multiprocessing.get_context("spawn").Process(target=_run_dvc)
-    # As in the local engine: Ctrl-C reaches only us, even while the new interpreter is still starting.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    start_shielded(process)
     try:
         process.join()
     finally:

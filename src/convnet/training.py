@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.arrays import Arrays, load_arrays
+from convnet.arrays import Arrays, check_batch_size, load_arrays
 from convnet.augmentation import reset_seed_generators
 from convnet.data import (
     Batches,
@@ -93,7 +93,7 @@ def train_job(job: Job, *, seconds_between_checkpoints: float = 0.0) -> None:
     keras.utils.set_random_seed(job.seed)
     head = choose_head(len(job.classes), job.recipe.fit.labels)
     data = load_job_data(job)
-    _check_batch_size(job, data)
+    check_batch_size(job.label, job.recipe.fit.batch_size, len(data.labels["train"]))
     try:
         networks = build_networks(job, head)
         compile_model(networks.trainee, job.recipe.fit, head)
@@ -144,15 +144,6 @@ def _divide(job: Job, arrays: dict[str, Arrays]) -> dict[str, NDArray[np.int64]]
     if job.share < 1.0:
         index["train"] = index["train"][nested_subset(labels[index["train"]], job.share, job.seed)]
     return index
-
-
-def _check_batch_size(job: Job, data: JobData) -> None:
-    images = len(data.labels["train"])
-    if job.recipe.fit.batch_size > images:
-        raise UserError(
-            f"{job.label}: batch_size is {job.recipe.fit.batch_size}, but there are only {images} training images; "
-            "make it smaller in params.yaml"
-        )
 
 
 def build_networks(job: Job, head: Head) -> Networks:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from convnet.errors import UserError
@@ -63,6 +64,18 @@ def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], 
 
 def _map(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
     return [function(item) for item in items]
+
+
+def start_shielded(process: BaseProcess) -> None:
+    """Start a process that Ctrl-C never reaches, not even while its interpreter is still starting.
+
+    It inherits the mask; once it runs, `stay_with_parent` keeps Ctrl-C away from it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def stay_with_parent() -> None:
