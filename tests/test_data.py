@@ -19,6 +19,7 @@ from convnet.data import (
     load_features,
     measure,
     predict,
+    prediction_batch,
     train_epoch,
 )
 from convnet.errors import UserError
@@ -97,9 +98,9 @@ def test_batches_without_targets_are_for_prediction() -> None:
 
 def test_predictions_come_in_row_order_whatever_the_batch() -> None:
     model = build_head(3, 4, 0.5, choose_head(3, "sparse"))
-    rows = np.random.default_rng(0).normal(size=(11, 3)).astype(np.float32)
+    rows = np.random.default_rng(0).normal(size=(211, 3)).astype(np.float32)
     whole = model.predict_on_batch(rows)
-    predicted = predict(model, all_rows(rows), 4)
+    predicted = predict(model, all_rows(rows))
     assert predicted.dtype == np.float32
     assert predicted == pytest.approx(whole, abs=1e-6)
 
@@ -109,17 +110,27 @@ def test_means_over_batches_of_unequal_size_are_those_of_sklearn() -> None:
     model = build_head(4, 5, 0.0, head)
     fit = load_params(tiny.PROJECT / "params.yaml").training
     compile_model(model, fit.model_copy(update={"optimizer": "sgd", "learning_rate": 1e-30}), head)
-    rows = np.random.default_rng(0).normal(size=(11, 4)).astype(np.float32) * 3
-    labels = np.arange(11, dtype=np.int64) % 3
-    batches = Batches(all_rows(rows), epoch_order(11, 0, 1), 4, encode_labels(labels, head))
+    rows = np.random.default_rng(0).normal(size=(211, 4)).astype(np.float32) * 3  # predicted as 100, 100 and 11
+    labels = np.arange(211, dtype=np.int64) % 3
+    targets = encode_labels(labels, head)
+    batches = Batches(all_rows(rows), epoch_order(211, 0, 1), 80, targets)
     probabilities = model.predict_on_batch(rows).astype(np.float64)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     steps: list[None] = []
     for _ in range(2):  # the second time, nothing of the first is left
-        for means in (measure(model, batches), train_epoch(model, batches, lambda: steps.append(None))):
+        for means in (measure(model, all_rows(rows), targets), train_epoch(model, batches, lambda: steps.append(None))):
             assert means["loss"] == pytest.approx(log_loss(labels, probabilities), rel=1e-5)
             assert means["accuracy"] == pytest.approx(np.mean(probabilities.argmax(axis=1) == labels))
     assert len(steps) == 2 * 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [((3,), 100), ((150, 150, 3), 100), ((224, 224, 3), 100), ((300, 300, 3), 55), ((2000, 2000, 3), 1),
+     ((5000, 5000, 3), 1)],
+)  # fmt: skip
+def test_fewer_large_images_are_predicted_at_once(shape: tuple[int, ...], rows: int) -> None:
+    assert prediction_batch(shape) == rows
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 0, 1], [2, 0, 2, 2, 1], [0, 0], [2, 2, 0]])
@@ -162,17 +173,17 @@ def test_cut_features_are_one_sentence(tmp_path: Path) -> None:
 
 
 def test_epoch_means_are_those_of_keras_evaluate() -> None:
-    """Ten rows in batches of four: the last, smaller batch must weigh less."""
+    """The last, smaller batch must weigh less."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, activation="sigmoid")])
     model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
     rng = np.random.default_rng(0)
-    rows, targets = rng.random((10, 3)).astype(np.float32), rng.integers(2, size=(10, 1)).astype(np.float32)
-    expected = model.evaluate(rows, targets, batch_size=10, verbose=0, return_dict=True)
-    measured = measure(model, Batches(all_rows(rows), np.arange(10), 4, targets))
+    rows, targets = rng.random((110, 3)).astype(np.float32), rng.integers(2, size=(110, 1)).astype(np.float32)
+    expected = model.evaluate(rows, targets, batch_size=110, verbose=0, return_dict=True)
+    measured = measure(model, all_rows(rows), targets)
     assert measured == pytest.approx(expected, rel=1e-5)
     model.optimizer.learning_rate = 0.0  # weights stay, so the epoch's means are those of the weights
     steps: list[int] = []
-    trained = train_epoch(model, Batches(all_rows(rows), np.arange(10), 4, targets), lambda: steps.append(1))
+    trained = train_epoch(model, Batches(all_rows(rows), np.arange(110), 40, targets), lambda: steps.append(1))
     assert trained == pytest.approx(expected, rel=1e-5)
     assert len(steps) == 3

@@ -1,12 +1,13 @@
-"""A machine whose NVIDIA driver is there, but whose GPU cannot be used: one line, and the CPU."""
+"""A machine without a GPU, or with one that cannot be used: one line, and the CPU."""
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from test_local_engine import CHANGES, DRIVER
-from tiny import environment, write_arrays, write_params
+from test_local_engine import CHANGES
+from tiny import environment, stage_command, write_arrays, write_params
 
 # In a mount namespace of its own, so that nobody else sees the GPU that is not there. /proc/driver is what the kernel
 # module of the driver makes; TensorFlow then finds no library that could use it.
@@ -50,15 +51,29 @@ def test_gpu_without_working_cuda_is_one_line_and_the_cpu(inside: list[str]) -> 
 
 @pytest.mark.slow
 def test_gpu_without_working_cuda_is_one_line_for_all_processes_of_a_run(inside: list[str], tmp_path: Path) -> None:
-    write_params(tmp_path, CHANGES)
-    write_arrays(tmp_path / "arrays")
-    (tmp_path / "driver.py").write_text(DRIVER)
-    done = subprocess.run(
-        [*inside, sys.executable, "driver.py", "2", "baseline"],
-        cwd=tmp_path, env=environment() | {"CUDA_VISIBLE_DEVICES": "-1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    # On a slow machine the parent tells now and then how far it is.
-    said = [line for line in done.stderr.splitlines() if "jobs at work" not in line]
+    said = _train(tmp_path, inside, processes=2)
     assert said.count(LINE) == 1
     assert len(said) == 3  # and one for each job
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_machine_without_gpu_is_one_line_for_all_jobs_of_a_run(tmp_path: Path, processes: int) -> None:
+    if Path("/proc/driver/nvidia").exists():
+        pytest.skip("about a machine without a GPU")
+    said = _train(tmp_path, [], processes)
+    assert said.count("no GPU was found: training on the CPU") == 1
+    assert len(said) == 3
+
+
+def _train(folder: Path, inside: Sequence[str], processes: int) -> list[str]:
+    """Train two seeds by the stage; return what it says, progress left out."""
+    write_params(folder, CHANGES | {"engine.parallel_jobs": processes})
+    write_arrays(folder / "arrays")
+    stage = stage_command("train", "--dataset", "tiny", "--variant", "baseline", "arrays", "models")
+    done = subprocess.run(
+        [*inside, sys.executable, *stage],
+        cwd=folder, env=environment() | {"CUDA_VISIBLE_DEVICES": "-1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stderr.splitlines() if "jobs at work" not in line and not line.startswith("train ")]

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tiny import PROJECT, environment
 from tiny_dataset import encoded, picture
 
@@ -33,22 +34,40 @@ def test_member_damaged_in_its_compressed_bytes_is_a_bad_image(tmp_path: Path, m
     assert read["cat/2.bmp"] == content
 
 
-def test_five_hundred_damaged_files_are_read_or_refused_in_one_sentence() -> None:
+def test_five_hundred_damaged_files_are_read_or_refused_in_one_sentence(tmp_path: Path) -> None:
     code = (
-        "import sys, tempfile\n"
+        "import json, sys\n"
         "from pathlib import Path\n"
         f"sys.path.insert(0, {str(PROJECT / 'bench')!r})\n"
-        "import fuzz_ingest, json\n"
-        "with tempfile.TemporaryDirectory() as folder:\n"
-        "    for number in range(500):\n"
-        "        print(json.dumps(fuzz_ingest.judge(*fuzz_ingest.make_input(1, number), Path(folder))))\n"
+        "import fuzz_ingest\n"
+        f"print(json.dumps(fuzz_ingest.run_round(Path({str(tmp_path)!r}), seed=1, number=0)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    verdicts = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(verdicts) == 500
-    assert not [event for event in verdicts if event["verdict"] == "finding"]
-    assert {"pictures read", "pictures refused", "archives read", "archives refused"} == {
-        e["verdict"] for e in verdicts
-    }
+    counts, finding = json.loads(done.stdout)
+    assert finding is None
+    assert set(counts) == {"pictures read", "pictures refused", "archives read", "archives refused"}
+    assert sum(counts.values()) == 500
     assert done.stderr == "", "no decoder writes past the program"
+
+
+def test_fuzzer_reports_the_simplest_file_that_no_sentence_foresees(tmp_path: Path) -> None:
+    code = (
+        "import json, sys\n"
+        "from pathlib import Path\n"
+        f"sys.path.insert(0, {str(PROJECT / 'bench')!r})\n"
+        "import fuzz_ingest\n"
+        "def load_image(content, *_):\n"
+        "    if content[:2] == b'BM':\n"
+        "        raise ZeroDivisionError('planted')\n"
+        "    return fuzz_ingest.np.zeros((32, 32, 3), 'uint8')\n"
+        "fuzz_ingest.load_image = load_image\n"
+        f"print(json.dumps(fuzz_ingest.run_round(Path({str(tmp_path)!r}), seed=1, number=0)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    _, finding = json.loads(done.stdout)
+    assert "ZeroDivisionError: planted" in finding
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bmp"]
+    with Image.open(tmp_path / "a.bmp") as image:
+        assert image.size == (8, 8)  # the smallest that is drawn

@@ -1,5 +1,6 @@
 """Rows of memory-mapped arrays, and the batches an epoch is made of."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.errors import UserError
+
+# Rows predicted at once: not what a recipe says, or equal models would predict different bits; fewer of large ones, so
+# that predicting takes no more memory than training.
+MOST_PREDICTED_AT_ONCE = 100
+NUMBERS_PREDICTED_AT_ONCE = MOST_PREDICTED_AT_ONCE * 224 * 224 * 3
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row."""
+        return self.parts[0].shape[1:]
 
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the given rows as one array in memory."""
@@ -125,8 +136,14 @@ def train_epoch(model: keras.Model, batches: Batches, tick: Callable[[], object]
     return _mean_logs(batches, lambda batch: model.train_on_batch(*batch, return_dict=True), tick)
 
 
-def measure(model: keras.Model, batches: Batches) -> dict[str, float]:
-    """Return the means of loss and metrics over `batches`, in inference mode."""
+def prediction_batch(shape: tuple[int, ...]) -> int:
+    """Return how many rows of that shape are predicted at once."""
+    return max(1, min(MOST_PREDICTED_AT_ONCE, NUMBERS_PREDICTED_AT_ONCE // math.prod(shape)))
+
+
+def measure(model: keras.Model, rows: Rows, targets: NDArray[np.float32]) -> dict[str, float]:
+    """Return the means of loss and metrics over `rows`, in inference mode."""
+    batches = Batches(rows, np.arange(len(rows), dtype=np.int64), prediction_batch(rows.shape), targets)
     return _mean_logs(batches, lambda batch: model.test_on_batch(*batch, return_dict=True), lambda: None)
 
 
@@ -145,9 +162,9 @@ def _mean_logs(
     return {name: total / images for name, total in totals.items()}
 
 
-def predict(model: keras.Model, rows: Rows, batch_size: int) -> NDArray[np.float32]:
+def predict(model: keras.Model, rows: Rows) -> NDArray[np.float32]:
     """Return the model's outputs (n, ...) in inference mode, in row order."""
-    batches = Batches(rows, np.arange(len(rows), dtype=np.int64), batch_size)
+    batches = Batches(rows, np.arange(len(rows), dtype=np.int64), prediction_batch(rows.shape))
     outputs = [model.predict_on_batch(batches[number][0]) for number in range(len(batches))]
     return np.concatenate(outputs).astype(np.float32)
 

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,15 +142,21 @@ def machine_facts() -> dict[str, Any]:
     return facts
 
 
-def out_of_memory_advice(error: BaseException, batch_size: int) -> str | None:
+@cache
+def say_once(line: str) -> None:
+    """Print a line to standard error, once in a process however many jobs it runs."""
+    print(line, file=sys.stderr)
+
+
+def out_of_memory_advice(error: BaseException, batch_size: int | None) -> str | None:
     """Say what to change if `error` means that memory ran out.
 
     Args:
         error: what a training raised, of TensorFlow, JAX or Python.
-        batch_size: images per step when it was raised.
+        batch_size: images per step when it was raised; None: it was raised in a prediction, whose batches are fixed.
 
     Returns:
-        One sentence that names the batch size to try, or None: the error is another.
+        One sentence that names the batch size to try, where one helps, or None: the error is another.
     """
     text = str(error)
     if "No space left" in text:  # TensorFlow's word for a full disk is "resource exhausted" too
@@ -159,6 +166,8 @@ def out_of_memory_advice(error: BaseException, batch_size: int) -> str | None:
         sign in text for sign in ("RESOURCE_EXHAUSTED", "OOM when allocating", "Out of memory", "out of memory")
     ):
         return None
+    if batch_size is None:
+        return "memory ran out while predicting: set a smaller image_size, or close other programs"
     if batch_size <= 1:
         return "memory ran out with a single image per batch: set a smaller image_size"
     return f"memory ran out with batch_size {batch_size}: set batch_size to {batch_size // 2}"
@@ -172,7 +181,7 @@ def fuse(function: Callable[..., Any]) -> Callable[..., Any]:
     on a GPU the kernels are short beside the step.
 
     Args:
-        function: tensors to tensors, pure.
+        function: of tensors, and of variables of the backend that it assigns to.
 
     Returns:
         The same function.
@@ -208,7 +217,7 @@ def _configure_tensorflow(threads: int, deterministic: bool) -> _Gpu | None:
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         if _nvidia_model():
-            print("the NVIDIA GPU cannot be used (driver, CUDA or the extra [gpu]); using the CPU", file=sys.stderr)
+            say_once("the NVIDIA GPU cannot be used (driver, CUDA or the extra [gpu]); using the CPU")
         return None
     for gpu in gpus:
         # Else TensorFlow takes the whole memory, and a second job on the same GPU fails.

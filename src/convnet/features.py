@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from convnet.arrays import load_arrays
 from convnet.augmentation import RandomAffine, reset_seed_generators
+from convnet.data import prediction_batch
 from convnet.device import machine_facts
 from convnet.errors import UserError
 from convnet.models import cut, layer_table, load_backbone
@@ -20,7 +21,7 @@ from convnet.predictions import SPLITS
 from convnet.progress import progress
 from convnet.storage import atomic_path, file_digest, json_digest, write_json
 
-BATCH = 50  # images; bounds memory whatever the size of the dataset
+MOST_AT_ONCE = 50  # images; bounds memory whatever the size of the dataset
 LARGEST_FLOAT16 = 65504.0
 
 
@@ -102,9 +103,11 @@ def _run_views(
 
 
 def _image_batches(arrays: Path, split: str, images: int, label: str) -> Iterator[NDArray[np.uint8]]:
-    for first in progress(range(0, images, BATCH), total=-(-images // BATCH), label=label, unit="batches"):
+    path = arrays / split / "images.npy"
+    batch = min(MOST_AT_ONCE, prediction_batch(np.load(path, mmap_mode="r").shape[1:]))
+    for first in progress(range(0, images, batch), total=-(-images // batch), label=label, unit="batches"):
         # Mapped anew for each batch, so that pages already read do not stay resident.
-        yield np.array(np.load(arrays / split / "images.npy", mmap_mode="r")[first : first + BATCH])
+        yield np.array(np.load(path, mmap_mode="r")[first : first + batch])
 
 
 def _write(path: Path, rows: int, batches: Iterator[NDArray[Any]]) -> str:

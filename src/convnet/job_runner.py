@@ -44,9 +44,11 @@ def forget_failure(job: Job) -> None:
 
 def _train(job: Job, seconds_between_checkpoints: float) -> str | None:
     # Here and not above: the import costs seconds, and a job that is done needs none of it.
-    from convnet.device import configure_device
+    from convnet.device import configure_device, machine_facts, say_once
 
-    configure_device(threads=job.threads, precision=job.recipe.fit.precision)
+    device = configure_device(threads=job.threads, precision=job.recipe.fit.precision)
+    if device.kind == "cpu" and machine_facts()["gpu"] is None:  # one that cannot be used has had its line
+        say_once("no GPU was found: training on the CPU")
     from convnet.training import TrainingFailedError, train_job
 
     try:

@@ -14,14 +14,16 @@ from convnet.device import fuse
 LARGE = 1_000_000  # weights; below, compiling costs more than it saves
 
 
-def _update(gradient: Any, velocity: Any, weights: Any, learning_rate: Any, rho: Any, epsilon: Any) -> tuple[Any, Any]:
-    """Return (velocity, weights) after one step.
+def _update(gradient: Any, velocity: Any, weights: Any, learning_rate: Any, rho: Any, epsilon: Any) -> None:
+    """Take one step. Compiled, it writes into the memory of both variables: nothing of their size is made anew.
 
     Source: Hinton, "Neural Networks for Machine Learning", lecture 6e, as Keras computes it: epsilon is added before
     the root is taken.
     """
-    velocity = rho * velocity + (1.0 - rho) * keras.ops.square(gradient)
-    return velocity, weights - learning_rate * gradient / keras.ops.sqrt(velocity + epsilon)
+    mean_square = rho * velocity + (1.0 - rho) * keras.ops.square(gradient)
+    step = learning_rate * gradient / keras.ops.sqrt(mean_square + epsilon)
+    weights.assign(weights - step)
+    velocity.assign(mean_square)
 
 
 @keras.saving.register_keras_serializable("convnet")
@@ -41,13 +43,10 @@ class FusedRMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]  # keras shi
         velocity = self._velocities[self._get_variable_index(variable)]
         rate = keras.ops.cast(learning_rate, variable.dtype)
         gradient = keras.ops.cast(gradient, variable.dtype)
-        new_velocity, weights = self._fused(
-            gradient, _tensor(velocity), _tensor(variable), rate, self.rho, self.epsilon
-        )
-        self.assign(velocity, new_velocity)
-        self.assign(variable, weights)
+        self._fused(gradient, _of_backend(velocity), _of_backend(variable), rate, self.rho, self.epsilon)
 
 
-def _tensor(variable: Any) -> Any:
-    """Return what the backend computes with: TensorFlow's optimizer already passes its own variables."""
-    return variable.value if isinstance(variable, keras.Variable) else variable
+def _of_backend(variable: Any) -> Any:
+    """Return the variable that TensorFlow can compile assignments to; other backends assign to Keras' own."""
+    wrapped = keras.backend.backend() == "tensorflow" and isinstance(variable, keras.Variable)
+    return variable.value if wrapped else variable

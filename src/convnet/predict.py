@@ -20,12 +20,13 @@ from convnet.inputs import Place, find_places, read_places
 from convnet.manifest import FEWEST_FOR_PROCESSES
 from convnet.model_files import check_model
 from convnet.progress import progress
-from convnet.saved_models import BATCH, fitted_temperature, load_model_checked, predict_probabilities
+from convnet.saved_models import fitted_temperature, load_model_checked, predict_probabilities
 from convnet.tables import safe_text
 from convnet.workers import map_in_processes, usable_cores
 
 Format = Literal["csv", "jsonl"]
 DECIMALS = 6
+PICTURES_AT_ONCE = 100  # held in memory, and told, together
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Predictor:
         loaded = map_in_processes(partial(_load, self.facts.image_size), read_places(places), processes)
         label = f"predict with {self.facts.dataset}/{self.facts.variant}"
         shown = iter(progress(loaded, total=len(places), label=label, unit="files"))
-        while chunk := list(islice(shown, BATCH)):
+        while chunk := list(islice(shown, PICTURES_AT_ONCE)):
             counts.left_out += sum(content is None for _, content in chunk)
             rows = list(self._predict([(place, content) for place, content in chunk if content is not None]))
             counts.bad += sum(row.error is not None for row in rows)

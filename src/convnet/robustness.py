@@ -19,7 +19,6 @@ from convnet.progress import progress
 from convnet.saved_models import load_model_checked
 from convnet.splits import nested_subset
 
-BATCH = 50
 COPIES_AT_ONCE = 11  # bounds memory: features of more would not fit beside large heads
 SPLITS = ("validation", "test")
 
@@ -78,11 +77,11 @@ def _measure(
 ) -> list[dict[str, Any]]:
     """Return the rows of some copies; each model sees all of them in one go, since starting a prediction costs time."""
     images = np.concatenate([copy.images for copy in copies])
-    features = {digest: predict(front, all_rows(images), BATCH) for digest, front in fronts.items()}
+    features = {digest: predict(front, all_rows(images)) for digest, front in fronts.items()}
     ends = np.cumsum([len(copy.labels) for copy in copies])[:-1]
     rows = []
     for variant, of_seeds in halves.items():
-        outputs = [predict(h.back, all_rows(images if h.front is None else features[h.front]), BATCH) for h in of_seeds]
+        outputs = [predict(h.back, all_rows(images if h.front is None else features[h.front])) for h in of_seeds]
         chosen = [np.split(as_probabilities(values).argmax(axis=1), ends) for values in outputs]
         for number, copy in enumerate(copies):
             rows.append(

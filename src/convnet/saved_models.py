@@ -15,8 +15,6 @@ from convnet.predictions import load_predictions
 if TYPE_CHECKING:
     import keras
 
-BATCH = 100  # as in training, so that equal pictures give equal bits
-
 
 def load_model_checked(path: Path) -> tuple["keras.Model", ModelFacts]:
     """Load a saved model that `check_model` lets through; only then is Keras imported.
@@ -53,7 +51,7 @@ def predict_probabilities(
     """
     from convnet.data import all_rows, predict
 
-    probabilities = as_probabilities(predict(model, all_rows(images), BATCH))
+    probabilities = as_probabilities(predict(model, all_rows(images)))
     return probabilities if temperature is None else apply_temperature(probabilities, temperature)
 
 

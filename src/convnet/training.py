@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +48,7 @@ from convnet.splits import nested_subset, resplit
 from convnet.states import State, clear_states, load_state, save_state
 from convnet.storage import atomic_path, file_digest, write_json
 
-PREDICT_BATCH = 100  # fixed: it must not depend on the recipe, or equal models would predict different bits
+SAVING_AT_MOST = 0.05  # share of the time: a head on flattened features has states of 300 MB
 
 
 class TrainingFailedError(Exception):
@@ -83,6 +85,11 @@ class Networks:
 def train_job(job: Job, *, seconds_between_checkpoints: float = 0.0) -> None:
     """Train `job` and put model, history and predictions into the store; go on from its last state if there is one.
 
+    Args:
+        job: what to train.
+        seconds_between_checkpoints: its state is saved so often, at the end of an epoch; less often where that would
+            take over a twentieth of the time, and after every epoch with 0.
+
     Raises:
         TrainingFailedError: the loss became NaN or infinite; the message names the epoch.
         UserError: memory ran out (the sentence names a batch size), or the disk is full.
@@ -94,17 +101,24 @@ def train_job(job: Job, *, seconds_between_checkpoints: float = 0.0) -> None:
     head = choose_head(len(job.classes), job.recipe.fit.labels)
     data = load_job_data(job)
     check_batch_size(job.label, job.recipe.fit.batch_size, len(data.labels["train"]))
-    try:
+    with _memory_told(job.label, job.recipe.fit.batch_size):
         networks = build_networks(job, head)
         compile_model(networks.trainee, job.recipe.fit, head)
         state = _fit(job, head, data, networks.trainee, seconds_between_checkpoints)
         _save_result(job, data, networks, state)
+    clear_states(job.folder)
+
+
+@contextmanager
+def _memory_told(label: str, batch_size: int | None) -> Iterator[None]:
+    """Turn an error that means that memory ran out into a sentence; for `batch_size` see `out_of_memory_advice`."""
+    try:
+        yield
     except Exception as error:
-        advice = out_of_memory_advice(error, job.recipe.fit.batch_size)
+        advice = out_of_memory_advice(error, batch_size)
         if advice is None:
             raise
-        raise UserError(f"{job.label}: {advice}") from error
-    clear_states(job.folder)
+        raise UserError(f"{label}: {advice}") from error
 
 
 def load_job_data(job: Job) -> JobData:
@@ -186,12 +200,7 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
     fit, images = job.recipe.fit, len(data.labels["train"])
     targets = encode_labels(np.repeat(data.labels["train"], data.views), head)
     weights = np.repeat(class_weights(data.labels["train"]), data.views) if fit.class_weights else None
-    validation = Batches(
-        data.rows["validation"],
-        np.arange(len(data.labels["validation"]), dtype=np.int64),
-        PREDICT_BATCH,
-        encode_labels(data.labels["validation"], head),
-    )
+    validation_targets = encode_labels(data.labels["validation"], head)
     trainee.optimizer.build(trainee.trainable_variables)
     state = load_state(job.folder) or State(0, [], [], [], 0.0)
     if state.epoch:
@@ -202,7 +211,7 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
         label=f"train {job.label}",
         unit="steps",
     )
-    saved = time.monotonic()
+    saved, pause = time.monotonic(), seconds_between
     for epoch in range(state.epoch + 1, fit.epochs + 1):
         if _stops_early(fit, state):
             break
@@ -215,7 +224,8 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
             order = order * data.views + epoch_views(images, data.views, job.seed, epoch)
         batches = Batches(data.training, order, fit.batch_size, targets, weights)
         trained = train_epoch(trainee, batches, lambda: next(ticks, None))
-        measured = measure(trainee, validation)
+        with _memory_told(job.label, None):
+            measured = measure(trainee, data.rows["validation"], validation_targets)
         state.epoch = epoch
         state.seconds += time.monotonic() - start
         state.history.append(
@@ -235,10 +245,13 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
         if fit.early_stopping and state.history[-1]["validation_loss"] < state.best_loss:
             state.best_loss, state.best_epoch = state.history[-1]["validation_loss"], epoch
             state.best_variables = _values(trainee.variables)
-        if time.monotonic() - saved >= seconds_between and epoch < fit.epochs:
+        if time.monotonic() - saved >= pause and epoch < fit.epochs:
+            began = time.monotonic()
             state.variables, state.optimizer = _values(trainee.variables), _values(trainee.optimizer.variables)
             save_state(job.folder, state)
             saved = time.monotonic()
+            if seconds_between:
+                pause = max(seconds_between, (saved - began) / SAVING_AT_MOST)
     ticks.close()  # type: ignore[attr-defined]  # progress is a generator
     if fit.early_stopping and state.best_variables:
         _assign(trainee.variables, state.best_variables)
@@ -280,7 +293,8 @@ def _save_result(job: Job, data: JobData, networks: Networks, state: State) -> N
     predictor = networks.trainee if job.recipe.kind == "features" else networks.classifier
     predictions: Predictions = {}
     for split in SPLITS:
-        outputs = predict(predictor, data.rows[split], PREDICT_BATCH)
+        with _memory_told(job.label, None):
+            outputs = predict(predictor, data.rows[split])
         predictions[split] = Prediction(as_probabilities(outputs), data.labels[split], data.index[split])
     seconds_predicting = time.monotonic() - start
     trainable = sum(math.prod(v.shape) for v in networks.trainee.trainable_variables)
