@@ -1,6 +1,7 @@
 """Pictures to measure on, and the course's networks as jobs of this program."""
 
 import os
+import random
 import shutil
 import sys
 from collections import Counter
@@ -103,10 +104,12 @@ def repeat_archive(archives: Path, images: int, destination: Path) -> None:
     """Write an archive of `images` members by repeating those of another, each in a class folder of its class."""
     import zipfile
 
-    (file,) = (source["file"] for source in read_json(archives / "sources.json")["sources"])
+    origin = read_json(archives / "sources.json")
+    (file,) = (source["file"] for source in origin["sources"])
     with open_archive(archives / file) as archive:
         contents = [(name, data) for name, data in archive.read_all() if isinstance(data, bytes)]
     contents = [(name, data) for name, data in contents if Path(name).suffix.lower() in (".jpg", ".jpeg", ".png")]
+    random.Random(0).shuffle(contents)  # so that few of them hold every class too
     destination.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(destination / "repeated.zip", "w", zipfile.ZIP_STORED) as repeated:
         for number in range(images):
@@ -116,7 +119,7 @@ def repeat_archive(archives: Path, images: int, destination: Path) -> None:
             class_name = Path(name).parent.name
             repeated.writestr(zipfile.ZipInfo(f"pictures/{class_name}/{number:06d}{Path(name).suffix}"), content)
     source = {"file": "repeated.zip", "split": None, "sha256": "", "bytes": 0}
-    write_json(destination / "sources.json", {"dataset": "bench", "pictures": "rendered", "sources": [source]})
+    write_json(destination / "sources.json", {"dataset": "bench", "pictures": origin["pictures"], "sources": [source]})
 
 
 def cnn_recipe(
