@@ -35,6 +35,7 @@ NOISE = r"\d/\d+\b.*/s|jobs at work|^[EWI]\d{4} |resource_tracker|^\[\d+:\d+:|/c
 # Section -> file -> the tests in it, as patterns of their names without "test_".
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Images": {
+        "test_exif.py": "",
         "test_images.py": (
             "odd_image_has|every_odd|what_is_no_image|content_decides|formats_outside|truncated|png_without|flipped_bit"
             "|pixel_bomb|pixel_limit|too_many_bytes|too_small|alpha|half_transparent|transparent|other_colour|16_bit"
