@@ -47,7 +47,7 @@ class Scale(NamedTuple):
 
 
 SCALES = {
-    "toy": Scale(12, 24, 1, (60,), real=False),
+    "toy": Scale(30, 24, 1, (60,), real=False),
     "short": Scale(250, 300, 3, (1000,), real=True),
     "full": Scale(1000, 1000, 5, (1000, 5000, 25_000), real=True),
 }
@@ -190,6 +190,7 @@ def _write_params(folder: Path) -> None:
     settings["datasets"]["bench"] = settings["datasets"]["pets"] | {
         "source": {"folder": "archives"},
         "image_size": list(IMAGE_SIZE),
+        "split": {},  # the common shares: few pictures must fill a batch too
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
 

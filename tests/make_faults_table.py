@@ -32,6 +32,9 @@ RECORDS = PAGE.with_suffix(".json")
 # Progress, and what TensorFlow, Python's helpers and a browser say about themselves.
 NOISE = r"\d/\d+\b.*/s|jobs at work|^[EWI]\d{4} |resource_tracker|^\[\d+:\d+:|/chromium: |XNNPACK"
 
+# What every training says on a machine without a GPU; only the tests about that are asked for it.
+NO_GPU = "no GPU was found"
+
 # Section -> file -> the tests in it, as patterns of their names without "test_".
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Images": {
@@ -146,6 +149,7 @@ class Recorder:
     def __init__(self) -> None:
         self.records: dict[str, dict[str, Any]] = {}
         self.said: list[tuple[int, str]] = []  # (how good a witness, text)
+        self.noise = NOISE
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Any:
@@ -154,6 +158,7 @@ class Recorder:
         from convnet.images import BadImage
 
         self.said = []
+        self.noise = NOISE if "gpu" in item.name else f"{NOISE}|{NO_GPU}"
         run, leave, read = subprocess.run, RaisesExc.__exit__, pytest.CaptureFixture.readouterr
 
         def put_aside(error: BadImage, *arguments: object) -> None:
@@ -184,7 +189,7 @@ class Recorder:
 
     def _hear(self, output: str | bytes | None, witness: int) -> None:
         """Keep the sentence in what was written to stderr, or its last line."""
-        if lines := _lines(output):
+        if lines := _lines(output, self.noise):
             told = [line for line in lines if re.match(r"error: |make: (?!\*)|ERROR: |WARNING: ", line)]
             self.said.append((3 if told else witness, [*lines[-1:], *told[:1]][-1]))
 
@@ -207,6 +212,8 @@ class Recorder:
 
 def record(files: Sequence[str]) -> None:
     """Run the tests named above, of all files or of those given, and keep what they said in docs/faults.json."""
+    if unknown := set(files) - {file for named in SECTIONS.values() for file in named}:
+        sys.exit(f"no test of {', '.join(sorted(unknown))} is in the table: give names such as test_images.py")
     chosen = [f"{TESTS / file}::{name}" for tests in named_tests().values() for file, name in tests
               if not files or file in files]  # fmt: skip
     recorder = Recorder()
@@ -266,10 +273,10 @@ def _said(kept: Mapping[str, Any] | None) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", text)
 
 
-def _lines(output: str | bytes | None) -> list[str]:
+def _lines(output: str | bytes | None, noise: str) -> list[str]:
     text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output or ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return [line for line in lines if not re.search(NOISE, line)]
+    return [line for line in lines if not re.search(noise, line)]
 
 
 def _without_places(text: str) -> str:

@@ -293,7 +293,8 @@ def test_unforeseen_failure_brings_its_traceback_home(
         return tally.failures
 
     monkeypatch.setitem(sys.modules, "ray", OneMachine())
-    monkeypatch.setitem(sys.modules, "convnet.device", SimpleNamespace(configure_device=lambda **_: None))
+    device = SimpleNamespace(configure_device=lambda **_: SimpleNamespace(kind="gpu"), machine_facts=dict, say_once=str)
+    monkeypatch.setitem(sys.modules, "convnet.device", device)
     monkeypatch.setenv("CONVNET_CACHE", "there")
     for name in ("CUDA_VISIBLE_DEVICES", "RAY_USAGE_STATS_ENABLED"):
         monkeypatch.setenv(name, "0")  # what is changed is put back
