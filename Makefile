@@ -64,6 +64,8 @@ bench: .venv/.stamp
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "make: $(PYTHON) cannot make virtual environments: install its venv module (Debian: apt install python3-venv)." >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
+	# The installer first: what comes with Python may need minutes for what a new one does in seconds.
+	$(BIN)/python -m pip install --quiet --require-hashes -r <(sed -n '/^pip==/,/[^\\]$$/p' requirements.lock)
 	# --no-compile: Python compiles what is really imported, which is a small part.
 	$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .

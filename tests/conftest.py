@@ -13,8 +13,9 @@ from hypothesis import settings
 
 PROJECT = Path(__file__).parent.parent
 
-# Before any test imports TensorFlow or matplotlib: both read these once.
+# Before any test imports TensorFlow or matplotlib: both read these once. The second as `configure_device` has it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ["MPLBACKEND"] = "agg"
 
 # The same examples in every run, and no example fails for being slow.
