@@ -4,11 +4,13 @@
     python bench/fuzz_ingest.py --seconds 600 --seed 7 --keep findings/
 
 A picture must end as pixels or as a `BadImage`, an archive as a manifest or as a `UserError`; all else is a finding:
-another exception, a crash of a C library, more than 5 s or more than 3 GiB. Hypothesis makes what fails smaller until
+another exception, a crash of a C library, a picture turned otherwise than Pillow turns it, an archive with more members
+than are allowed, more than 5 s or more than 128 MiB. Hypothesis makes what fails smaller until
 it is as simple as it gets; a crash is kept as it was. Rounds of 500 files follow from (seed, number of the round).
 """
 
 import argparse
+import io
 import json
 import resource
 import shutil
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -25,9 +28,12 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Flaky
+from PIL import Image, ImageOps
 
+from convnet.archives import ArchiveLimits, open_archive
 from convnet.errors import UserError
-from convnet.images import BadImage, Limits, load_image
+from convnet.images import BadImage, Limits, decode, load_image, silent_libtiff
 from convnet.manifest import SplitRules, build_manifest
 from convnet.storage import write_json
 from measuring.damaged import ARCHIVES, damaged_files
@@ -41,7 +47,11 @@ RULES = SplitRules(
 )  # fmt: skip
 FILES_PER_ROUND = 500
 LONGEST = 5.0  # seconds of processor time for one input
-MEMORY = 3 * 2**30
+LARGEST = 128  # MiB that the memory of the process may grow by for one input
+MEMORY = 3 * 2**30  # bytes: beyond it the process ends, so that the machine does not
+FEW = ArchiveLimits(maximum_members=3)
+# Modes whose way to RGB is Pillow's own: 16-bit grey and transparency are not.
+COMPARED = {"1", "L", "RGB", "CMYK"}
 
 
 class FoundError(Exception):
@@ -136,6 +146,8 @@ def run_round(folder: Path, seed: int, number: int, end: float = float("inf")) -
         check()
     except FoundError as finding:
         return counts, str(finding)
+    except Flaky:  # tried again, the same file takes less: not all memory was given back the first time
+        return counts, str(found[-1])
     return counts, None
 
 
@@ -145,7 +157,7 @@ def judge(name: str, content: bytes, folder: Path) -> str:
     Raises:
         FoundError: it ended otherwise than it must, or it took too long.
     """
-    start = time.process_time()
+    start, memory = time.process_time(), _memory_from_here()
     try:
         is_archive = name.removeprefix("a.") in ARCHIVES
         verdict = _read_archive(name, folder) if is_archive else _read_picture(name, content)
@@ -159,6 +171,8 @@ def judge(name: str, content: bytes, folder: Path) -> str:
         raise FoundError(f"{name}: {traceback.format_exc(limit=-4)}") from error
     if time.process_time() - start > LONGEST:
         raise FoundError(f"{name} took {time.process_time() - start:.1f} s")
+    if (grown := _status("VmHWM") - memory) > LARGEST:
+        raise FoundError(f"{name} took {grown:,} MiB")
     return verdict
 
 
@@ -166,14 +180,45 @@ def _read_picture(name: str, content: bytes) -> str:
     image = load_image(content, name, IMAGE_SIZE, LIMITS)
     if image.shape != (*IMAGE_SIZE, 3) or image.dtype != np.uint8:
         raise FoundError(f"{name} gave {image.dtype} {image.shape}")
+    if name.endswith((".jpg", ".tif")):
+        _compare_with_pillow(name, content)
     return "pictures read"
 
 
+def _compare_with_pillow(name: str, content: bytes) -> None:
+    """Compare with the first page as Pillow turns it; what only Pillow cannot turn says nothing."""
+    found = decode(content, name, LIMITS).image
+    with warnings.catch_warnings(), silent_libtiff(content):
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(io.BytesIO(content))
+            if image.mode not in COMPARED or "transparency" in image.info:
+                return
+            expected = ImageOps.exif_transpose(image).convert("RGB")
+        except Exception:  # damaged metadata
+            return
+    if found.size != expected.size or found.tobytes() != expected.tobytes():
+        raise FoundError(f"{name} is turned otherwise than by Pillow")
+
+
 def _read_archive(name: str, folder: Path) -> str:
+    with suppress(UserError), open_archive(folder / name, FEW) as archive:
+        if len(archive.members()) + len(archive.folders()) > FEW.maximum_members:
+            raise FoundError(f"{name} was opened though it has more than {FEW.maximum_members} members")
     sources = {"dataset": "fuzz", "pictures": "rendered", "sources": [{"file": name, "split": None}]}
     (folder / "sources.json").write_text(json.dumps(sources))
     build_manifest(folder, limits=LIMITS, split=RULES)
     return "archives read"
+
+
+def _memory_from_here() -> int:
+    """Let the peak of this process begin anew, and return its memory in MiB."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmHWM")
+
+
+def _status(field: str) -> int:
+    return int(Path("/proc/self/status").read_text().split(f"{field}:")[1].split()[0]) // 1024
 
 
 def _told(verdict: str, fault: Exception) -> str:

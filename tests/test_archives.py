@@ -2,6 +2,7 @@ import copy
 import gzip
 import io
 import os
+import re
 import stat
 import struct
 import subprocess
@@ -90,6 +91,45 @@ def test_nothing_is_unpacked(tmp_path, kind):
     assert list(tmp_path.rglob("*")) == [path]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", ["..", "absolute", "link", "cut off", "lying"])
+def test_nothing_is_unpacked_from_a_hostile_archive(tmp_path, kind, fault):
+    """Neither beside the archive nor where its members point to."""
+    target = tmp_path / "target"
+    path = tmp_path / "inside" / "a"
+    path.parent.mkdir()
+    names = {"..": "../1.jpg", "absolute": f"{target}/1.jpg"}
+    content = CONTENT | {names.get(fault, "cats/1.jpg"): b"owned" * 500}
+    make_with_link(path, kind, str(target)) if fault == "link" else make(path, content, kind)
+    if fault == "cut off":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 4])
+    if fault == "lying":
+        path.write_bytes(path.read_bytes().replace(struct.pack("<I", 2500), struct.pack("<I", 9)))
+    before = sorted(tmp_path.rglob("*"))
+    try:
+        with open_archive(path) as archive:
+            list(archive.read_all())
+    except UserError:
+        pass
+    else:
+        assert fault == "lying"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def make_with_link(path: Path, kind: str, target: str) -> None:
+    """Write an archive with a link out of it and a file to be written through that link."""
+    if kind == "zip":
+        info = zipfile.ZipInfo("cats")
+        info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+        make_zip(path, info, target.encode())
+        return
+    link = tarfile.TarInfo("cats")
+    link.type, link.linkname = tarfile.SYMTYPE, target
+    make_tar(path, link, tarfile.TarInfo("cats/1.jpg"))
+    if kind == "tgz":
+        path.write_bytes(gzip.compress(path.read_bytes()))
+
+
 def read_one(path: Path, name: str) -> bytes:
     with open_archive(path) as archive:
         return archive.read(name)
@@ -128,6 +168,30 @@ def test_name_that_leads_elsewhere_is_refused(tmp_path, kind, name, fault):
     assert fault in message
     assert str(tmp_path / "bad") in message
     assert repr(name) in message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("a/" * 101 + "1.jpg", "lies more than 100 folders deep"),
+        ("a/" * 7000 + "1.jpg", "has a name of more than 4,096 bytes"),
+        ("ä" * 2049, "has a name of more than 4,096 bytes"),
+    ],
+)
+def test_name_that_no_folder_could_hold_is_refused_in_a_short_sentence(tmp_path, kind, name, fault):
+    message = refusal(make(tmp_path / "bad", {"cats/0.jpg": b"", name: b""}, kind))
+    assert fault in message
+    assert repr(name[:100])[:-1] in message
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_longest_and_deepest_name_is_read(tmp_path, kind):
+    names = ["a/" * 100 + "1.jpg", "b" * 4092 + ".jpg"]
+    with open_archive(make(tmp_path / "a", dict.fromkeys(names, b""), kind, ("c/" * 100 + "c",))) as archive:
+        assert [member.name for member in archive.members()] == names
+        assert archive.folders() == ["c/" * 100 + "c"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -173,6 +237,15 @@ def test_encrypted_zip_is_refused(tmp_path):
 def test_unknown_compression_is_refused(tmp_path):
     set_zip_field(make(tmp_path / "bad.zip"), 8, 10, 9)
     assert "'pets/cats/1.jpg' is compressed by method 9" in refusal(tmp_path / "bad.zip")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_that_unpacks_without_bound_is_refused(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w", method) as archive:
+        archive.writestr("cats/1.jpg", b"one")
+    message = refusal(tmp_path / "bad.zip")
+    assert f"{tmp_path / 'bad.zip'} is refused: its member 'cats/1.jpg' is compressed by method {method}" in message
+    assert message.endswith("pack the pictures again with the usual method, deflate")
 
 
 def test_zip_member_without_a_name_is_refused(tmp_path):
@@ -246,6 +319,31 @@ def test_too_many_members_are_refused(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_folders_are_members_too(tmp_path, kind):
+    path = make(tmp_path / "a", CONTENT, kind, tuple(f"class {number}" for number in range(7)))
+    assert refusal(path, ArchiveLimits(maximum_members=9)) == (
+        f"the archive {path} holds more than 9 files and folders: "
+        "pack only the pictures, or divide them among several archives"
+    )
+    open_archive(path, ArchiveLimits(maximum_members=10)).close()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("kind", KINDS)
+def test_folder_that_is_there_often_counts_each_time(tmp_path, kind):
+    path = make(tmp_path / "a", {}, kind, ("cats",) * 10)
+    assert "more than 9 files and folders" in refusal(path, ArchiveLimits(maximum_members=9))
+    with open_archive(path) as archive:
+        assert archive.folders() == ["cats"]
+
+
+def test_bomb_of_folders_is_refused_before_all_are_read(tmp_path):
+    path = make(tmp_path / "a.tgz", {}, "tgz", tuple(f"class {number}" for number in range(3000)))
+    message = refusal(path, ArchiveLimits(ratio_floor=1_000_000, maximum_ratio=10))
+    assert re.search("its member 'class [0-9]+' unpacks from", message)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_too_large_total_is_refused(tmp_path, kind):
     path = make(tmp_path / "a", CONTENT, kind)
     assert "above 1,502 bytes" in refusal(path, ArchiveLimits(maximum_bytes=1502))
@@ -289,11 +387,56 @@ except UserError as error:
     assert int(peak) < 500  # MiB
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_zip_that_unpacks_to_more_than_it_says_takes_no_memory(tmp_path, method):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", method) as archive, archive.open("cats/1.jpg", "w") as member:
+        for _ in range(100):
+            member.write(bytes(2**20))
+    declare(path, 100)
+    code = f"""
+from pathlib import Path
+from convnet.archives import open_archive
+from convnet.errors import UserError
+# Not getrusage: a child begins with the peak of the process it was forked from.
+peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
+before = peak()
+try:
+    with open_archive(Path({str(path)!r})) as archive:
+        print(*archive.read_all())
+except UserError as error:
+    print(error)
+print(peak() - before)
+"""
+    said, growth = subprocess.check_output(
+        [sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, text=True
+    ).splitlines()
+    assert "Bad CRC-32" in said or "is compressed by method" in said
+    assert int(growth) < 50  # MiB
+
+
+def declare(path: Path, size: int) -> None:
+    """Let the directory of a ZIP archive say that its first member has `size` bytes when unpacked."""
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.index(b"PK\x01\x02") + 24, size)
+    path.write_bytes(data)
+
+
+def test_member_with_less_than_it_says_ends_early(tmp_path):
+    path = make(tmp_path / "a.zip", {"cats/1.jpg": b"one"})
+    declare(path, 100)
+    with open_archive(path) as archive, pytest.raises(BadImage, match="it ends early"):
+        archive.read("cats/1.jpg")
+
+
+def test_member_of_several_pieces_is_whole(tmp_path):
+    content = os.urandom(3 * 2**20 + 5)
+    assert read_one(make(tmp_path / "a.zip", {"cats/1.jpg": content}), "cats/1.jpg") == content
+
+
 def test_member_that_lies_about_its_size_is_bad_by_itself(tmp_path):
     path = make(tmp_path / "a.zip", {"cats/1.jpg": bytes(100_000), "cats/2.jpg": b"two"})
-    data = bytearray(path.read_bytes())
-    struct.pack_into("<I", data, data.index(b"PK\x01\x02") + 24, 100)
-    path.write_bytes(data)
+    declare(path, 100)
     with open_archive(path) as archive:
         results = dict(archive.read_all())
     assert isinstance(results["cats/1.jpg"], BadImage)

@@ -15,7 +15,7 @@ from convnet.archives import open_archive
 from convnet.images import BadImage
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_member_damaged_in_its_compressed_bytes_is_a_bad_image(tmp_path: Path, method: int) -> None:
     path = tmp_path / "a.zip"
     content = encoded(picture(1), "BMP")

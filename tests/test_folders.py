@@ -217,6 +217,49 @@ def test_missing_folder_and_file_instead_of_folder_are_refused(pets, tmp_path):
     assert not (tmp_path / "a.zip").exists()
 
 
+@pytest.fixture
+def deep_folder(tmp_path):
+    """A class folder in which `a` is nested 1,100 times: deeper than Python's stack, and so than shutil.rmtree."""
+    deepest = tmp_path / "deep" / "cats" / Path(*["a"] * 1100)
+    subprocess.run(["mkdir", "-p", deepest], check=True)
+    yield deepest
+    subprocess.run(["rm", "-rf", tmp_path / "deep"], check=True)
+
+
+@pytest.mark.parametrize("name", [None, "1.jpg"])
+def test_folder_nested_deeper_than_the_stack_is_refused(deep_folder, tmp_path, name):
+    if name:
+        (deep_folder / name).write_bytes(b"one")
+    with pytest.raises(UserError) as caught:
+        pack_folder(tmp_path / "deep", tmp_path / "a.zip")
+    assert str(caught.value).startswith(f"{tmp_path}/deep/cats/a/a/a/")
+    assert str(caught.value).endswith(
+        f"... lies more than 100 folders deep: move it nearer to {tmp_path}/deep, or out of it"
+    )
+    assert not (tmp_path / "a.zip").exists()
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_deepest_folder_that_is_packed_can_be_read_again(tmp_path, empty):
+    inside = "a/" * (101 if empty else 100)
+    (tmp_path / "pets" / inside).mkdir(parents=True)
+    if not empty:
+        (tmp_path / "pets" / inside / "1.jpg").write_bytes(b"one")
+    pack_folder(tmp_path / "pets", tmp_path / "a.zip")
+    with open_archive(tmp_path / "a.zip") as archive:
+        assert [*archive.folders(), *(member.name for member in archive.members())] == [
+            inside[:-1] if empty else f"{inside}1.jpg"
+        ]
+
+
+def test_name_that_escaping_makes_too_long_is_refused(tmp_path):
+    inside = "/".join(["\n" * 200] * 8)
+    (tmp_path / "pets" / inside).mkdir(parents=True)
+    (tmp_path / "pets" / inside / "1.jpg").write_bytes(b"one")
+    with pytest.raises(UserError, match=r"has a name of more than 4,096 bytes: move it nearer to"):
+        pack_folder(tmp_path / "pets", tmp_path / "a.zip")
+
+
 def test_archive_written_into_the_folder_does_not_hold_itself(pets):
     assert packed_names(pets, pets / "pets.zip") == ["cats/1.jpg", "cats/2.jpg", "dogs/1.jpg"]
 

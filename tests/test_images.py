@@ -315,6 +315,21 @@ def test_exif_orientation_is_applied(image_format, orientation):
     np.testing.assert_array_equal(np.asarray(decoded.image), np.asarray(expected))
 
 
+@pytest.mark.parametrize("pages", [1, 3])
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_first_page_of_a_tiff_is_turned_once(pages, compression, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image, later = Image.fromarray(picture()), [Image.new("RGB", (9, 50), "red")] * (pages - 1)
+    options = {"save_all": True, "append_images": later} if later else {}
+    decoded = decode(encoded(image, "TIFF", exif=exif, compression=compression, **options), "")
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded(image, "TIFF", exif=exif))))
+    assert decoded.note == ("first of 3 frames" if later else None)
+    assert (decoded.width, decoded.height) == expected.size == ((32, 24) if orientation < 5 else (24, 32))
+    np.testing.assert_array_equal(np.asarray(decoded.image), np.asarray(expected))
+
+
 def test_upright_picture_saved_again_is_not_turned_twice():
     exif = Image.Exif()
     exif[0x0112] = 6

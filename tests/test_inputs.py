@@ -1,10 +1,15 @@
 """Which files of a folder are taken for the pictures of a user."""
 
+import os
+import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
 import pytest
-from tiny_dataset import encoded, picture
+from tiny_dataset import encoded, picture, write_archive
 
+from convnet.images import BadImage
 from convnet.inputs import find_places, folder_files, read_places
 
 
@@ -56,3 +61,44 @@ def test_folder_and_file_that_are_named_may_be_links(pets: Path) -> None:
     places = find_places([pets.parent / "folder", pets.parent / "file.png"])
     assert [Path(place.path).name for place in places] == ["1.png", "2.png", "1.png", "file.png"]
     assert [content for _, content in read_places(places)][-1] == encoded(picture(2))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_file_larger_than_a_picture_takes_no_memory_though_it_begins_like_a_tar(tmp_path: Path, named: bool) -> None:
+    """It says that an extended header of 300 MiB follows, which `tarfile.is_tarfile` reads in one piece."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.XHDTYPE, 300 * 2**20
+    with (tmp_path / "x.jpg").open("wb") as file:
+        file.write(info.tobuf())
+        file.truncate(310 * 2**20)
+    code = f"""
+from pathlib import Path
+from convnet.inputs import find_places, read_places
+# Not getrusage: a child begins with the peak of the process it was forked from.
+peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
+before = peak()
+print(*(content for _, content in read_places(find_places([Path({str(tmp_path / "x.jpg" if named else tmp_path)!r})]))))
+print(peak() - before)
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    said, growth = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).splitlines()
+    assert ("is damaged or cut off" if named else "an archive inside a folder is not looked into") in said
+    assert int(growth) < 50  # MiB
+
+
+def test_large_file_that_is_no_archive_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "x.jpg").open("wb") as file:
+        file.write(b"\xff\xd8\xff")
+        file.truncate(310 * 2**20)
+    ((_, content),) = read_places(find_places([tmp_path / "x.jpg"]))
+    assert isinstance(content, BadImage)
+    assert str(content) == "325,058,560 bytes, more than the allowed 268,435,456"
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
+def test_archive_inside_a_folder_is_told_and_not_opened(pets: Path, suffix: str) -> None:
+    write_archive(pets / f"more{suffix}", {"cats/9.png": encoded(picture(9))})
+    (pets / f"more{suffix}").rename(pets / "more.png")
+    contents = dict(read_places(find_places([pets])))
+    told = [str(content) for content in contents.values() if isinstance(content, BadImage)]
+    assert told == ["an archive inside a folder is not looked into: give its path"]

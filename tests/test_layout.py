@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,6 +156,22 @@ def test_classes_that_cannot_be_learnt_are_refused(counts, message):
 
 def test_two_classes_with_two_images_are_enough():
     check_classes({"cats": 2, "dogs": 2})
+
+
+def test_depth_of_a_name_costs_no_memory():
+    # These 56 KB were 1.5 GB: every folder with all folders around it, quadratic in the depth.
+    code = """
+from convnet.layout import image_members
+from convnet.members import Member
+images = image_members(Member(f"{name}/" + "a/" * 7000 + "1.jpg", 1) for name in "abcd")
+print([image.class_name for image in images])
+print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) // 1024)
+"""
+    said, peak = subprocess.check_output(
+        [sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, text=True
+    ).splitlines()
+    assert said == "['a', 'b', 'c', 'd']"
+    assert int(peak) < 300  # MiB
 
 
 PARTS = st.sampled_from(["train", "val", "a", "A", "ä", "a\u0308", ".x", "", "..", "b"])

@@ -6,7 +6,6 @@ single member that turns out damaged later is a `BadImage`, so that one bad file
 
 import gzip
 import io
-import lzma
 import stat
 import tarfile
 import zipfile
@@ -22,28 +21,29 @@ from typing import IO, NoReturn, Self
 from convnet.errors import UserError
 from convnet.images import BadImage
 from convnet.layout import ImageMember, Layout, check_classes, image_members, read_layout
-from convnet.members import Member, fault_of_name, readable_name
+from convnet.members import Member, fault_of_name, readable_name, shortened
 from convnet.signatures import describe_content
 
 __all__ = [
-    "Archive", "ArchiveLimits", "ImageMember", "Layout", "Member", "check_classes", "image_members", "open_archive",
-    "read_layout",
+    "Archive", "ArchiveLimits", "ImageMember", "Layout", "Member", "check_classes", "image_members",
+    "is_tar_header", "open_archive", "read_layout",
 ]  # fmt: skip
 
 ZIP_ENCRYPTED = 0x1 | 0x40 | 0x2000  # APPNOTE 4.4.4: encrypted, strongly encrypted, masked headers
 ZIP_UTF8 = 0x800
-ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+# zipfile unpacks the others in whole pieces of the file, however much comes out: 500 bytes of bzip2 fill 600 MiB.
+ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 BLOCK = 2**20
-# What zipfile, tarfile, zlib, gzip, bz2 and lzma raise on damaged input (RuntimeError: too deep recursion).
+# What zipfile, tarfile, zlib and gzip raise on damaged input (RuntimeError: too deep recursion).
 DAMAGE = (
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, OverflowError,
-    IndexError, KeyError, NotImplementedError, RuntimeError,
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError, IndexError,
+    KeyError, NotImplementedError, RuntimeError,
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """What an archive may hold: members, bytes unpacked (all, one), and how much denser than its content it may be.
+    """What an archive may hold: members (files and folders), bytes unpacked (all, one), and how dense it may be.
 
     Photographs hardly shrink in an archive. Only above `ratio_floor` bytes is a high ratio taken for a bomb, since a
     small drawing in one colour shrinks a thousandfold too.
@@ -71,6 +71,7 @@ class Archive(ABC):
         self._sizes: dict[str, int] = {}
         self._folders: set[str] = set()
         self._bytes = 0
+        self._entries = 0
 
     def members(self) -> list[Member]:
         """Return all files, sorted by name."""
@@ -85,7 +86,7 @@ class Archive(ABC):
         """Return the content of one member. Slow in a tar.gz, which is unpacked from its beginning to reach it.
 
         Raises:
-            BadImage: the member is damaged, or larger than `maximum_member_bytes`.
+            BadImage: the member is damaged, has fewer bytes than it says, or more than `maximum_member_bytes`.
         """
 
     @abstractmethod
@@ -107,11 +108,13 @@ class Archive(ABC):
         self.close()
 
     def _add_folder(self, raw_name: str) -> None:
+        self._count_entry()
         if name := self._checked_name(raw_name):
             self._folders.add(name)
 
     def _add_file(self, raw_name: str, size: int) -> str:
         """Note a file under its checked name and return that name."""
+        self._count_entry()
         name = self._checked_name(raw_name)
         if not name:
             self._refuse(raw_name, "has no name")
@@ -121,11 +124,17 @@ class Archive(ABC):
             self._refuse(raw_name, "has a negative length")
         self._sizes[name] = size
         self._bytes += size
-        if len(self._sizes) > self.limits.maximum_members:
-            raise UserError(f"the archive {self.path} holds more than {self.limits.maximum_members:,} files")
         if self._bytes > self.limits.maximum_bytes:
             self._refuse(raw_name, f"brings the unpacked size above {self.limits.maximum_bytes:,} bytes")
         return name
+
+    def _count_entry(self) -> None:
+        self._entries += 1
+        if self._entries > self.limits.maximum_members:
+            raise UserError(
+                f"the archive {self.path} holds more than {self.limits.maximum_members:,} files and folders: "
+                "pack only the pictures, or divide them among several archives"
+            )
 
     def _check_ratio(self, raw_name: str, unpacked: int, packed: int) -> None:
         if unpacked > max(self.limits.ratio_floor, self.limits.maximum_ratio * packed):
@@ -144,10 +153,13 @@ class Archive(ABC):
             self._refuse(raw_name, fault)
         return readable_name("/".join(part for part in raw_name.split("/") if part not in ("", ".")))
 
-    def _refuse(self, raw_name: str, fault: str) -> NoReturn:
-        raise UserError(
-            f"the archive {self.path} is refused: its member {raw_name!r} {fault}; pack the pictures again without it"
-        )
+    def _refuse(self, raw_name: str, fault: str, remedy: str = "pack the pictures again without it") -> NoReturn:
+        raise UserError(f"the archive {self.path} is refused: its member {shortened(raw_name)!r} {fault}; {remedy}")
+
+    def _complete(self, name: str, data: bytes) -> bytes:
+        if len(data) < self._sizes[name]:
+            raise BadImage("damaged in the archive: it ends early")
+        return data
 
     def _too_large(self, name: str) -> BadImage | None:
         if self._sizes[name] <= self.limits.maximum_member_bytes:
@@ -176,9 +188,12 @@ class ZipArchive(Archive):
         if fault := self._too_large(name):
             raise fault
         try:
-            return self._zip.read(self._infos[name])
+            with self._zip.open(self._infos[name]) as member:
+                # Read without a length, zipfile unpacks all there is before it looks at the size that was declared.
+                data = b"".join(iter(lambda: member.read(BLOCK), b""))
         except DAMAGE as error:
             raise BadImage(f"damaged in the archive: {_first_words(error)}") from error
+        return self._complete(name, data)
 
     def read_all(self) -> Iterator[tuple[str, bytes | BadImage]]:
         """Yield name and content of every member in the order of the archive."""
@@ -203,7 +218,8 @@ class ZipArchive(Archive):
         if info.create_system == 3 and kind not in (0, stat.S_IFREG):  # 3: Unix, whose file types are in the high bits
             self._refuse(name, "is a link" if kind == stat.S_IFLNK else "is a link or a device and no file")
         if info.compress_type not in ZIP_METHODS:
-            self._refuse(name, f"is compressed by method {info.compress_type}, which cannot be read here")
+            fault = f"is compressed by method {info.compress_type}, which cannot be read here"
+            self._refuse(name, fault, "pack the pictures again with the usual method, deflate")
         self._check_ratio(name, info.file_size, info.compress_size)
         self._infos[self._add_file(name, info.file_size)] = info
 
@@ -233,9 +249,7 @@ class TarArchive(Archive):
             data = self._file.read(self._sizes[name])
         except DAMAGE as error:
             raise BadImage(f"damaged in the archive: {_first_words(error)}") from error
-        if len(data) < self._sizes[name]:
-            raise BadImage("damaged in the archive: it ends early")
-        return data
+        return self._complete(name, data)
 
     def read_all(self) -> Iterator[tuple[str, bytes | BadImage]]:
         """Yield name and content of every member in the order of the archive."""
@@ -263,13 +277,13 @@ class TarArchive(Archive):
                 self._check_ratio("(end of the archive)", self._file.tell(), self._packed_bytes)
 
     def _add(self, info: tarfile.TarInfo) -> None:
+        if self._packed:
+            self._check_ratio(info.name, info.offset_data + info.size, self._packed_bytes)
         if info.isdir():
             self._add_folder(info.name)
             return
         if not info.isreg() or info.issparse():
             self._refuse(info.name, "is a link, a device or a sparse file and no plain file")
-        if self._packed:
-            self._check_ratio(info.name, info.offset_data + info.size, self._packed_bytes)
         self._offsets[self._add_file(info.name, info.size)] = info.offset_data
 
 
@@ -319,7 +333,7 @@ def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
         return ZipArchive(path, limits)
     if head.startswith(b"\x1f\x8b"):
         return TarArchive(path, limits, packed=True)
-    if _is_tar_header(head[: tarfile.BLOCKSIZE]):
+    if is_tar_header(head):
         return TarArchive(path, limits, packed=False)
     content = describe_content(head) or "of an unknown kind"
     raise UserError(f"{path} is {content} and no ZIP or tar archive: download it again, or pack the pictures as ZIP")
@@ -335,7 +349,12 @@ def _whole(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_tar_header(block: bytes) -> bool:
+def is_tar_header(head: bytes) -> bool:
+    """Return whether a file that begins with `head`, 512 bytes or more, is a tar archive; no more of it is read.
+
+    `tarfile.is_tarfile` reads the first member's extended header too, whatever length that claims.
+    """
+    block = head[: tarfile.BLOCKSIZE]
     if block == bytes(tarfile.BLOCKSIZE):
         return True  # an archive without members is two blocks of zeros
     try:

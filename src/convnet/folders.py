@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from convnet.errors import UserError
-from convnet.members import escape_name, is_clutter
+from convnet.members import escape_name, fault_of_name, is_clutter, shortened
 from convnet.progress import progress
 from convnet.storage import atomic_path
 
@@ -26,9 +26,9 @@ class _Oddities:
     def note(self) -> str | None:
         notes = []
         if self.skipped:
-            notes.append(f"links and special files skipped: {len(self.skipped)}, for example {self.skipped[0]!r}")
+            notes.append(f"links and special files skipped: {len(self.skipped)}, for example {min(self.skipped)!r}")
         if self.escaped:
-            notes.append(f"names percent-escaped: {len(self.escaped)}, for example {self.escaped[0]!r}")
+            notes.append(f"names percent-escaped: {len(self.escaped)}, for example {min(self.escaped)!r}")
         return "; ".join(notes) or None
 
 
@@ -48,35 +48,37 @@ def pack_folder(folder: Path, destination: Path) -> str | None:
         What the user would not expect: how many links were skipped and names escaped, with an example; or None.
 
     Raises:
-        UserError: the folder is missing or is a file, or something in it cannot be read.
+        UserError: the folder is missing or is a file, something in it cannot be read, or lies too deep for an archive.
     """
     if not folder.exists():
         raise UserError(f"the folder {folder} is missing: give the path of a folder with one subfolder per class")
     if not folder.is_dir():
         raise UserError(f"{folder} is a file and no folder: give the path of a folder with one subfolder per class")
     oddities = _Oddities()
-    entries = sorted(_walk(folder.resolve(), "", oddities))
+    entries = sorted(_walk(folder.resolve(), oddities))
     with atomic_path(destination) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, path in progress(entries, total=len(entries), label=f"pack {folder.name}", unit="files"):
             _write(archive, name, path)
     return oddities.note()
 
 
-def _walk(root: Path, inside: str, oddities: _Oddities) -> Iterator[tuple[str, Path | None]]:
-    """Yield (member name, file) for all files below `root`/`inside`, and (folder name, None) where there are none."""
-    empty = True
-    for entry in entries_of(root / inside):
-        relative = f"{inside}/{entry.name}" if inside else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, relative, oddities)
-        elif is_file_inside(root, entry):
-            yield _member_name(relative, oddities), Path(entry.path)
-        else:
-            oddities.skipped.append(escape_name(relative))
-            continue
-        empty = False
-    if inside and empty:
-        yield _member_name(inside, oddities) + "/", None
+def _walk(root: Path, oddities: _Oddities) -> Iterator[tuple[str, Path | None]]:
+    """Yield (member name, file) for all files below `root`, and (folder name, None) for folders that hold nothing."""
+    waiting = [""]  # a list and no recursion: folders may be nested deeper than Python's stack
+    while waiting:
+        inside, empty = waiting.pop(), True
+        for entry in entries_of(root / inside):
+            relative = f"{inside}/{entry.name}" if inside else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(relative)
+            elif is_file_inside(root, entry):
+                yield _member_name(root, relative, oddities), Path(entry.path)
+            else:
+                oddities.skipped.append(escape_name(relative))
+                continue
+            empty = False
+        if inside and empty:
+            yield _member_name(root, inside, oddities) + "/", None
 
 
 def entries_of(folder: Path) -> list[os.DirEntry[str]]:
@@ -106,8 +108,10 @@ def is_file_inside(root: Path, entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _member_name(relative: str, oddities: _Oddities) -> str:
+def _member_name(root: Path, relative: str, oddities: _Oddities) -> str:
     name = escape_name(relative)
+    if fault := fault_of_name(name):  # too deep or too long: the rest is escaped
+        raise UserError(f"{root / shortened(relative)} {fault}: move it nearer to {root}, or out of it")
     if name != relative:
         oddities.escaped.append(name)
     return name

@@ -102,7 +102,7 @@ def decode(
         raise BadImage("empty file")
     if len(data) > limits.maximum_bytes:
         raise BadImage(f"{len(data):,} bytes, more than the allowed {limits.maximum_bytes:,}")
-    with _pillow_limited_to(limits.maximum_pixels) as warned, _silent_libtiff(data):
+    with _pillow_limited_to(limits.maximum_pixels) as warned, silent_libtiff(data):
         try:
             return _decode(data, name, limits, draft_size, warned)
         except BadImage:
@@ -162,7 +162,7 @@ def _decode(
     image.load()
     notes = _format_notes(image, name)
     rgb = _to_rgb(image, notes)
-    notes.extend(_frame_notes(image))
+    notes.extend(_frame_notes(image, data))
     orientation = _orientation(image, notes)
     if orientation in UPRIGHT:
         rgb = rgb.transpose(UPRIGHT[orientation])
@@ -198,8 +198,12 @@ def _format_notes(image: Image.Image, name: str) -> list[str]:
     return []
 
 
-def _frame_notes(image: Image.Image) -> list[str]:
+def _frame_notes(image: Image.Image, data: bytes) -> list[str]:
     try:
+        if image.format == "TIFF":
+            # Pillow counts pages by going to the last and back, which throws away the pixels and brings back the
+            # orientation by which it has turned them: the picture would be turned twice. So count in another one.
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     except Exception:  # a later frame is damaged; the first one is whole, and only that is used
         return ["first frame only, a later one is damaged"]
@@ -253,7 +257,7 @@ def _pillow_limited_to(maximum_pixels: int) -> Iterator[list[warnings.WarningMes
 
 
 @contextmanager
-def _silent_libtiff(data: bytes) -> Iterator[None]:
+def silent_libtiff(data: bytes) -> Iterator[None]:
     """Keep libtiff off the terminal: it writes its complaints straight to descriptor 2, and Pillow raises them too."""
     if not data.startswith((b"II", b"MM")):
         yield

@@ -5,12 +5,11 @@ are left out. A file that is named itself always counts, so that a mistake shows
 """
 
 import sys
-import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from convnet.archives import open_archive
+from convnet.archives import is_tar_header, open_archive
 from convnet.errors import UserError, printable
 from convnet.folders import entries_of, is_file_inside
 from convnet.images import DEFAULT_LIMITS, SUFFIXES, BadImage
@@ -107,9 +106,10 @@ def folder_files(folder: Path) -> tuple[list[str], list[str]]:
 
 def is_archive(path: Path) -> bool:
     """Return whether a file is a ZIP or tar archive, by its content."""
-    content = describe_content(_head(path))
+    head = _head(path)
+    content = describe_content(head)
     # A tar file has no signature at its beginning, so it is asked for last.
-    return content in ARCHIVES or (content is None and tarfile.is_tarfile(path))
+    return content in ARCHIVES or (content is None and is_tar_header(head))
 
 
 def _read_file(path: Path, named: bool) -> bytes | BadImage | None:
@@ -117,7 +117,8 @@ def _read_file(path: Path, named: bool) -> bytes | BadImage | None:
         return None
     try:
         if is_archive(path):
-            open_archive(path).close()  # raises where it is damaged; inside a folder it is only not looked into
+            if named:
+                open_archive(path).close()  # raises: had it opened, its members would be the places
             return BadImage("an archive inside a folder is not looked into: give its path")
         if (length := path.stat().st_size) > DEFAULT_LIMITS.maximum_bytes:
             return BadImage(f"{length:,} bytes, more than the allowed {DEFAULT_LIMITS.maximum_bytes:,}")

@@ -62,30 +62,27 @@ def read_layout(members: Iterable[Member], folders: Iterable[str] = ()) -> Layou
         UserError: two class folders differ only in Unicode form or letter case, or split folders stand among others.
     """
     files = [parts for member in members if not any(map(is_clutter, parts := member.name.split("/")))]
-    empty = [parts for folder in folders if not any(map(is_clutter, parts := folder.strip("/").split("/")))]
-    # Every folder as a tuple of parts, whether named by an entry or by a file in it.
-    known = {tuple(parts[:end]) for parts in files for end in range(1, len(parts))}
-    known |= {tuple(parts[:end]) for parts in empty for end in range(1, len(parts) + 1)}
-    children: dict[tuple[str, ...], list[str]] = {}
-    for path in sorted(known):
-        children.setdefault(path[:-1], []).append(path[-1])
+    # Every folder that a file or an entry names, but not those around it: to list them is quadratic in the depth. A
+    # part alone says which folder is meant, since down to `top` there is only one at each depth.
+    known = [parts[:-1] for parts in files]
+    known += [parts for folder in folders if not any(map(is_clutter, parts := folder.strip("/").split("/")))]
 
-    top: tuple[str, ...] = ()
-    while _is_wrapper(top, children):
-        top = (*top, children[top][0])
-    parents: dict[tuple[str, ...], OfficialSplit | None] = {top: None}
-    if _are_splits(children.get(top, [])):
-        parents = {(*top, name): SPLIT_NAMES[name.lower()] for name in children[top]}
+    top = 0
+    while len(names := _names_at(top, known)) == 1 and _names_at(top + 1, known) and not _are_splits(names):
+        top += 1
+    split = _are_splits(names)
+    depth = top + split  # of the class folders
 
-    depth = len(next(iter(parents)))
-    classes = {(*parent, name): _normalised(name) for parent in parents for name in children.get(parent, [])}
+    # A class folder by its name, behind that of the official split if there is one.
+    classes = {tuple(parts[top : depth + 1]): _normalised(parts[depth]) for parts in known if len(parts) > depth}
     _refuse_twins(classes)
     images, outside, filled = [], [], set()
     for parts in files:
-        folder = tuple(parts[: depth + 1])
-        if len(parts) > depth + 1 and folder in classes:
-            images.append(ImageMember("/".join(parts), classes[folder], parents[folder[:-1]]))
-            filled.add(classes[folder])
+        if len(parts) > depth + 1:
+            class_name = classes[tuple(parts[top : depth + 1])]
+            official_split = SPLIT_NAMES[parts[top].lower()] if split else None
+            images.append(ImageMember("/".join(parts), class_name, official_split))
+            filled.add(class_name)
         else:
             outside.append("/".join(parts))
     return Layout(sorted(images), sorted(set(classes.values()) - filled), sorted(outside))
@@ -113,10 +110,9 @@ def check_classes(counts: Mapping[str, int]) -> None:
     _refuse_case_twins(counts)
 
 
-def _is_wrapper(folder: tuple[str, ...], children: Mapping[tuple[str, ...], list[str]]) -> bool:
-    """Return whether `folder` holds one folder only, which holds folders itself and is no official split."""
-    names = children.get(folder, [])
-    return len(names) == 1 and (*folder, names[0]) in children and not _are_splits(names)
+def _names_at(depth: int, folders: Iterable[list[str]]) -> list[str]:
+    """Return the names of all folders that lie `depth` folders deep, sorted."""
+    return sorted({parts[depth] for parts in folders if len(parts) > depth})
 
 
 def _are_splits(names: list[str]) -> bool:

@@ -5,6 +5,9 @@ import unicodedata
 from dataclasses import dataclass
 
 CLUTTER = {"__macosx", "thumbs.db", "desktop.ini"}
+LONGEST = 4096  # bytes of a name: Linux takes no longer path
+DEEPEST = 100  # folders around a file
+SHOWN = 200  # characters of a name in a sentence
 UNREADABLE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode categories: control characters, surrogates, line and paragraph ends
 
 
@@ -51,6 +54,11 @@ def fault_of_name(name: str) -> str | None:
 
     Nothing is unpacked here; an archive with such names was still not made to hold pictures.
     """
+    # Before all else: what a name costs later grows with its depth.
+    if len(name.encode("utf-8", "surrogatepass")) > LONGEST:
+        return f"has a name of more than {LONGEST:,} bytes"
+    if name.rstrip("/").count("/") > DEEPEST:
+        return f"lies more than {DEEPEST} folders deep"
     if "\0" in name:
         return "holds a null character"
     if "\\" in name:
@@ -62,6 +70,11 @@ def fault_of_name(name: str) -> str | None:
     if ".." in name.split("/"):
         return "leads out of the archive by '..'"
     return None
+
+
+def shortened(name: str) -> str:
+    """Return the beginning of a name that is too long for a sentence, and any other as it is."""
+    return name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
 
 
 def _percent(character: str) -> str:
