@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from convnet.errors import command
+from convnet.params import load_params
 from convnet.source_code import describe
 from convnet.storage import write_text
 
@@ -16,6 +17,7 @@ def main() -> None:
     parser.add_argument("scripts", type=Path, help="folder of the stages' scripts")
     parser.add_argument("destination", type=Path, help="folder for one list per script")
     arguments = parser.parse_args()
+    load_params()  # the first stage of `dvc repro`: a broken params.yaml ends it here
     for script in sorted(arguments.scripts.glob("*.py")):
         write_text(arguments.destination / f"{script.stem}.txt", describe(script))
 

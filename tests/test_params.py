@@ -1,16 +1,19 @@
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import tiny
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnet.errors import UserError
-from convnet.params import Params, load_params
+from convnet.params import Drawn, Params, load_params
+from convnet.render import RENDERED
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -117,6 +120,25 @@ def test_augmented_transfer_caches_views_or_draws_fresh_ones(tmp_path: Path) -> 
     assert fresh.recipe("pets", "transfer").kind == "features"
 
 
+def test_variant_changes_single_knobs_of_the_augmentation(tmp_path: Path) -> None:
+    settings = tiny.committed()
+    tiny.change(settings, "variants.augmented", {"augmentation": {"rotation": 10.0, "fill": "wrap"}})
+    tiny.change(settings, "variants.transfer_augmented", {"transfer": True, "augmentation": {"zoom": 0.5}})
+    params = load_settings(tmp_path, settings)
+    common = params.augmentation
+    assert params.recipe("pets", "augmented").augmentation == common.model_copy(
+        update={"rotation": 10.0, "fill": "wrap"}
+    )
+    views = params.recipe("pets", "transfer_augmented")
+    assert (views.augmentation, views.augmented_views) == (common.model_copy(update={"zoom": 0.5}), 4)
+    assert params.recipe("pets", "larger_augmented").augmentation == common
+    assert params.recipe("pets", "baseline").augmentation is None
+
+
+def test_names_of_drawings_are_those_that_can_be_drawn() -> None:
+    assert set(get_args(Drawn)) == set(RENDERED)
+
+
 @pytest.mark.parametrize(
     ("key", "nearest"),
     [
@@ -134,6 +156,15 @@ def test_augmented_transfer_caches_views_or_draws_fresh_ones(tmp_path: Path) -> 
         ("variants.dropout.droput", "dropout"),
         ("variants.augmented.augmentations", "augmentation"),
         ("variants.transfer.poling", "pooling"),
+        ("variants.baseline.augmentation.rotaton", "rotation"),
+        # What does not run:
+        ("variants.larger.learnig_rate", "learning_rate"),
+        ("variants.transfer_average.poolin", "pooling"),
+        ("datasets.cats_vs_dogs.training.epoch", "epochs"),
+        ("datasets.cats_vs_dogs.split.sed", "seed"),
+        ("datasets.cats_vs_dogs.network.filter", "filters"),
+        ("datasets.cats_vs_dogs.transfer.poling", "pooling"),
+        ("datasets.cats_vs_dogs.fine_tune.trainable_frm", "trainable_from"),
     ],
 )
 def test_mistyped_key_names_the_nearest(tmp_path: Path, key: str, nearest: str) -> None:
@@ -180,13 +211,29 @@ def test_key_unlike_any_other_lists_the_valid_ones(tmp_path: Path) -> None:
         ("variants.dropout.dropout", -0.1, "-0.1"),
         ("variants.dropout.dropout", NAN, "nan"),
         ("variants.dropout.dropout", "0.5", "'0.5'"),
+        ("variants.baseline.augmentation", {1: 2}, "augmentation.1; valid names are rotation"),
+        ("variants.baseline.augmentation", 1, "it should be true, false or a mapping of the knobs to change"),
+        ("variants.baseline.augmentation.rotation", 180.5, "180.5"),
+        ("variants.baseline.augmentation.fill", "mirror", "'mirror'"),
+        ("variants.larger.learning_rate", "1e-3", "'1e-3'"),
+        ("variants.larger.filters", [16, 0], "0"),
+        ("variants.transfer_average.pooling", "max", "'max'"),
+        ("datasets.cats_vs_dogs.training.epochs", 0, "0"),
+        ("datasets.cats_vs_dogs.split.test", 1.0, "1.0"),
+        ("datasets.cats_vs_dogs.network.dense", 0.5, "0.5"),
+        ("datasets.cats_vs_dogs.transfer.pooling", "max", "'max'"),
+        ("datasets.cats_vs_dogs.fine_tune.epochs", "3", "'3'"),
+        ("datasets.pets.source.rendered.name", "petz", "it must be 'pets', 'hands' or 'source'"),
+        ("backbones.compact.pretrain.rendered", "sourc", "it must be 'pets', 'hands' or 'source'"),
+        ("backbones.compact.input_range", [1.0, -1.0], "[1.0, -1.0] does not increase"),
+        ("backbones.mobilenet_v2.input_range", [0.0, 0.0], "[0.0, 0.0] does not increase"),
         ("split.validation", 1.0, "1.0"),
         ("split.near_duplicate_distance", 17, "17"),
         ("run.seeds", [], "[]"),
         ("run.seeds", [-1], "-1"),
         ("run.seeds", [0.5], "0.5"),
         ("run.seeds", 3, "3"),
-        ("run.datasets", [], "[]"),
+        ("run.datasets", [], "[]; it should have at least 1 item"),
         ("run.datasets", "pets", "'pets'"),
         ("datasets.pets.image_size", [64], "image_size.1 is missing"),
         ("datasets.pets.image_size", [64, 64, 3], "[64, 64, 3]"),
@@ -231,18 +278,37 @@ def test_missing_key_is_named(tmp_path: Path, missing: str) -> None:
         ("run.feature_variants", ["transfer", "dropout"], ["run.feature_variants", "'dropout'", "run.pixel_variants"]),
         ("run.pixel_variants", ["fine_tune"], ["run.pixel_variants", "'fine_tune'", "run.fine_tune_variants"]),
         ("datasets.pets.backbone", "compakt", ["datasets.pets.backbone", "'compakt'", "did you mean 'compact'"]),
+        ("datasets.cats_vs_dogs.backbone", "inception", ["datasets.cats_vs_dogs.backbone", "mean 'inception_v3'"]),
+        ("sweep.variants", ["baselin"], ["sweep.variants", "'baselin'", "did you mean 'baseline'"]),
+        ("sweep.variants", ["fine_tune"], ["sweep.variants", "'fine_tune'", "is fine-tuned"]),
         ("fine_tune.start", "transfr", ["fine_tune.start", "'transfr'", "did you mean 'transfer'"]),
-        ("fine_tune.start", "baseline", ["fine_tune.start", "'baseline'"]),
+        ("fine_tune.start", "baseline", ["fine_tune.start", "'baseline'", "transfer: true"]),
+        ("fine_tune.start", "transfer_average", ["'transfer_average', which is not in run.feature_variants"]),
         ("fine_tune.start", "fine_tune", ["fine_tune.start", "'fine_tune'"]),
         ("variants.fine_tune.start", "nothing", ["start", "'nothing'"]),
         ("variants.fine_tune.start", "fine_tune", ["start", "'fine_tune'"]),
         ("variants.fine_tune.dropout", 0.3, ["variants.fine_tune.dropout is 0.3", "fine_tune.start names"]),
         ("datasets.pets.fine_tune", {"start": "nothing"}, ["start", "'nothing'"]),
+        ("datasets.cats_vs_dogs.fine_tune", {"start": "nothing"}, ["start", "'nothing'"]),
     ],
 )
 def test_name_that_means_nothing_here(tmp_path: Path, key: str, value: Any, words: list[str]) -> None:
     sentence = refusal(tmp_path, key, value)
     assert [word for word in words if word not in sentence] == []
+
+
+def test_key_that_stands_twice(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text((tiny.PROJECT / "params.yaml").read_text() + "\nrobustness:\n  images_per_split: 3\n")
+    with pytest.raises(UserError, match=r"params\.yaml is not valid YAML: the key 'robustness' stands twice in "):
+        load_params(path)
+
+
+@pytest.mark.parametrize("key", ["run.seeds", "split.seed", "backbones.compact.pretrain.seed"])
+def test_seed_that_numpy_would_refuse(tmp_path: Path, key: str) -> None:
+    seed = [2**32] if key == "run.seeds" else 2**32
+    assert f"params.yaml: {key}" in (said := refusal(tmp_path, key, seed))
+    assert "should be less than 4294967296" in said
 
 
 @pytest.mark.parametrize("key", ["datasets", "pixel_variants", "feature_variants", "seeds"])
@@ -255,7 +321,31 @@ def test_sweep_of_a_variant_that_is_not_run(tmp_path: Path) -> None:
     settings = tiny.committed()
     tiny.change(settings, "sweep.enabled", True)
     tiny.change(settings, "sweep.variants", ["larger"])
-    with pytest.raises(UserError, match=r"sweep.variants names 'larger'"):
+    with pytest.raises(UserError, match=r"sweep.variants names 'larger', which is not in run.pixel_variants; add it"):
+        load_settings(tmp_path, settings)
+    tiny.change(settings, "sweep.variants", ["transfer_average"])
+    with pytest.raises(UserError, match=r"names 'transfer_average', which is not in run.feature_variants; add it"):
+        load_settings(tmp_path, settings)
+    tiny.change(settings, "sweep.enabled", False)
+    assert not load_settings(tmp_path, settings).sweep.enabled
+
+
+def test_wrong_start_of_fine_tuning_says_which_list_to_change(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "run.feature_variants", []) == (
+        "params.yaml: fine_tune.start names 'transfer', which is not in run.feature_variants; add it there, or empty "
+        "run.fine_tune_variants"
+    )
+    settings = tiny.committed()
+    tiny.change(settings, "run.feature_variants", [])
+    tiny.change(settings, "run.fine_tune_variants", [])
+    assert load_settings(tmp_path, settings).run.variants == ("baseline", "augmented", "dropout")
+
+
+def test_no_variants_at_all_are_a_wrong_run(tmp_path: Path) -> None:
+    settings = tiny.committed()
+    for key in ("pixel_variants", "feature_variants", "fine_tune_variants"):
+        tiny.change(settings, f"run.{key}", [])
+    with pytest.raises(UserError, match="are all empty; name a variant in one of them"):
         load_settings(tmp_path, settings)
 
 
@@ -291,6 +381,29 @@ def test_sources_and_origins_exclude_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("backbones.inception_v3.alpha", 0.5, "inception_v3: `alpha` is 0.5, but only MobileNetV2 has one"),
+        ("backbones.compact.alpha", 0.5, "compact: `alpha` is 0.5, but only MobileNetV2 has one"),
+        ("backbones.compact.architecture", "InceptionV3", "compact: `pretrain` trains the architecture compact only"),
+        ("variants.fine_tune.transfer", True, "variants.fine_tune: transfer and fine_tune are both true"),
+    ],
+)
+def test_wrong_combination_is_named(tmp_path: Path, key: str, value: Any, words: str) -> None:
+    assert words in refusal(tmp_path, key, value)
+
+
+def test_wrong_drawings_for_a_backbone_are_those_of_a_dataset(tmp_path: Path) -> None:
+    sentence = refusal(tmp_path, "backbones.compact.pretrain.rendered", "hands")
+    assert "backbones.compact.pretrain.rendered is 'hands', which datasets.hands draws too" in sentence
+    settings = tiny.committed()
+    tiny.change(settings, "run.datasets", ["pets"])
+    tiny.change(settings, "datasets.hands.source.rendered.name", "source")
+    with pytest.raises(UserError, match=r"rendered is 'source', which datasets.hands draws too"):
+        load_settings(tmp_path, settings)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         *("", "[1, 2]", "run", "run: [", "run: {a: 1, a", "\t- x", "\0"),
@@ -310,12 +423,26 @@ def test_missing_file_says_where_to_run(tmp_path: Path) -> None:
         load_params(tmp_path / "params.yaml")
 
 
-@pytest.mark.parametrize("stage", ["train", "transfer", "fine_tune", "features", "download"])
+def stage_commands() -> dict[str, list[str]]:
+    """Return script -> the words behind it, as dvc.yaml calls it first."""
+    commands: dict[str, list[str]] = {}
+    for stage in yaml.safe_load((tiny.PROJECT / "dvc.yaml").read_text("utf-8"))["stages"].values():
+        script, *words = stage["cmd"].replace("${item.dataset}", "tiny").split()[2:]
+        commands.setdefault(Path(script).stem, [re.sub(r"\$\{.*\}", "baseline", word) for word in words])
+    return commands
+
+
+# The first stage and one of each kind; all seventeen take half a minute, most of it scikit-learn's and matplotlib's.
+OFTEN = {"source_code", "download", "features", "train", "transfer", "fine_tune"}
+SCRIPTS = sorted(path.stem for path in tiny.PROJECT.glob("stages/*.py"))
+
+
+@pytest.mark.parametrize(
+    "stage", [name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in SCRIPTS]
+)
 def test_stage_with_broken_settings_ends_with_one_line_before_any_work(tmp_path: Path, stage: str) -> None:
     tiny.write_params(tmp_path, {"training.batch_sise": 20})
-    folders = {"train": 2, "transfer": 4, "fine_tune": 4, "features": 3, "download": 1}[stage]
-    names = ["--dataset", "tiny"] + (["--variant", "baseline"] if stage in ("train", "transfer", "fine_tune") else [])
-    command = tiny.stage_command(stage, *names, *(f"folder-{number}" for number in range(folders)))
+    command = tiny.stage_command(stage, *stage_commands()[stage])
     done = subprocess.run(
         [sys.executable, *command],
         cwd=tmp_path, env=tiny.environment(), capture_output=True, text=True, check=False,

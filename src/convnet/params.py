@@ -1,20 +1,23 @@
 """params.yaml: what a user may change, checked before any work, and resolved into one recipe per variant."""
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from convnet.errors import UserError
 from convnet.heads import Labels
+from convnet.validation import check_known, merge, nearest, validate
 
 Pictures = Literal["rendered", "photographs"]
+Drawn = Literal["pets", "hands", "source"]  # the keys of render.RENDERED, whose import would cost every stage
 SplitName = Literal["train", "validation", "test"]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy takes no larger one
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 ImageSize = Annotated[tuple[Positive, Positive], Field(strict=False)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
@@ -34,7 +37,7 @@ class Run(Section):
     pixel_variants: Names
     feature_variants: Names
     fine_tune_variants: Names
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
     resplit: bool
 
     @field_validator("datasets", "pixel_variants", "feature_variants", "fine_tune_variants", "seeds")
@@ -43,6 +46,14 @@ class Run(Section):
         if len(set(values)) < len(values):
             raise ValueError("names an entry twice")
         return values
+
+    @model_validator(mode="after")
+    def _runs_something(self) -> "Run":
+        if not self.variants:
+            raise ValueError(
+                "pixel_variants, feature_variants and fine_tune_variants are all empty; name a variant in one of them"
+            )
+        return self
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -63,7 +74,7 @@ class Split(Section):
     validation: Annotated[float, Field(gt=0.0, lt=1.0)]
     test: Annotated[float, Field(gt=0.0, lt=1.0)]
     test_from_validation: Annotated[float, Field(gt=0.0, lt=1.0)]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     near_duplicate_distance: Annotated[int, Field(ge=0, le=16)]
     repair_leaks: bool
     strict: bool
@@ -139,13 +150,13 @@ class Weights(Section):
 class Pretrain(Section):
     """A compact backbone trained here, on rendered source classes that no dataset has."""
 
-    rendered: str
+    rendered: Drawn
     images_per_class: Annotated[int, Field(ge=10)]
     image_size: ImageSize
     filters: Counts
     fit: Fit
     augmentation: bool
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 class Backbone(Section):
@@ -162,10 +173,21 @@ class Backbone(Section):
     trainable_from: str
     explain_layers: Names
 
+    @field_validator("input_range")
+    @classmethod
+    def _increases(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] >= value[1]:
+            raise ValueError(f"{list(value)} does not increase; write the lowest number first")
+        return value
+
     @model_validator(mode="after")
-    def _one_origin(self) -> "Backbone":
+    def _possible(self) -> "Backbone":
         if (self.weights is None) == (self.pretrain is None):
             raise ValueError("give either `weights` (a file) or `pretrain` (trained here), not both or neither")
+        if self.pretrain is not None and self.architecture != "compact":
+            raise ValueError(f"`pretrain` trains the architecture compact only; give {self.architecture} `weights`")
+        if self.alpha is not None and self.architecture != "MobileNetV2":
+            raise ValueError(f"`alpha` is {self.alpha}, but only MobileNetV2 has one; take it out")
         return self
 
 
@@ -182,10 +204,10 @@ class ArchiveSource(Section):
 class RenderedSource(Section):
     """Pictures drawn here."""
 
-    name: str
+    name: Drawn
     images_per_class: Annotated[int, Field(ge=10)]
     image_size: ImageSize
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 class Source(Section):
@@ -219,15 +241,34 @@ class Dataset(Section):
     fine_tune: dict[str, Any] = {}
 
 
+def _flag_or_knobs(value: Any) -> Any:
+    """Refuse what is neither; pydantic's own union would name its parts as if they were keys of the file."""
+    if not isinstance(value, bool | dict):
+        raise PydanticCustomError("flag_or_knobs", "Input should be true, false or a mapping of the knobs to change")
+    return value
+
+
 class Variant(BaseModel):
     """A variant: the baseline plus a diff. Keys not listed here override the section it trains by."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
-    augmentation: bool | Augmentation = False
+    # A mapping changes single knobs of the common section:
+    augmentation: Annotated[bool | dict[str, Any], PlainValidator(_flag_or_knobs)] = False
     dropout: Share = 0.0
     transfer: bool = False
     fine_tune: bool = False
+
+    @model_validator(mode="after")
+    def _trains_one_way(self) -> "Variant":
+        if self.transfer and self.fine_tune:
+            raise ValueError("transfer and fine_tune are both true; leave out transfer, which fine_tune.start names")
+        return self
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What the variant changes in the section it trains by."""
+        return self.model_extra or {}
 
 
 class Robustness(Section):
@@ -287,12 +328,12 @@ class Recipe(Section):
     fit: Fit
     dropout: Share
     augmentation: Augmentation | None
-    backbone: str | None
-    last_layer: str | None
-    pooling: Literal["flatten", "average"] | None
-    augmented_views: Positive | None
-    start: str | None
-    trainable_from: str | None
+    backbone: str | None = None
+    last_layer: str | None = None
+    pooling: Literal["flatten", "average"] | None = None
+    augmented_views: Positive | None = None
+    start: str | None = None
+    trainable_from: str | None = None
 
 
 class Params(Section):
@@ -321,7 +362,7 @@ class Params(Section):
         Raises:
             UserError: there is none of that name.
         """
-        _known("--dataset", name, self.datasets)
+        check_known("--dataset", name, self.datasets)
         return self.datasets[name]
 
     def variant(self, name: str) -> Variant:
@@ -330,62 +371,124 @@ class Params(Section):
         Raises:
             UserError: there is none of that name.
         """
-        _known("--variant", name, self.variants)
+        check_known("--variant", name, self.variants)
         return self.variants[name]
 
     def split_rules(self, dataset: str) -> Split:
         """Return the split settings of a dataset."""
-        rules: Split = _merge(self.split, self.dataset(dataset).split, f"datasets.{dataset}.split")
+        rules: Split = self._of_dataset("split", dataset)
         return rules
 
     def recipe(self, dataset: str, variant: str) -> Recipe:
         """Return the resolved settings of one variant on one dataset.
 
         Raises:
-            UserError: an override is unknown, of a wrong type, out of range, or an impossible combination.
+            UserError: there is no such dataset or variant, or its pictures are too small for the network or backbone.
         """
-        data, diff = self.dataset(dataset), self.variant(variant)
-        overrides, where = dict(diff.model_extra or {}), f"variants.{variant}"
-        _check_overrides(diff, overrides, where)
-        _refuse_start(overrides, where)
-        _refuse_start(data.fine_tune, f"datasets.{dataset}.fine_tune")
-        network, fit, pooling, views = self.network, self.training, None, None
-        backbone = last_layer = start = trainable_from = None
-        kind: Literal["pixels", "features", "fine_tune"] = "pixels"
-        if diff.transfer or diff.fine_tune:
-            pretrained = self.backbones[data.backbone]
-            backbone, last_layer = data.backbone, data.last_layer or pretrained.last_layer
-            transfer = _merge(self.transfer, data.transfer, f"datasets.{dataset}.transfer")
+        diff = self.variant(variant)
         if diff.fine_tune:
-            kind = "fine_tune"
-            tune = _merge(self.fine_tune, data.fine_tune, f"datasets.{dataset}.fine_tune")
-            tune = _merge(tune, overrides, where)
-            first = self.recipe(dataset, tune.start)
-            network, pooling, start = first.network, first.pooling, tune.start
-            trainable_from = tune.trainable_from or pretrained.trainable_from
-            fit = Fit(**{name: getattr(tune, name) for name in Fit.model_fields})
+            recipe = self._fine_tune_recipe(dataset, variant)
         elif diff.transfer:
-            transfer = _merge(transfer, overrides, where)
-            kind = "pixels" if diff.augmentation and transfer.fresh_views else "features"
-            network, pooling = Network(filters=(1,), dense=transfer.dense), transfer.pooling
-            views = transfer.augmented_views if diff.augmentation and kind == "features" else None
-            fit = Fit(**{name: getattr(transfer, name) for name in Fit.model_fields})
+            recipe = self._transfer_recipe(dataset, variant)
         else:
-            of_network = {key: value for key, value in overrides.items() if key in Network.model_fields}
-            of_fit = {key: value for key, value in overrides.items() if key not in Network.model_fields}
-            network = _merge(self.network, data.network, f"datasets.{dataset}.network")
-            network = _merge(network, of_network, where)
-            fit = _merge(fit, data.training, f"datasets.{dataset}.training")
-            fit = _merge(fit, of_fit, where)
-        knobs = self.augmentation if diff.augmentation is True else diff.augmentation or None
-        recipe = Recipe(
-            dataset=dataset, variant=variant, kind=kind, image_size=data.image_size, network=network, fit=fit,
-            dropout=self.variants[start].dropout if start else diff.dropout, augmentation=knobs,
-            backbone=backbone, last_layer=last_layer, pooling=pooling, augmented_views=views,
-            start=start, trainable_from=trainable_from,
-        )  # fmt: skip
+            recipe = self._pixel_recipe(dataset, variant)
         self._check_image_size(recipe)
         return recipe
+
+    def _pixel_recipe(self, dataset: str, variant: str) -> Recipe:
+        return Recipe(
+            dataset=dataset,
+            variant=variant,
+            kind="pixels",
+            image_size=self.dataset(dataset).image_size,
+            network=self._of_variant(self._of_dataset("network", dataset), variant),
+            fit=self._of_variant(self._of_dataset("training", dataset), variant),
+            dropout=self.variants[variant].dropout,
+            augmentation=self._knobs(variant),
+        )
+
+    def _transfer_recipe(self, dataset: str, variant: str) -> Recipe:
+        data, knobs = self.dataset(dataset), self._knobs(variant)
+        transfer: Transfer = self._of_variant(self._of_dataset("transfer", dataset), variant)
+        fresh = knobs is not None and transfer.fresh_views  # new draws every epoch have no features to keep
+        return Recipe(
+            dataset=dataset,
+            variant=variant,
+            kind="pixels" if fresh else "features",
+            image_size=data.image_size,
+            network=Network(filters=(1,), dense=transfer.dense),
+            fit=_fit(transfer),
+            dropout=self.variants[variant].dropout,
+            augmentation=knobs,
+            backbone=data.backbone,
+            last_layer=data.last_layer or self.backbones[data.backbone].last_layer,
+            pooling=transfer.pooling,
+            augmented_views=None if knobs is None or fresh else transfer.augmented_views,
+        )
+
+    def _fine_tune_recipe(self, dataset: str, variant: str) -> Recipe:
+        tune: FineTune = self._of_variant(self._of_dataset("fine_tune", dataset), variant)
+        first = self.recipe(dataset, tune.start)  # whose network goes on, head and all
+        return Recipe(
+            dataset=dataset,
+            variant=variant,
+            kind="fine_tune",
+            image_size=first.image_size,
+            network=first.network,
+            fit=_fit(tune),
+            dropout=first.dropout,
+            augmentation=self._knobs(variant),
+            backbone=first.backbone,
+            last_layer=first.last_layer,
+            pooling=first.pooling,
+            start=tune.start,
+            trainable_from=tune.trainable_from or self.backbones[self.datasets[dataset].backbone].trainable_from,
+        )
+
+    def _of_dataset(self, section: str, dataset: str) -> Any:
+        """Return a section, by name, with what the dataset changes in it."""
+        overrides = getattr(self.dataset(dataset), section)
+        return merge(getattr(self, section), overrides, f"datasets.{dataset}.{section}")
+
+    def _of_variant(self, section: Any, variant: str) -> Any:
+        """Return a section with what the variant changes in it."""
+        overrides = self.variants[variant].overrides
+        of_section = {key: value for key, value in overrides.items() if key in type(section).model_fields}
+        return merge(section, of_section, f"variants.{variant}")
+
+    def _knobs(self, variant: str) -> Augmentation | None:
+        augmentation = self.variants[variant].augmentation
+        if augmentation is False:
+            return None
+        changed = {} if augmentation is True else augmentation
+        knobs: Augmentation = merge(self.augmentation, changed, f"variants.{variant}.augmentation")
+        return knobs
+
+    def check(self) -> None:
+        """Check what pydantic cannot: names that lead nowhere, every override, and what does not go together.
+
+        Raises:
+            UserError: one sentence with the key, the value and the nearest valid name.
+        """
+        _check_run(self)
+        _check_start(self)
+        _check_sweep(self)
+        _check_backbones(self)
+        # All of them, not only those of the run: a typo would else wait for the day its entry is used.
+        for variant, diff in self.variants.items():
+            sections = _sections(self, diff)
+            _check_overrides(diff, sections, f"variants.{variant}")
+            for section in sections:
+                self._of_variant(section, variant)
+            self._knobs(variant)
+        for dataset, data in self.datasets.items():
+            _refuse_start(data.fine_tune, f"datasets.{dataset}.fine_tune")
+            for name in ("split", "network", "training", "transfer", "fine_tune"):
+                self._of_dataset(name, dataset)
+        # Whether pictures are large enough depends on both; what does not run may be too small.
+        for dataset in self.run.datasets:
+            for variant in self.run.variants:
+                self.recipe(dataset, variant)
 
     def _check_image_size(self, recipe: Recipe) -> None:
         side = min(recipe.image_size)
@@ -413,6 +516,19 @@ def smallest_image(network: Network) -> int:
     return side
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # in C it is several times faster
+    """Refuses a key that stands twice, of which YAML would take the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        written: set[str] = set()
+        for key, _ in node.value:
+            if key.value in written:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
+            written.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml.
 
@@ -420,50 +536,99 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         UserError: one sentence with the key, the value and the nearest valid name.
     """
     try:
-        # The loader written in C, where PyYAML has it, is several times faster.
-        content = yaml.load(path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = yaml.load(path.read_text("utf-8"), _Loader)  # a SafeLoader
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run this command in the project's folder") from error
     except (yaml.YAMLError, ValueError) as error:  # a ValueError is a date that does not exist, or no UTF-8
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    params: Params = _validate(Params, content, "")
-    _check_names(params)
-    for dataset in params.run.datasets:
-        params.split_rules(dataset)
-        for variant in params.run.variants:
-            params.recipe(dataset, variant)
+    params: Params = validate(Params, content, "")
+    params.check()
     return params
 
 
-def _check_names(params: Params) -> None:
+def _fit(section: Fit) -> Fit:
+    """Return only how a model is trained, of a section that holds more."""
+    return Fit(**{name: getattr(section, name) for name in Fit.model_fields})
+
+
+def _check_run(params: Params) -> None:
     """Every name in the run must be defined, and every list must hold variants of its kind."""
     for dataset in params.run.datasets:
-        _known("run.datasets", dataset, params.datasets)
-        _known(f"datasets.{dataset}.backbone", params.datasets[dataset].backbone, params.backbones)
+        check_known("run.datasets", dataset, params.datasets)
     for key in ("pixel_variants", "feature_variants", "fine_tune_variants"):
         for name in getattr(params.run, key):
-            _known(f"run.{key}", name, params.variants)
+            check_known(f"run.{key}", name, params.variants)
             if (right := _list_of(params.variants[name])) != key:
                 raise UserError(f"params.yaml: run.{key} names {name!r}, which belongs in run.{right}; move it there")
-    if params.run.fine_tune_variants:
-        _known("fine_tune.start", params.fine_tune.start, params.run.feature_variants)
-    for name in params.sweep.variants if params.sweep.enabled else ():
-        _known("sweep.variants", name, params.run.pixel_variants + params.run.feature_variants)
 
 
-def _check_overrides(diff: Variant, overrides: Mapping[str, Any], where: str) -> None:
-    """Every key of a variant must be a flag of its own, or a setting of the section it trains by."""
-    section = FineTune if diff.fine_tune else Transfer if diff.transfer else Fit
-    settings = [*section.model_fields, *(Network.model_fields if section is Fit else ())]
+def _check_start(params: Params) -> None:
+    """Fine-tuning goes on from a transfer variant that is run too."""
+    if not any(diff.fine_tune for diff in params.variants.values()):
+        return
+    start = params.fine_tune.start
+    check_known("fine_tune.start", start, params.variants)
+    if _list_of(params.variants[start]) != "feature_variants":
+        raise UserError(
+            f"params.yaml: fine_tune.start names {start!r}, which has no backbone to go on with; name a variant with "
+            "transfer: true"
+        )
+    if params.run.fine_tune_variants and start not in params.run.feature_variants:
+        raise UserError(
+            f"params.yaml: fine_tune.start names {start!r}, which is not in run.feature_variants; add it there, or "
+            "empty run.fine_tune_variants"
+        )
+
+
+def _check_sweep(params: Params) -> None:
+    """The sweep trains variants of the run, and none that starts from another."""
+    for name in params.sweep.variants:
+        check_known("sweep.variants", name, params.variants)
+        where = _list_of(params.variants[name])
+        if where == "fine_tune_variants":
+            raise UserError(
+                f"params.yaml: sweep.variants names {name!r}, which is fine-tuned; the sweep trains pixel and feature "
+                "variants only, so take it out"
+            )
+        if params.sweep.enabled and name not in params.run.variants:
+            raise UserError(
+                f"params.yaml: sweep.variants names {name!r}, which is not in run.{where}; add it there, or take it "
+                "out of sweep.variants"
+            )
+
+
+def _check_backbones(params: Params) -> None:
+    """A dataset's backbone must be defined, and must not have been trained on the classes of a dataset."""
+    for dataset, data in params.datasets.items():
+        check_known(f"datasets.{dataset}.backbone", data.backbone, params.backbones)
+        for name, backbone in params.backbones.items():
+            drawn = data.source.rendered
+            if drawn and backbone.pretrain and drawn.name == backbone.pretrain.rendered:
+                raise UserError(
+                    f"params.yaml: backbones.{name}.pretrain.rendered is {drawn.name!r}, which datasets.{dataset} "
+                    "draws too, so the backbone would be trained on the classes it is tested on; choose another"
+                )
+
+
+def _sections(params: Params, diff: Variant) -> list[Section]:
+    """Return the sections that a variant trains by."""
+    if diff.fine_tune:
+        return [params.fine_tune]
+    return [params.transfer] if diff.transfer else [params.training, params.network]
+
+
+def _check_overrides(diff: Variant, sections: list[Section], where: str) -> None:
+    """Every key of a variant must be a flag of its own, or a setting of a section it trains by."""
     if diff.fine_tune and "dropout" in diff.model_fields_set:
         raise UserError(
             f"params.yaml: {where}.dropout is {diff.dropout}, but fine-tuning goes on with the head of its start; set "
             "it in the variant that fine_tune.start names"
         )
-    for key in overrides:
-        if key not in settings:
-            names = [*Variant.model_fields, *settings]
-            raise UserError(f"params.yaml: unknown key {where}.{key}{_nearest(key, names)}")
+    _refuse_start(diff.overrides, where)
+    names = [*Variant.model_fields, *(key for section in sections for key in type(section).model_fields)]
+    for key in diff.overrides:
+        if key not in names:
+            raise UserError(f"params.yaml: unknown key {where}.{key}{nearest(key, names)}")
 
 
 def _refuse_start(overrides: Mapping[str, Any], where: str) -> None:
@@ -477,72 +642,3 @@ def _list_of(variant: Variant) -> str:
     if variant.fine_tune:
         return "fine_tune_variants"
     return "feature_variants" if variant.transfer else "pixel_variants"
-
-
-def _known(key: str, name: str, names: Mapping[str, Any] | tuple[str, ...]) -> None:
-    if name not in names:
-        where = key if key.startswith("--") else f"params.yaml: {key}"
-        raise UserError(f"{where} names {name!r}, which is not defined{_nearest(name, list(names))}")
-
-
-def _merge(section: Any, overrides: Mapping[str, Any], where: str) -> Any:
-    """Return `section` with `overrides`, validated again; errors point to `where`."""
-    if not overrides:
-        return section
-    return _validate(type(section), section.model_dump() | dict(overrides), where)
-
-
-def _validate(model: type[Any], content: Any, where: str) -> Any:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        raise UserError(_sentence(model, error.errors()[0], where)) from None
-
-
-def _sentence(model: type[BaseModel], error: Any, where: str) -> str:
-    """Say one pydantic error in a sentence: key, value, what is wrong, nearest name."""
-    path = [str(part) for part in error["loc"]]
-    key = ".".join([*([where] if where else []), *path]) or "the file"
-    value = error.get("input")
-    match error["type"]:
-        case "extra_forbidden":
-            fields = _fields_at(model, path[:-1])
-            return f"params.yaml: unknown key {key}{_nearest(path[-1], fields)}"
-        case "missing":
-            return f"params.yaml: {key} is missing; the committed params.yaml shows what it looks like"
-        case "float_type" if isinstance(value, str):
-            return (
-                f"params.yaml: {key} is the text {value!r}, not a number; write it with a point, as in 0.001 or 1.0e-3"
-            )
-        case "value_error":
-            return f"params.yaml: {key}: {error['ctx']['error']}"
-        case "literal_error":
-            return f"params.yaml: {key} is {value!r}; it must be {error['ctx']['expected']}"
-    reason = error["msg"].removeprefix("Input ")
-    return f"params.yaml: {key} is {value!r}; it {reason}"
-
-
-def _fields_at(model: Any, path: list[str]) -> list[str]:
-    """Return the valid keys of the section that `path` leads to, as well as they can be told."""
-    for part in path:
-        field = getattr(model, "model_fields", {}).get(part)
-        annotation = field.annotation if field is not None else model
-        candidates = [annotation, *_arguments(annotation)]
-        sections = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        if sections:
-            model = sections[0]
-    return list(getattr(model, "model_fields", {}))
-
-
-def _arguments(annotation: Any) -> list[Any]:
-    found = []
-    for argument in getattr(annotation, "__args__", ()):
-        found += [argument, *_arguments(argument)]
-    return found
-
-
-def _nearest(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; valid names are {', '.join(names)}" if names else ""
