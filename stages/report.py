@@ -1,6 +1,7 @@
 """Stage report: draw the charts and write one offline page, from numbers and pictures of earlier stages."""
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
 from convnet.errors import command
@@ -12,7 +13,7 @@ from convnet.report import Folders, report
 def main() -> None:
     """Parse arguments and write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("evaluations", "tables", "splits", "arrays", "explanations", "robustness", "sweeps", "features"):
+    for name in (field.name for field in fields(Folders)):
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"folder of the {name}")
     parser.add_argument("destination", type=Path, help="the reports folder")
     arguments = vars(parser.parse_args())

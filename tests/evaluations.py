@@ -84,6 +84,8 @@ def make_evaluation(
             "augmentation": variant == "augmented",
             "dropout": 0.5 if "dropout" in variant else 0.0,
             "transfer": backbone is not None,
+            "last_layer": "block4_pool" if backbone else None,
+            "trainable_from": "block4_conv" if variant == "fine_tune" else None,
             "optimizer": "rmsprop",
             "learning_rate": 0.0001 if backbone else 0.001,
             "batch_size": 20,
@@ -98,6 +100,30 @@ def make_evaluation(
         "machine": {"processor": "test processor", "cores": 2, "device": "CPU"},
         "versions": {"python": "3.11.7", "keras": "3.15.0", "tensorflow": "2.21.0"},
     }
+
+
+def make_backbone(origin: str, **changes: Any) -> dict[str, Any]:
+    """Return one `data/backbones/<dataset>/backbone.json`, of a backbone trained here or fetched."""
+    described: dict[str, Any] = {"needed": True, "sha256": "0" * 64, "origin": origin}
+    if origin == "trained here":
+        described |= {
+            "backbone": "compact",
+            "seen": "rendered pictures of other classes",
+            "file": "source.keras",
+            "source_classes": ["bears", "fish"],
+            "source_images": {"train": 1800, "validation": 500, "test": 600},
+            "source_test_accuracy": 0.8383,
+        }
+    else:
+        described |= {
+            "backbone": "inception_v3",
+            "seen": "1.28 million photographs.",
+            "file": "weights.h5",
+            "bytes": 87_910_968,
+            "address": "https://example.org/weights.h5",
+            "note": None,
+        }
+    return described | changes
 
 
 def make_summary(dataset: str, classes: Sequence[str] | None = None, *, pictures: str = "rendered") -> dict[str, Any]:

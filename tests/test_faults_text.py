@@ -116,6 +116,7 @@ def _report(folder: Path, classes: list[str], members: list[str]) -> None:
     write_json(folder / "explanations" / "tiny" / "pictures.json", [])
     write_json(folder / "robustness" / "tiny.json", {"rows": []})
     write_json(folder / "sweeps" / "tiny.json", {"variants": {}})
+    write_json(folder / "backbones" / "tiny" / "backbone.json", {"needed": False})
     folders = Folders(
         folder / "data" / "evaluations",
         tables,
@@ -125,6 +126,7 @@ def _report(folder: Path, classes: list[str], members: list[str]) -> None:
         folder / "robustness",
         folder / "sweeps",
         folder / "features",
+        folder / "backbones",
     )
     report(folders, ["tiny"], ["baseline", "augmented"], (folder / "params.yaml").read_text(), folder / "reports")
 
@@ -203,7 +205,7 @@ class Unavailable(BaseHTTPRequestHandler):
 def test_whoever_prints_a_name_escapes_its_control_characters(
     say: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convnet.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("convnet.progress._seconds_between_lines", 0.0)
     say(tmp_path)
     lines = capsys.readouterr().err.splitlines()
     assert lines

@@ -13,23 +13,30 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluations import CLASSES, VARIANTS, make_evaluation, make_evaluations, make_summary
+from evaluations import CLASSES, VARIANTS, make_backbone, make_evaluation, make_evaluations, make_summary
 from PIL import Image
 
 from convnet import charts, page, tables
 from convnet.errors import UserError
 from convnet.figures import save_figure
 from convnet.model_card import escape_markdown, write_model_card
+from convnet.sentences import backbone_sentence
 from convnet.statistics import wilson_interval
 from convnet.verdict import verdict
 
 HOSTILE = '<b>&"cats"'
 MINUS = "\u2212"
 PARAMS = "run:\n  seeds: [0, 1]  # <script>alert(1)</script>\n"
-BACKBONE = [
-    {"name": "conv_1", "type": "Conv2D", "output_shape": [32, 32, 8], "parameters": 224, "frozen": True},
-    {"name": "mixed7", "type": "Concatenate", "output_shape": [4, 4, 32], "parameters": 0, "frozen": True, "cut": True},
+LAYERS = [
+    {"type": "Conv2D", "frozen": True} | row
+    for row in (
+        {"name": "block4_conv", "output_shape": [32, 32, 8], "parameters": 224, "used": True, "cut": False},
+        {"name": "block4_pool", "output_shape": [4, 4, 32], "parameters": 0, "used": True, "cut": True},
+        {"name": "behind", "output_shape": [4, 4, 9], "parameters": 297, "used": False, "cut": False},
+    )
 ]
+HERE = make_backbone("trained here")
+FETCHED = make_backbone("official")
 TRIVIAL = {"name": "most frequent class", "splits": {"test": {"accuracy": 0.5, "balanced_accuracy": 0.5}}}
 
 
@@ -73,7 +80,8 @@ def dataset_report(folder: Path, dataset: str, variants: int, seeds: int, **chan
         "verdict": verdict(evaluations) | {"trivial": [TRIVIAL]},
         "summary": make_summary(dataset, names, pictures=kind),
         "pictures": pictures,
-        "backbone": BACKBONE,
+        "backbone": backbone_sentence(HERE, "block4_pool", 56.4),
+        "layers": LAYERS,
     }
     return page.DatasetReport(evaluations, **(parts | changes))
 
@@ -126,7 +134,7 @@ def test_page_holds_the_evidence(full: Path) -> None:
     for expected in (
         *("baseline", "generalisation gap, points", "p (Holm)", "most frequent class", "to be beaten"),
         *("cat/=666.jpg", "holds no bytes", "GIF content under .png", "2 exact and 1 near pairs"),
-        *("mixed7 (cut here)", "4 × 4 × 32", "keras", "3.15.0", "test processor", "seeds: [0, 1]"),  # noqa: RUF001
+        *("block4_pool (cut here)", "4 × 4 × 32", "keras", "3.15.0", "test processor", "seeds: [0, 1]"),  # noqa: RUF001
         "40 × 60",  # noqa: RUF001
     ):
         assert expected in parsed.text, expected
@@ -174,7 +182,7 @@ def test_params_keep_their_lines(full: Path) -> None:
 
 
 def test_missing_parts_leave_no_heading_and_no_empty_cell(tmp_path: Path) -> None:
-    report = dataset_report(tmp_path, "pets", 1, 1, summary=None, pictures=(), backbone=())
+    report = dataset_report(tmp_path, "pets", 1, 1, summary=None, pictures=(), backbone="", layers=())
     report.verdict["trivial"].clear()
     parsed = Parsed(write(tmp_path, report))
     headings = [tag for tag, _ in parsed.elements if tag == "h3"]
@@ -199,8 +207,71 @@ def test_only_the_cut_layer_is_marked(full: Path) -> None:
     assert len([row for row in Parsed(full.read_text("utf-8")).all("tr") if row.get("class") == "cut"]) == 2
 
 
+def test_layers_behind_the_cut_are_called_not_used(full: Path) -> None:
+    parsed = Parsed(full.read_text("utf-8"))
+    times = "\u00d7"
+    assert parsed.text.count(f"block4_pool (cut here) Conv2D 4 {times} 4 {times} 32 0 frozen ") == 2
+    assert parsed.text.count(f"behind Conv2D 4 {times} 4 {times} 9 297 not used ") == 2
+
+
+def test_page_says_what_the_backbone_had_seen(full: Path) -> None:
+    parsed = Parsed(full.read_text("utf-8"))
+    expected = (
+        "Backbone The backbone compact, cut at block4_pool, had seen before: rendered pictures of other classes; it "
+        "was trained here in 56 seconds on 1,800 rendered pictures of 2 classes (bears, fish), and is right on 83.8 % "
+        "of 600 rendered pictures of these classes that it had not seen. All 3 layers"
+    )
+    assert parsed.text.count(expected) == 2
+    assert "trains the layers" not in parsed.text, "no variant is fine-tuned"
+
+
+def test_page_says_which_layers_fine_tuning_trains(tmp_path: Path) -> None:
+    expected = "fine_tune trains the layers from block4_conv up to the cut, batch normalisation excepted."
+    assert expected in Parsed(write(tmp_path, dataset_report(tmp_path, "pets", 6, 1, pictures=()))).text
+
+
+def test_backbone_is_told_without_its_layers(tmp_path: Path) -> None:
+    parsed = Parsed(write(tmp_path, dataset_report(tmp_path, "pets", 4, 1, layers=(), pictures=())))
+    assert "Backbone The backbone compact, cut at block4_pool, had seen before: " in parsed.text
+    assert "the double line is the cut" not in parsed.text
+
+
+@pytest.mark.parametrize(
+    ("origin", "changes", "expected"),
+    [
+        ("official", {}, "as published at https://example.org/weights.h5."),
+        (
+            "redirected",
+            {"note": "not the official file"},
+            "from the folder that CONVNET_DATA names, in place of https://example.org/weights.h5 (not the official "
+            "file).",
+        ),
+        ("local", {}, "from this machine, in place of https://example.org/weights.h5."),
+        ("local", {"address": "weights.h5"}, "from this machine."),
+    ],
+)
+def test_fetched_backbone_says_where_it_came_from(origin: str, changes: dict[str, Any], expected: str) -> None:
+    assert backbone_sentence(make_backbone(origin, **changes), "mixed7") == (
+        "The backbone inception_v3, cut at mixed7, had seen before: 1.28 million photographs; its weights are the file "
+        f"weights.h5, {expected}"
+    )
+
+
+@pytest.mark.parametrize("name", [HOSTILE, "</p><script>alert(1)</script>", "a\x00\u202eb", "{{ 7 * 7 }}"])
+def test_what_a_backbone_had_seen_is_text(tmp_path: Path, name: str) -> None:
+    backbone = make_backbone("trained here", seen=name, source_classes=[name, "fish"])
+    told = backbone_sentence(backbone, "block4_pool")
+    parsed = Parsed(write(tmp_path, dataset_report(tmp_path, "pets", 4, 1, backbone=told, pictures=())))
+    assert parsed.text.count(name.replace("\x00", "\\x00").replace("\u202e", "\\u202e")) == 2
+    assert not {tag for tag, _ in parsed.elements} & {"b", "script"}
+    evaluation = make_evaluation("pets", "transfer", 1)
+    write_model_card(evaluation, verdict([evaluation]), backbone, tmp_path / "card.md")
+    assert (tmp_path / "card.md").read_text("utf-8").count(escape_markdown(name)) == 2
+
+
 def test_photographs_are_not_called_rendered(tmp_path: Path) -> None:
-    report = dataset_report(tmp_path, "pets", 2, 2, pictures_are="photographs")
+    fetched = backbone_sentence(FETCHED, "mixed7")
+    report = dataset_report(tmp_path, "pets", 2, 2, pictures_are="photographs", backbone=fetched)
     assert "rendered" not in Parsed(write(tmp_path, report)).text
 
 
@@ -237,7 +308,7 @@ def large_report(folder: Path, dataset: str) -> page.DatasetReport:
     pictures = [page.Picture(chart.section, chart.title, png, chart.alt, chart.caption, chart.table) for chart in made]
     galleries = [noise(folder / f"{dataset}-{i}.png", i) for i in range(4)]
     pictures += [page.Picture("Noise", f"noise {path.stem}", path, "nothing but noise") for path in galleries]
-    return page.DatasetReport(evaluations, verdict(evaluations), make_summary(dataset), pictures, BACKBONE)
+    return page.DatasetReport(evaluations, verdict(evaluations), make_summary(dataset), pictures, layers=LAYERS)
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +410,7 @@ def test_transparent_picture_stands_on_white(tmp_path: Path) -> None:
 
 def test_model_card_holds_numbers_recipe_and_limits(tmp_path: Path) -> None:
     evaluations = make_evaluations(1, 4, 3)
-    write_model_card(evaluations[3], verdict(evaluations), tmp_path / "card.md")
+    write_model_card(evaluations[3], verdict(evaluations), HERE, tmp_path / "card.md")
     card = (tmp_path / "card.md").read_text("utf-8")
     accuracy = tables.mean(tables.split_values(evaluations[3], "test", "accuracy"))
     assert f"| accuracy | {100 * accuracy:.1f} % |" in card
@@ -352,8 +423,27 @@ def test_model_card_holds_numbers_recipe_and_limits(tmp_path: Path) -> None:
         assert expected in card, expected
     low, high = (f"{100 * end:.1f} %" for end in wilson_interval(accuracy, 80))
     assert f"The sample of test images leaves the accuracy open between {low} and {high} (Wilson, 95 %)." in card
-    write_model_card(evaluations[3], verdict(evaluations), tmp_path / "again.md")
+    write_model_card(evaluations[3], verdict(evaluations), HERE, tmp_path / "again.md")
     assert (tmp_path / "again.md").read_text("utf-8") == card
+
+
+@pytest.mark.parametrize("variant", ["transfer", "transfer_dropout", "fine_tune"])
+def test_model_card_says_what_the_backbone_had_seen(tmp_path: Path, variant: str) -> None:
+    evaluation = make_evaluation("pets", variant, 2)
+    write_model_card(evaluation, verdict([evaluation]), HERE, tmp_path / "card.md")
+    paragraphs = (tmp_path / "card.md").read_text("utf-8").split("\n\n")
+    assert escape_markdown(backbone_sentence(HERE, "block4_pool")) in paragraphs
+    assert not [text for text in paragraphs if re.search(r"\bseconds?\b", text)], "equal results give equal cards"
+    write_model_card(evaluation, verdict([evaluation]), FETCHED, tmp_path / "card.md")
+    card = (tmp_path / "card.md").read_text("utf-8")
+    assert r"weights.h5, as published at https:\//example.org/weights.h5." in card, "an address is no link"
+
+
+def test_model_card_of_an_own_network_tells_of_no_backbone(tmp_path: Path) -> None:
+    evaluation = make_evaluation("pets", "baseline", 2)
+    for name, backbone in (("unused", HERE), ("none", {"needed": False})):
+        write_model_card(evaluation, verdict([evaluation]), backbone, tmp_path / f"{name}.md")
+        assert "had seen before" not in (tmp_path / f"{name}.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("kind", ["features", "fine_tune", "pixels"])
@@ -361,7 +451,7 @@ def test_model_card_of_a_backbone_names_its_head_and_no_filters(tmp_path: Path, 
     evaluation = make_evaluation("pets", "transfer", 2)
     # The filters are a placeholder there: the network is a backbone with a head.
     evaluation["recipe"] |= {"kind": kind, "backbone": "compact", "network": {"filters": [1], "dense": 256}}
-    write_model_card(evaluation, verdict([evaluation]), tmp_path / "card.md")
+    write_model_card(evaluation, verdict([evaluation]), HERE, tmp_path / "card.md")
     card = (tmp_path / "card.md").read_text("utf-8")
     assert "network" not in card
     assert "filters" not in card
@@ -371,13 +461,13 @@ def test_model_card_of_a_backbone_names_its_head_and_no_filters(tmp_path: Path, 
 def test_model_card_of_an_own_network_names_its_filters(tmp_path: Path) -> None:
     evaluation = make_evaluation("pets", "baseline", 2)
     evaluation["recipe"] |= {"kind": "pixels", "backbone": None, "network": {"filters": [16, 32], "dense": 512}}
-    write_model_card(evaluation, verdict([evaluation]), tmp_path / "card.md")
+    write_model_card(evaluation, verdict([evaluation]), HERE, tmp_path / "card.md")
     assert "| network.filters | 16, 32 |" in (tmp_path / "card.md").read_text("utf-8")
 
 
 def test_model_card_escapes_names_and_knows_one_seed(tmp_path: Path) -> None:
     evaluation = make_evaluation("pets", "baseline", 1, classes=['<b>|"cats"', "dog\n# x"])
-    write_model_card(evaluation, verdict([evaluation]), tmp_path / "card.md")
+    write_model_card(evaluation, verdict([evaluation]), HERE, tmp_path / "card.md")
     card = (tmp_path / "card.md").read_text("utf-8")
     assert '| \\<b\\>\\|"cats" |' in card
     assert "\n# x" not in card

@@ -20,7 +20,7 @@ def test_every_item_comes_in_order_and_quick_work_is_silent(capsys: pytest.Captu
 def test_lines_name_the_work_the_count_and_the_rate(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(module, "_seconds_between_lines", 0.0)
     list(progress("abc", total=3, label="train pets", unit="batch"))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2  # none after the last item
@@ -33,7 +33,7 @@ def test_hidden_progress_says_nothing_and_yields_everything(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_hidden", False)  # and so again after this test
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(module, "_seconds_between_lines", 0.0)
     hide_progress()
     assert list(progress("abc", total=3, label="train pets")) == ["a", "b", "c"]
     assert capsys.readouterr() == ("", "")

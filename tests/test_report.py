@@ -1,14 +1,17 @@
 """The report stage: what it takes from earlier stages, up to the charts."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from evaluations import VARIANTS, make_evaluation
+from evaluations import VARIANTS, make_backbone, make_evaluation, make_evaluations
 
 from convnet import charts
 from convnet.learning_curve import learning_curve
-from convnet.report import size_curves
+from convnet.report import size_curves, told_backbone
+from convnet.sentences import backbone_sentence
+from convnet.storage import write_json
 
 SIZES = (404, 50, 202, 101)  # as jobs may end in any order
 
@@ -52,3 +55,22 @@ def test_refused_power_law_is_not_drawn_but_its_reason_is_told() -> None:
     for variant, of_variant in measured.items():
         assert f"{variant}: {of_variant['curve']['sentence']}" in chart.caption
     assert "cannot be said" in chart.caption
+
+
+def test_backbone_trained_here_is_told_with_its_seconds(tmp_path: Path) -> None:
+    write_json(tmp_path / "backbone.json", make_backbone("trained here"))
+    write_json(tmp_path / "timing.json", {"seconds_training": 56.4})
+    told = told_backbone(tmp_path, make_evaluations(1, 5, 1))
+    assert told == backbone_sentence(make_backbone("trained here"), "block4_pool", 56.4)
+
+
+def test_fetched_backbone_is_told_without_seconds(tmp_path: Path) -> None:
+    write_json(tmp_path / "backbone.json", make_backbone("official"))
+    assert told_backbone(tmp_path, make_evaluations(1, 5, 1)) == backbone_sentence(
+        make_backbone("official"), "block4_pool"
+    )
+
+
+def test_no_backbone_is_told_where_none_is_needed(tmp_path: Path) -> None:
+    write_json(tmp_path / "backbone.json", {"needed": False})
+    assert told_backbone(tmp_path, make_evaluations(1, 3, 1)) == ""

@@ -1,7 +1,7 @@
 """One Markdown card per variant: what it was trained on and how, what it reached, and what it must not be taken for.
 
-The headings follow Mitchell et al., "Model cards for model reporting", 2019. Every number comes from the evaluation and
-the verdict; measured seconds are left out, so equal results give equal bytes.
+The headings follow Mitchell et al., "Model cards for model reporting", 2019. Every number comes from the
+evaluation, the verdict and the backbone; measured seconds are left out, so equal results give equal bytes.
 """
 
 import re
@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from convnet import tables
 from convnet.errors import printable
+from convnet.sentences import backbone_sentence
 from convnet.statistics import t_interval, wilson_interval
 from convnet.storage import write_text
 
@@ -24,16 +25,19 @@ METRICS = {
     "macro_f1": "macro F1",
     "calibration_error": "expected calibration error",
 }
-# What begins emphasis, code, a link, HTML, a table cell or mathematics.
-MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&@])")
+# What begins emphasis, code, a link, HTML, a table cell or mathematics, and the // that makes an address a link.
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&@]|(?<=:)/(?=/))")
 
 
-def write_model_card(evaluation: tables.Evaluation, verdict: Mapping[str, Any], destination: Path) -> None:
+def write_model_card(
+    evaluation: tables.Evaluation, verdict: Mapping[str, Any], backbone: Mapping[str, Any], destination: Path
+) -> None:
     """Write the card of one variant on one dataset.
 
     Args:
         evaluation: content of `data/evaluations/<dataset>-<variant>.json`.
         verdict: from `verdict.verdict`, on the same dataset.
+        backbone: content of the dataset's backbone.json, told where the variant uses it.
         destination: the Markdown file.
     """
     environment = Environment(
@@ -52,6 +56,7 @@ def write_model_card(evaluation: tables.Evaluation, verdict: Mapping[str, Any], 
         evaluation=evaluation,
         pictures=tables.pictures_text(evaluation),
         counts={split: evaluation["seeds"][0]["splits"][split]["n"] for split in tables.SPLITS},
+        backbone=backbone_sentence(backbone, evaluation["recipe"]["last_layer"]) if evaluation["backbone"] else None,
         settings=_flatten(_shown_recipe(evaluation["recipe"])),
         metrics=[_metric_row(evaluation, metric, name) for metric, name in METRICS.items()],
         loss=f"{tables.mean(tables.split_values(evaluation, 'test', 'loss')):.3f}",

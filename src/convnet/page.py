@@ -8,7 +8,7 @@ import base64
 import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from PIL import Image
 
 from convnet import tables
 from convnet.errors import UserError, printable
-from convnet.sentences import opening_sentences
+from convnet.sentences import fine_tuning_sentences, opening_sentences
 from convnet.storage import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -50,7 +50,8 @@ class DatasetReport:
     verdict: Mapping[str, Any]  # from `verdict.verdict`
     summary: Mapping[str, Any] | None = None
     pictures: Sequence[Picture] = ()
-    backbone: Sequence[Mapping[str, Any]] = field(default=())  # rows: name, type, output_shape, parameters, frozen
+    backbone: str = ""  # which it is and what it had seen before; empty where no variant needs one
+    layers: Sequence[Mapping[str, Any]] = ()  # of the backbone, rows of layers.json
 
     @property
     def name(self) -> str:
@@ -126,6 +127,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
         details={dataset.name: _details(dataset.verdict) for dataset in datasets},
         overfitting={dataset.name: _rows(tables.overfitting_table(dataset.evaluations)) for dataset in datasets},
         costs={dataset.name: _costs(dataset) for dataset in datasets},
+        fine_tuning={dataset.name: fine_tuning_sentences(dataset.evaluations) for dataset in datasets},
         origins=_origins(datasets),
     )
 

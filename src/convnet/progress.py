@@ -11,15 +11,20 @@ from convnet.errors import printable
 
 T = TypeVar("T")
 
-SECONDS_BETWEEN_LINES = 10.0
-
 _hidden = False
+_seconds_between_lines = 10.0
 
 
 def hide_progress() -> None:
     """Show no progress in this process from now on; another process tells how far the work is."""
     global _hidden
     _hidden = True
+
+
+def tell_every(seconds: float) -> None:
+    """Let the lines of this process come so often: one of several that share a terminal says less."""
+    global _seconds_between_lines
+    _seconds_between_lines = seconds
 
 
 def progress(items: Iterable[T], *, total: int, label: str, unit: str = "images") -> Iterator[T]:
@@ -42,7 +47,7 @@ def progress(items: Iterable[T], *, total: int, label: str, unit: str = "images"
     for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_LINES and done < total:
+        if now - last >= _seconds_between_lines and done < total:
             rate = done / (now - start)
             left = (total - done) / rate
             print(f"{label}: {done}/{total} {unit}, {rate:.1f}/s, {left:.0f} s left", file=sys.stderr, flush=True)

@@ -1,7 +1,9 @@
 """Draw every chart of a run and write the page and the model cards; no network is loaded."""
 
+import multiprocessing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from convnet.model_card import write_model_card
 from convnet.page import DatasetReport, Picture, write_report
 from convnet.plots import Point, SizeCurve
 from convnet.predictions import SPLITS
-from convnet.progress import progress
+from convnet.progress import hide_progress, progress
+from convnet.sentences import backbone_sentence
 from convnet.storage import read_json
+from convnet.workers import map_in_processes, usable_cores
 
 TOP_LOSSES = 8  # pictures in each gallery
 
@@ -33,6 +37,7 @@ class Folders:
     robustness: Path
     sweeps: Path
     features: Path
+    backbones: Path
 
 
 def report(
@@ -47,24 +52,31 @@ def report(
         params_text: params.yaml as it was run.
         destination: the reports folder.
     """
-    verdicts = read_json(folders.tables / "verdict.json")
-    reports = []
-    for dataset in datasets:
-        evaluations = [read_json(folders.evaluations / f"{dataset}-{variant}.json") for variant in variants]
-        drawn = _draw(_charts(folders, dataset, evaluations, variants), destination / "figures" / dataset)
-        reports.append(
-            DatasetReport(
-                evaluations=evaluations,
-                verdict=verdicts[dataset],
-                summary=read_json(folders.splits / f"{dataset}.summary.json"),
-                pictures=[*drawn, *_explained(folders.explanations / dataset)],
-                backbone=_layers(folders.features / dataset),
-            )
-        )
-        for evaluation in evaluations:
-            card = destination / "model_cards" / f"{dataset}-{evaluation['variant']}.md"
-            write_model_card(evaluation, verdicts[dataset], card)
-    write_report(reports, params_text, destination / "index.html")
+    of_dataset = partial(_report_dataset, folders, variants, destination)
+    processes = min(len(datasets), usable_cores())
+    drawn = map_in_processes(of_dataset, datasets, processes, items_per_task=1)
+    write_report(list(drawn), params_text, destination / "index.html")
+
+
+def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path, dataset: str) -> DatasetReport:
+    """Draw a dataset's charts, write its model cards, and return what the page shows of it."""
+    if multiprocessing.parent_process():
+        hide_progress()  # two bars in one terminal would overwrite each other
+    verdict = read_json(folders.tables / "verdict.json")[dataset]
+    evaluations = [read_json(folders.evaluations / f"{dataset}-{variant}.json") for variant in variants]
+    drawn = _draw(_charts(folders, dataset, evaluations, variants), destination / "figures" / dataset)
+    backbone = read_json(folders.backbones / dataset / "backbone.json")
+    for evaluation in evaluations:
+        card = destination / "model_cards" / f"{dataset}-{evaluation['variant']}.md"
+        write_model_card(evaluation, verdict, backbone, card)
+    return DatasetReport(
+        evaluations=evaluations,
+        verdict=verdict,
+        summary=read_json(folders.splits / f"{dataset}.summary.json"),
+        pictures=[*drawn, *_explained(folders.explanations / dataset)],
+        backbone=told_backbone(folders.backbones / dataset, evaluations),
+        layers=_layers(folders.features / dataset),
+    )
 
 
 def _charts(
@@ -130,6 +142,22 @@ def _explained(folder: Path) -> list[Picture]:
         )
         for entry in read_json(folder / "pictures.json")
     ]
+
+
+def told_backbone(folder: Path, evaluations: Sequence[tables.Evaluation]) -> str:
+    """Return the page's sentence on a dataset's backbone, or nothing where no variant needs one.
+
+    Args:
+        folder: of the backbone stage.
+        evaluations: of the dataset's variants; all that use the backbone cut it at the same layer.
+    """
+    described = read_json(folder / "backbone.json")
+    if not described["needed"]:
+        return ""
+    last_layer = next(evaluation["recipe"]["last_layer"] for evaluation in evaluations if evaluation["backbone"])
+    timing = folder / "timing.json"  # only where the backbone was trained here
+    seconds = read_json(timing)["seconds_training"] if timing.exists() else None
+    return backbone_sentence(described, last_layer, seconds)
 
 
 def _layers(folder: Path) -> list[dict[str, Any]]:

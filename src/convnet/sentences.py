@@ -1,4 +1,4 @@
-"""The verdict in words. Every number comes from the verdict; nothing is computed here but rounding."""
+"""The verdict and the backbone in words. Every number is given; nothing is computed here but rounding."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -108,6 +108,53 @@ def trivial_sentence(row: Mapping[str, Any], metric: str) -> str:
         f"{row['variant']} {how} the trivial model '{trivial['name']}': {METRIC_WORDS[metric]} "
         f"{100 * row[metric]['mean']:.1f} % against {100 * trivial[metric]:.1f} %."
     )
+
+
+def backbone_sentence(described: Mapping[str, Any], last_layer: str, seconds: float | None = None) -> str:
+    """Return which backbone it is, where it is cut, what it had seen before, and where its weights come from.
+
+    Args:
+        described: backbone.json of a backbone that is needed.
+        last_layer: where the variants cut it.
+        seconds: of its training, if it was trained here and they shall be told.
+    """
+    weights = _trained_here(described, seconds) if "source_classes" in described else _fetched(described)
+    seen = described["seen"].rstrip(".")
+    return f"The backbone {described['backbone']}, cut at {last_layer}, had seen before: {seen}; {weights}."
+
+
+def _trained_here(described: Mapping[str, Any], seconds: float | None) -> str:
+    classes, images = described["source_classes"], described["source_images"]
+    duration = "" if seconds is None else f" in {plural(round(seconds), 'second')}"
+    return (  # the pictures that a backbone is trained on here are always drawn
+        f"it was trained here{duration} on {plural(images['train'], 'rendered picture')} of {len(classes)} classes "
+        f"({', '.join(classes)}), and is right on {100 * described['source_test_accuracy']:.1f} % of "
+        f"{plural(images['test'], 'rendered picture')} of these classes that it had not seen"
+    )
+
+
+def _fetched(described: Mapping[str, Any]) -> str:
+    file, address = described["file"], described["address"]
+    places = {
+        "official": f"as published at {address}",
+        "redirected": f"from the folder that CONVNET_DATA names, in place of {address}",
+        "local": "from this machine" + ("" if address == file else f", in place of {address}"),
+    }
+    note = f" ({described['note']})" if described["note"] else ""
+    return f"its weights are the file {file}, {places[described['origin']]}{note}"
+
+
+def fine_tuning_sentences(evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return which of the backbone's layers each fine-tuned variant trains.
+
+    Args:
+        evaluations: contents of `data/evaluations/<dataset>-<variant>.json`.
+    """
+    return [
+        f"{evaluation['variant']} trains the layers from {first} up to the cut, batch normalisation excepted."
+        for evaluation in evaluations
+        if (first := evaluation["recipe"]["trainable_from"])
+    ]
 
 
 def opening_sentences(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:

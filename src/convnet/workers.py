@@ -25,7 +25,9 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], processes: int) -> Iterator[Result]:
+def map_in_processes(
+    function: Callable[[Item], Result], items: Iterable[Item], processes: int, items_per_task: int = ITEMS_PER_TASK
+) -> Iterator[Result]:
     """Yield `function(item)` for every item, in order.
 
     Items are drawn only a little ahead of the results, so that a long stream of large ones never fills the memory.
@@ -34,6 +36,7 @@ def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], 
         function: importable by name, since every process imports it anew.
         items: what to work on; picklable when there is more than one process.
         processes: how many work at once; with 1 everything happens in this process.
+        items_per_task: how many one process takes at a time; 1 where each is long work.
 
     Raises:
         UserError: a process was killed, most often for lack of memory.
@@ -47,7 +50,7 @@ def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], 
     ahead: deque[Future[list[Result]]] = deque()
     remaining = iter(items)
     try:
-        while task := list(islice(remaining, ITEMS_PER_TASK)):
+        while task := list(islice(remaining, items_per_task)):
             ahead.append(pool.submit(_map, function, task))
             if len(ahead) > 2 * processes:
                 yield from ahead.popleft().result()
