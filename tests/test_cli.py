@@ -92,6 +92,17 @@ def test_evaluate_prints_a_table_or_json(variant, photos, monkeypatch, capsys) -
     assert set(result["recall"]) == {"blue", "green"}
 
 
+def test_evaluate_names_a_bad_picture_in_json_whatever_its_name(variant, photos, monkeypatch, capsys) -> None:
+    bad = photos / "blue" / os.fsdecode(b"caf\xe9-B\xc3\xa4ume.png")
+    bad.write_text("no picture")
+    assert run(monkeypatch, "evaluate", variant, photos, "--format", "json") == 0
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert [entry["picture"] for entry in json.loads(out)["rejected"]] == [str(bad)]
+    assert run(monkeypatch, "evaluate", variant, photos) == 0
+    assert "caf\\udce9-Bäume.png: text file, not an image" in capsys.readouterr().out
+
+
 def test_export_names_its_files_and_the_difference(variant, photos, tmp_path, monkeypatch, capsys) -> None:
     output = tmp_path / "exported"
     options = ("--to", "saved_model", "--output", output, "--images", photos)

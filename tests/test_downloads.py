@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny import PROJECT
 
 from convnet.downloads import Address, Fetched, fetch
 from convnet.errors import UserError
+from convnet.own_data import _where_weights_are
+from convnet.params import load_params
 
 MIB = 2**20
 CONTENT = hashlib.shake_256(b"an archive").digest(3 * MIB + 12345)
@@ -253,6 +256,13 @@ def test_download_larger_than_the_disk_is_refused_with_both_numbers(site: Site, 
     site.serve(answer_file(announced=10**18))
     with pytest.raises(UserError, match=r"needs 1,000,000,000,000,000,000 bytes .* only [\d,]+ are free in"):
         get(destination, site.url(), bytes=None)
+    assert files(destination) == []
+
+
+def test_pinned_size_is_held_against_the_disk_where_the_server_tells_none(site: Site, destination: Path) -> None:
+    site.serve(answer_file(length=False))
+    with pytest.raises(UserError, match=r"needs 1,000,000,000,000,000,000 bytes .* only [\d,]+ are free in"):
+        get(destination, site.url(), bytes=10**18)
     assert files(destination) == []
 
 
@@ -736,6 +746,28 @@ def test_second_process_waits_and_finds_the_file(site: Site, destination: Path) 
     assert outputs == [SHA256, SHA256]
     assert len(site.ranges) == 1, "the second process asked the server"
     assert files(destination) == FOLDER_LEFT_CLEAN
+
+
+def test_server_that_does_not_speak_http_has_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`convnet init` asks where weights can be had: whatever answers there, it goes on without."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv("CONVNET_DATA", raising=False)
+
+    def greet() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1024)
+            connection.sendall(b"220 mail.example.org ready\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=greet)
+        thread.start()
+        backbone = load_params(PROJECT / "params.yaml").backbones["inception_v3"]
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/weights.h5"
+        weights = backbone.weights.model_copy(update={"url": url})
+        assert _where_weights_are(backbone.model_copy(update={"weights": weights})) is None
+        thread.join(LIMIT)
 
 
 def test_progress_on_a_terminal_counts_mebibytes(site: Site, destination: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,12 @@ import tiny
 
 from convnet.engine import run_jobs
 from convnet.errors import UserError
-from convnet.features import extract_features
+from convnet.features import CutBackbone, extract_features
 from convnet.jobs import Job
+from convnet.model_files import check_model
 from convnet.params import Params
 from convnet.plans import plan_jobs
+from convnet.results import gather
 
 tiny.start_keras()
 
@@ -57,7 +60,8 @@ def transfer(folder: Path) -> tuple[Params, Job]:
     params = tiny.params(folder)
     arrays, backbone = tiny.write_arrays(folder / "arrays"), tiny.write_backbone(folder / "backbone")
     settings, weights = params.backbones["compact"], backbone / "source.keras"
-    extract_features(arrays, tiny.IMAGE_SIZE, "compact", settings, "block2_pool", weights, None, folder / "features")
+    cut = CutBackbone("compact", settings, weights, "block2_pool")
+    extract_features(arrays, tiny.IMAGE_SIZE, cut, folder / "features")
     (job,) = plan_jobs(params, "tiny", "transfer", arrays, features=folder / "features", backbone=backbone)
     return params, job
 
@@ -93,12 +97,16 @@ def test_other_jobs_go_on_and_success_forgets_an_earlier_failure(failures: tuple
     assert [path.name for path in good.folder.iterdir()] == ["result"]
 
 
+def refused(job: Job) -> Job:
+    """Return the job with a batch that is too large, which it says before it trains."""
+    fit = job.recipe.fit.model_copy(update={"batch_size": 41})
+    return replace(job, recipe=job.recipe.model_copy(update={"fit": fit}))
+
+
 def test_too_large_a_batch_fails_in_one_sentence(transfer: tuple[Params, Job]) -> None:
     params, good = transfer
-    fit = good.recipe.fit.model_copy(update={"batch_size": 41})
-    bad = replace(good, recipe=good.recipe.model_copy(update={"fit": fit}))
     with pytest.raises(UserError, match="batch_size is 41, but there are only 40 training images"):
-        run_jobs([bad], params)
+        run_jobs([refused(good)], params)
 
 
 def test_finished_jobs_are_taken_from_the_store_without_keras(unbroken: Path, tmp_path: Path) -> None:
@@ -111,6 +119,95 @@ def test_finished_jobs_are_taken_from_the_store_without_keras(unbroken: Path, tm
     assert done.stderr == "2 of 2 jobs were finished before\n"
     for name in ("history.csv", "predictions.npz", "job.json", "seed-0.keras"):
         assert (tmp_path / "again" / name).read_bytes() == (unbroken / "models" / name).read_bytes()
+
+
+@pytest.fixture
+def copied(unbroken: Path, tmp_path: Path) -> Path:
+    """A copy of the study with all its results, to be damaged."""
+    return Path(shutil.copytree(unbroken, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("name", ["facts.json", "history.json", "model.keras", "predictions.npz", "timing.json"])
+def test_damaged_result_is_trained_again_and_the_next_run_takes_it(
+    copied: Path, unbroken: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(copied)
+    params = tiny.params(copied, tiny.HARD)
+    jobs = plan_jobs(params, "tiny", "hard", Path("arrays"))
+    path = jobs[1].result / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    run_jobs(jobs, params)
+    told, counted, *_ = capsys.readouterr().err.splitlines()
+    assert told == f"{path} is missing or damaged: tiny/hard seed 1 is trained again"
+    assert counted == "1 of 2 jobs were finished before"
+    run_jobs(jobs, params)
+    assert capsys.readouterr().err == "2 of 2 jobs were finished before\n"
+    gather(jobs, "rendered", copied / "again")
+    for file in ("history.csv", "predictions.npz"):
+        assert (copied / "again" / file).read_bytes() == (unbroken / "models" / file).read_bytes()
+    for seed in (0, 1):
+        assert check_model(copied / "again" / f"seed-{seed}.keras").seed == seed
+
+
+def test_full_disk_on_which_a_failure_cannot_be_noted_hides_it_no_more_than_it_stops_the_others(
+    transfer: tuple[Params, Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object) -> None:
+        raise UserError(f"the disk is full while writing {path}")
+
+    params, good = transfer
+    broken = replace(good, arrays=Path(os.devnull), seed=8, data_digest="broken")
+    monkeypatch.setattr("convnet.tally.write_json", full)
+    monkeypatch.setattr("convnet.job_runner.write_text", full)
+    with pytest.raises(UserError) as error:
+        run_jobs([refused(good), broken, replace(refused(good), seed=9)], params)
+    said = str(error.value)
+    assert said.startswith("3 of 3 jobs failed, the others are kept: tiny/transfer seed 0: batch_size is 41")
+    assert "; tiny/transfer seed 8: NotADirectoryError: " in said
+    assert "; tiny/transfer seed 9: batch_size is 41" in said
+    assert "failed.json" not in said
+    assert "traceback" not in said
+
+
+def test_job_whose_folder_cannot_be_made_fails_alone(
+    transfer: tuple[Params, Job], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    params, good = transfer
+    monkeypatch.setattr("convnet.jobs.STORE", tmp_path / "file" / ".jobs")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^2 of 2 jobs failed.* seed 0: .* cannot be used \(Not a directory\): .*; "):
+        run_jobs([good, replace(good, seed=9)], params)
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("batch_size", "advice"), [(8, "set batch_size to 4"), (1, "set a smaller image_size")])
+def test_kill_of_the_process_that_trains_alone_is_told_by_the_next_run(
+    transfer: tuple[Params, Job],
+    batch_size: int,
+    advice: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Here the mark is left by hand, in test_kills.py by a kill."""
+    params, good = transfer
+    fit = good.recipe.fit.model_copy(update={"batch_size": batch_size})
+    job = replace(good, seed=10, recipe=good.recipe.model_copy(update={"fit": fit}))
+    monkeypatch.setattr("convnet.job_runner._train", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([job], params)
+    assert list(job.folder.iterdir()) == [], "Ctrl-C is no kill"
+    (job.folder / "training").touch()
+    monkeypatch.setattr("convnet.job_runner._train", lambda *_: "as it may")
+    said = f"{job.label}: its process was killed: going on from what it saved; if the memory ran out, {advice}"
+    for lines in ([said], []):
+        with pytest.raises(UserError):
+            run_jobs([job], params)
+        assert capsys.readouterr().err.splitlines()[:-1] == lines
 
 
 def test_store_of_other_settings_is_not_taken(unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

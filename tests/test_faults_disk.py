@@ -208,6 +208,23 @@ def test_disk_that_cannot_be_written_is_one_sentence(disk: Path) -> None:
 
 
 @pytest.mark.slow
+def test_full_disk_fails_each_job_with_its_own_sentence_though_no_note_of_it_can_be_kept(disk: Path) -> None:
+    network = {"filters": [4, 8], "dense": 512}
+    write_params(disk, {"run.seeds": [0, 1, 2], "training.epochs": 1, "network": network, "engine.parallel_jobs": 1})
+    write_arrays(disk / "arrays")
+    fill(disk, leaving=0)
+    failed = run_stage(disk, "train", "--dataset", "tiny", "--variant", "baseline", "arrays", "models")
+    assert failed.returncode == 2
+    assert "Traceback" not in failed.stderr
+    last = failed.stderr.splitlines()[-1]
+    assert last.startswith(
+        "error: 3 of 3 jobs failed, the others are kept: tiny/baseline seed 0: the disk is full while"
+    )
+    assert re.findall(r"seed (\d): the disk is full while writing \S+/model\.keras ", last) == ["0", "1", "2"]
+    assert "failed.json" not in failed.stderr
+
+
+@pytest.mark.slow
 def test_full_disk_while_saving_a_model_keeps_the_old_model_and_the_job_can_be_run_again(disk: Path) -> None:
     command = ("train", "--dataset", "tiny", "--variant", "baseline", "arrays", "models")
     # One epoch and no state: the model is the first large file to be written.

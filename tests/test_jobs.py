@@ -1,5 +1,6 @@
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,24 @@ import pytest
 import tiny
 
 from convnet import jobs
-from convnet.jobs import CODE, Job, UsedBackbone, code_digest, library_versions, result_folder
+from convnet.errors import UserError
+from convnet.job_runner import stored
+from convnet.jobs import (
+    CODE,
+    Job,
+    UsedBackbone,
+    code_digest,
+    damaged_file,
+    facts,
+    library_versions,
+    result_folder,
+    timing,
+)
 from convnet.params import Recipe
 from convnet.plans import plan_jobs
+from convnet.shipping import pack_result, store_result
 from convnet.source_code import PACKAGE, needed_files
+from convnet.storage import file_digest, write_json
 
 # What training needs besides the code that decides a result, and why a change of it changes none.
 DECIDES_NOTHING = {
@@ -194,12 +209,20 @@ def test_versions_of_the_libraries_are_those_installed() -> None:
     assert found["backend"] == os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
+def fill(folder: Path, epochs: int = 2) -> None:
+    """Write what a result consists of, as far as the store looks at it."""
+    write_json(folder / "facts.json", {"epochs": epochs})
+    write_json(folder / "timing.json", {"seconds_training": 1.5})
+    (folder / "model.keras").write_bytes(bytes(range(256)) * 40)
+    (folder / "predictions.npz").write_bytes(b"probabilities")
+
+
 def test_result_is_whole_or_absent(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
     def fail() -> None:
         with result_folder(job) as folder:
-            (folder / "facts.json").write_text("{}")
+            fill(folder)
             raise RuntimeError("power")
 
     with pytest.raises(RuntimeError, match="power"):
@@ -207,7 +230,7 @@ def test_result_is_whole_or_absent(job: Job, tmp_path: Path, monkeypatch: pytest
     assert not job.done
     assert list(job.folder.iterdir()) == []
     with result_folder(job) as folder:
-        (folder / "facts.json").write_text("{}")
+        fill(folder)
         assert not job.done
     assert job.done
     assert [path.name for path in job.folder.iterdir()] == ["result"]
@@ -218,8 +241,90 @@ def test_new_result_replaces_the_old_and_what_a_killed_process_left(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (job.folder / "result-1.partial").mkdir(parents=True)
-    for content in ("old", "new"):
+    for epochs in (1, 2):
         with result_folder(job) as folder:
-            (folder / "facts.json").write_text(content)
-    assert (job.result / "facts.json").read_text() == "new"
+            fill(folder, epochs)
+    assert facts(job) == {"epochs": 2}
     assert [path.name for path in job.folder.iterdir()] == ["result"]
+
+
+@pytest.fixture
+def finished(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    monkeypatch.chdir(tmp_path)
+    with result_folder(job) as folder:
+        fill(folder)
+    return job
+
+
+def test_whole_result_is_taken_and_its_digests_are_no_part_of_what_is_gathered(
+    finished: Job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stored(finished)
+    assert capsys.readouterr().err == ""
+    assert timing(finished) == {"seconds_training": 1.5}
+    assert facts(finished) == {"epochs": 2}
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "one bit": lambda content: content[:20] + bytes([content[20] ^ 1]) + content[21:] if len(content) > 20 else b"?",
+    "another file": lambda content: b"[]",
+}
+
+
+@pytest.mark.parametrize("name", ["facts.json", "model.keras", "predictions.npz", "timing.json"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_result_with_a_damaged_file_is_dropped_in_one_line(
+    finished: Job, capsys: pytest.CaptureFixture[str], name: str, damage: str
+) -> None:
+    path = finished.result / name
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    assert not stored(finished)
+    said = f"{path} is missing or damaged: {finished.label} is trained again\n"
+    assert capsys.readouterr().err == said
+    assert list(finished.folder.iterdir()) == []
+
+
+def test_digests_travel_with_a_result(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the Ray engine brings it from another machine."""
+    for machine in ("there", "here"):
+        (tmp_path / machine).mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    with result_folder(job) as folder:
+        fill(folder)
+        write_json(folder / "history.json", [])
+        write_json(folder / "facts.json", {"model_sha256": file_digest(folder / "model.keras")})
+    packed = pack_result(job)
+    monkeypatch.chdir(tmp_path / "here")
+    store_result(job, packed)
+    assert stored(job)
+    (job.result / "history.json").write_text("[1]")
+    assert damaged_file(job) == job.result / "history.json"
+
+
+@pytest.mark.parametrize("name", ["model.keras", "predictions.npz", "timing.json"])
+def test_result_with_a_missing_file_is_dropped(finished: Job, name: str) -> None:
+    (finished.result / name).unlink()
+    assert not stored(finished)
+    assert not finished.result.exists()
+
+
+def test_dropping_a_result_leaves_other_names_of_its_files_alone(finished: Job, tmp_path: Path) -> None:
+    """The pipeline's output and DVC's cache may be the same file under other names."""
+    os.link(finished.result / "model.keras", tmp_path / "output.keras")
+    (finished.result / "predictions.npz").unlink()
+    assert not stored(finished)
+    assert (tmp_path / "output.keras").read_bytes() == bytes(range(256)) * 40
+
+
+def test_result_that_cannot_be_read_for_now_is_kept(finished: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_many(path: Path) -> str:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "file_digest", too_many)
+        with pytest.raises(UserError, match=r"cannot be read \(Too many open files\): run the same command again, or"):
+            stored(finished)
+    assert damaged_file(finished) is None
+    assert stored(finished)

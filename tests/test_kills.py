@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,8 +64,10 @@ def test_killed_job_with_a_damaged_state_goes_on_from_the_epoch_before_to_the_sa
     newest.write_bytes(newest.read_bytes()[:-200])
     done = tiny.train_hard(folder)
     assert done.returncode == 0, done.stderr
-    assert "state-00005.npz is damaged" in done.stderr
-    assert "going on from the epoch before" in done.stderr
+    place = newest.relative_to(folder)
+    assert f"{place} is damaged (its checksum does not fit): taking the state before it" in done.stderr
+    advice = "its process was killed: going on from what it saved; if the memory ran out, set batch_size to 4"
+    assert done.stderr.count("was killed") == done.stderr.count(f"tiny/hard seed 0: {advice}\n") == 1
     assert_equal_results(folder, unbroken)
 
 
@@ -77,6 +80,65 @@ def test_job_killed_at_a_chosen_moment_ends_with_the_same_bits(unbroken: Path, t
     assert done.returncode == 0, done.stderr
     assert "damaged" not in done.stderr
     assert_equal_results(folder, unbroken)
+
+
+TUNED = {
+    "transfer": (
+        "transfer",
+        "--dataset",
+        "tiny",
+        "--variant",
+        "transfer",
+        "arrays",
+        "features",
+        "backbone",
+        "transfer",
+    ),
+    "fine_tune": (
+        "fine_tune",
+        "--dataset",
+        "tiny",
+        "--variant",
+        "fine_tune",
+        "arrays",
+        "backbone",
+        "transfer",
+        "tuned",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a head was trained on features, and the network then fine-tuned, without interruption."""
+    tiny.start_keras()
+    folder = tmp_path_factory.mktemp("tuned")
+    tiny.write_params(folder, {"transfer.epochs": 5, "fine_tune.epochs": 5, "engine.parallel_jobs": 1})
+    tiny.write_arrays(folder / "arrays")
+    tiny.write_backbone(folder / "backbone")
+    for command in (("features", "--dataset", "tiny", "arrays", "backbone", "features"), *TUNED.values()):
+        done = tiny.run_stage(folder, *command)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", TUNED)
+def test_transfer_killed_while_a_state_is_written_ends_with_the_same_bits(
+    tuned: Path, tmp_path: Path, stage: str
+) -> None:
+    folder = Path(shutil.copytree(tuned, tmp_path / "killed"))
+    *command, destination = TUNED[stage]
+    shutil.rmtree(folder / ".jobs")
+    shutil.rmtree(folder / destination)
+    tiny.run_stage(folder, *command, destination, kill_at=MOMENTS["while a state is written"])
+    assert [path.name for path in states(folder)] == ["state-00002.npz", "state-00003.npz"]
+    done = tiny.run_stage(folder, *command, destination)
+    assert done.returncode == 0, done.stderr
+    for name in ("history.csv", "predictions.npz"):
+        assert (folder / destination / name).read_bytes() == (tuned / destination / name).read_bytes()
+    ours, theirs = (json.loads((path / destination / "job.json").read_text())["seeds"] for path in (folder, tuned))
+    assert [job["weights_digest"] for job in ours] == [job["weights_digest"] for job in theirs]
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """What `make repro` deletes before it runs: the files of what params.yaml no longer names, and nothing else."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +74,25 @@ def test_removed_variant_leaves_those_beside_it(finished: Clone) -> None:
     change_params(finished.path, {"run.pixel_variants": ["baseline"]})
     assert remove_leftovers(finished).returncode == 0
     assert set(before) - set(contents(finished)) == {path for path in before if "half_dropped" in str(path)}
+
+
+def test_output_that_is_a_link_into_dvcs_cache_goes_without_what_it_leads_to(finished: Clone) -> None:
+    """As `cache.type symlink` leaves a file and a folder; a link that leads nowhere is a leftover too."""
+    cache = finished.path / ".dvc" / "cache" / "files" / "md5"
+    (cache / "folder").mkdir(parents=True)
+    (cache / "file").write_text("cached")
+    (cache / "folder" / "content.txt").write_text("cached")
+    links = {"data/splits/hands.csv": "file", "models/hands/baseline": "folder", "models/hands/transfer": "gone"}
+    for name, target in links.items():
+        path = finished.path / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        path.symlink_to(cache / target)
+    change_params(finished.path, {"run.datasets": ["pets"]})
+    done = remove_leftovers(finished)
+    assert done.returncode == 0, done.stderr
+    assert not [name for name in links if os.path.lexists(finished.path / name)]
+    assert sorted(path.name for path in cache.rglob("*")) == ["content.txt", "file", "folder"]
+    assert all(f"removed {name}: " in done.stdout for name in links)
 
 
 def test_nothing_is_left_over_where_nothing_was_taken_out(finished: Clone) -> None:

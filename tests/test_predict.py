@@ -15,8 +15,10 @@ import keras  # noqa: E402
 from saved_variant import IMAGE_SIZE, write_variant  # noqa: E402
 from tiny_dataset import encoded, picture, write_archive  # noqa: E402
 
+from convnet.archives import image_members, open_archive  # noqa: E402
 from convnet.calibration import apply_temperature, fit_temperature  # noqa: E402
 from convnet.errors import UserError  # noqa: E402
+from convnet.folders import pack_folder  # noqa: E402
 from convnet.heads import as_probabilities  # noqa: E402
 from convnet.images import load_image  # noqa: E402
 from convnet.labelled import evaluate_labelled, evaluation_text  # noqa: E402
@@ -220,6 +222,24 @@ def test_labelled_archive_gives_the_same_numbers_as_the_folder(model: Path, tmp_
     write_archive(tmp_path / "in.zip", files)
     folder = evaluate_labelled(model, tmp_path / "in", None, False)
     assert evaluate_labelled(model, tmp_path / "in.zip", None, False) == folder
+
+
+def test_odd_names_of_classes_and_pictures_are_those_that_training_gave(tmp_path: Path) -> None:
+    """Training packs the folder, and packing escapes what no archive can hold."""
+    folders = [os.fsdecode(b"caf\xe9"), "back\\slash"]
+    for number, name in enumerate(folders):
+        write_pictures(tmp_path / "in" / name, [f"{number}.png", *ODD_NAMES, os.fsdecode(b"latin-\xe9.png")])
+        (tmp_path / "in" / name / os.fsdecode(b"bad-\xe9.png")).write_text("no picture")
+    pack_folder(tmp_path / "in", tmp_path / "packed.zip")
+    with open_archive(tmp_path / "packed.zip") as archive:
+        classes = tuple(sorted({image.class_name for image in image_members(archive.members())}))
+    assert classes == ("back%5Cslash", "caf%E9")
+    model = write_variant(tmp_path / "odd", classes) / "seed-0.keras"
+    result = evaluate_labelled(model, tmp_path / "in", None, False)
+    assert result["n"] == 20
+    assert evaluation_text(result).replace("\n", "").isprintable()
+    packed = evaluate_labelled(model, tmp_path / "packed.zip", None, False)
+    assert packed | {"rejected": []} == result | {"rejected": []}  # there, the picture is named as packed
 
 
 def test_unknown_class_is_named(model: Path, tmp_path: Path) -> None:

@@ -1,3 +1,6 @@
+import errno
+import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convnet.errors import UserError
 from convnet.states import KEPT, State, clear_states, load_state, save_state
 
 
@@ -97,8 +101,7 @@ def test_cut_state_falls_back_to_the_epoch_before_and_says_so(
     newest.write_bytes(newest.read_bytes()[: int(kept * newest.stat().st_size)])
     assert_equal(load_state(tmp_path), state(1))
     said = capsys.readouterr().err
-    assert "state-00002.npz is damaged" in said
-    assert said.count("\n") == 1
+    assert said == f"{newest} is damaged (its checksum does not fit): taking the state before it\n"
     assert files(tmp_path) == ["state-00001.npz"]
 
 
@@ -107,8 +110,30 @@ def test_two_damaged_states_start_anew(tmp_path: Path, capsys: pytest.CaptureFix
         save_state(tmp_path, state(epoch))
         (tmp_path / f"state-0000{epoch}.npz").write_bytes(b"no archive")
     assert load_state(tmp_path) is None
-    assert capsys.readouterr().err.count("damaged") == 2
+    said = capsys.readouterr().err.splitlines()
+    assert [line.rpartition(": ")[2] for line in said] == ["taking the state before it", "starting anew"]
     assert files(tmp_path) == []
+
+
+def test_states_that_cannot_be_read_for_now_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken_disk(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    for epoch in (1, 2):
+        save_state(tmp_path, state(epoch))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        with pytest.raises(UserError, match=r"cannot be read \(Too many open files\): run the same command again, or"):
+            load_state(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with monkeypatch.context() as patch:
+        patch.setattr("hashlib.file_digest", broken_disk)
+        with pytest.raises(UserError, match=r"cannot be read \(Input/output error\)"):
+            load_state(tmp_path)
+    assert_equal(load_state(tmp_path), state(2))
+    assert files(tmp_path) == ["state-00001.npz", "state-00002.npz"]
 
 
 @given(where=st.floats(0.0, 1.0, exclude_max=True), value=st.integers(1, 255), count=st.sampled_from([1, 1, 4, 60]))

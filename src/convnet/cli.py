@@ -1,6 +1,7 @@
 """The command `convnet`: use trained models, and bring own pictures into the pipeline."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -161,11 +162,12 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from convnet.labelled import evaluate_labelled, evaluation_text
-    from convnet.storage import canonical_json
 
     model = find_model(arguments.model, arguments.seed)
     result = evaluate_labelled(model, arguments.pictures, arguments.split, arguments.calibrated)
-    text = canonical_json(result) if arguments.format == "json" else evaluation_text(result)
+    # ASCII: any name survives, also one that is no UTF-8.
+    as_json = json.dumps(result, sort_keys=True, allow_nan=False, indent=1) + "\n"
+    text = as_json if arguments.format == "json" else evaluation_text(result)
     _standard_output().write(text)
     _end_strictly(arguments.strict and bool(result["rejected"]))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from convnet.job_runner import run_job
+from convnet.job_runner import run_job, stored
 from convnet.jobs import Job
 from convnet.local_engine import run_in_processes
 from convnet.params import Params
@@ -13,13 +13,13 @@ from convnet.workers import usable_cores
 def run_jobs(jobs: Sequence[Job], params: Params) -> None:
     """Bring every job to a result in the store.
 
-    A job that fails is marked and named; the others go on.
+    A job that fails is marked and named; the others go on. A stored result that is damaged is made anew.
 
     Raises:
         UserError: at least one job failed; the sentence names each and why.
     """
     distinct = {job.key: job for job in jobs}
-    pending = [job for job in distinct.values() if not job.done]
+    pending = [job for job in distinct.values() if not stored(job)]
     tally = Tally(len(pending), len(distinct) - len(pending))
     processes = parallel_processes(params, len(pending))
     if not pending:
@@ -32,7 +32,7 @@ def run_jobs(jobs: Sequence[Job], params: Params) -> None:
         run_in_processes(pending, processes, params.checkpoints.seconds_between, tally)
     else:
         for job in pending:
-            tally.ended(job, run_job(job, params.checkpoints.seconds_between))
+            tally.ended(job, run_job(job, params.checkpoints.seconds_between, alone=True))
     tally.close()
 
 

@@ -196,11 +196,12 @@ def _read_from(
             raise _page_answered()
         if expected_bytes is not None and total not in (None, expected_bytes):
             raise UnavailableError(f"bytes: expected {expected_bytes:,}, found {total:,}")
-        if total is not None:
-            check_space(partial.parent, total - start, label)
+        whole = total if total is not None else expected_bytes
+        if whole is not None:
+            check_space(partial.parent, whole - start, label)
         _write(response, partial, head, start, total, expected_bytes, label, source)
 
-    size, whole = _size(partial), total if total is not None else expected_bytes
+    size = _size(partial)
     if whole is not None and size < whole:
         raise _PassingError(f"the connection ended at {size:,} of {whole:,} bytes")
     return start > 0

@@ -1,34 +1,60 @@
 """Run one job, in whatever process this is: under its lock, so that no two processes train the same one."""
 
 import shutil
+import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from convnet.errors import UserError
+from convnet.errors import UserError, printable
 from convnet.file_lock import locked
-from convnet.jobs import Job
+from convnet.jobs import Job, damaged_file
 from convnet.storage import write_text
 
 
-def run_job(job: Job, seconds_between_checkpoints: float) -> str | None:
+def stored(job: Job) -> bool:
+    """Whether the store holds the job's result, whole; a damaged one is dropped, and a line on stderr says so.
+
+    Every file of the result is read: ask once before it is taken.
+
+    Raises:
+        UserError: the result cannot be read.
+    """
+    if not job.done:
+        return False
+    if damaged_file(job) is None:
+        return True
+    with _locked(job):  # else it might be the result of a process that has mended it meanwhile
+        return _drop_if_damaged(job)
+
+
+def run_job(job: Job, seconds_between_checkpoints: float, alone: bool = False) -> str | None:
     """Bring a job to a result in the store, unless another process does so first.
 
     Args:
         job: what to train.
         seconds_between_checkpoints: how often its state is saved.
+        alone: no other process would tell that this one was killed, so the next run of the job shall.
 
     Returns:
         None, or one sentence that names the job and says why it failed.
     """
-    with locked(job.folder / "lock", waiting=f"{job.label} is being trained by another process: waiting for it"):
-        if job.done:
-            return None
-        _clear_remains(job.folder)
-        traceback_file(job).unlink(missing_ok=True)  # of an earlier run: it would explain another failure
-        failure = _train(job, seconds_between_checkpoints)
-        if failure is None:
-            forget_failure(job)
-        return failure
+    try:
+        with _locked(job):
+            if _drop_if_damaged(job):
+                return None
+            _clear_remains(job.folder)
+            traceback_file(job).unlink(missing_ok=True)  # of an earlier run: it would explain another failure
+            with _told_if_killed(job, alone):
+                failure = _train(job, seconds_between_checkpoints)
+            if failure is None:
+                forget_failure(job)
+            return failure
+    except UserError as error:
+        return f"{job.label}: {error}"
+    except OSError as error:  # its folder: whatever is wrong there must not end the other jobs
+        return f"{job.label}: {error.filename or job.folder} cannot be used ({error.strerror}): mend that and run again"
 
 
 def traceback_file(job: Job) -> Path:
@@ -38,8 +64,48 @@ def traceback_file(job: Job) -> Path:
 
 def forget_failure(job: Job) -> None:
     """Remove what an earlier run of the job left when it failed."""
-    (job.folder / "failed.json").unlink(missing_ok=True)
-    traceback_file(job).unlink(missing_ok=True)
+    for path in (job.folder / "failed.json", traceback_file(job), _mark(job)):
+        path.unlink(missing_ok=True)
+
+
+def memory_advice(batch_size: int) -> str:
+    """Return what to change where a process was killed for want of memory."""
+    return f"set batch_size to {batch_size // 2}" if batch_size > 1 else "set a smaller image_size"
+
+
+def _locked(job: Job) -> AbstractContextManager[None]:
+    return locked(job.folder / "lock", waiting=f"{job.label} is being trained by another process: waiting for it")
+
+
+def _drop_if_damaged(job: Job) -> bool:
+    """Remove a damaged result, under the lock; return whether there is a whole one."""
+    if job.done and (damaged := damaged_file(job)):
+        _say(f"{damaged} is missing or damaged: {job.label} is trained again")
+        shutil.rmtree(job.result)
+    return job.done
+
+
+@contextmanager
+def _told_if_killed(job: Job, alone: bool) -> Iterator[None]:
+    """Say that the job's process was killed the last time, and leave a mark that only a kill leaves behind."""
+    if _mark(job).exists():
+        advice = memory_advice(job.recipe.fit.batch_size)
+        _say(f"{job.label}: its process was killed: going on from what it saved; if the memory ran out, {advice}")
+    if alone:
+        with suppress(OSError):  # a full disk is told by whoever writes more than nothing
+            _mark(job).touch()
+    try:
+        yield
+    finally:
+        _mark(job).unlink(missing_ok=True)
+
+
+def _mark(job: Job) -> Path:
+    return job.folder / "training"
+
+
+def _say(line: str) -> None:
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def _train(job: Job, seconds_between_checkpoints: float) -> str | None:
@@ -56,9 +122,11 @@ def _train(job: Job, seconds_between_checkpoints: float) -> str | None:
     except (TrainingFailedError, UserError) as error:
         return str(error) if str(error).startswith(job.label) else f"{job.label}: {error}"
     except Exception as error:  # whatever is wrong with one job must not end the others
-        write_text(traceback_file(job), traceback.format_exc())
-        reason = next(iter(str(error).splitlines()), "")
-        return f"{job.label}: {type(error).__name__}: {reason} (more in {traceback_file(job)})"
+        sentence = f"{job.label}: {type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        with suppress(OSError, UserError):  # on a full disk the sentence has to do
+            write_text(traceback_file(job), traceback.format_exc())
+            sentence += f" (more in {traceback_file(job)})"
+        return sentence
     return None
 
 

@@ -1,7 +1,8 @@
 """Jobs: one variant, one dataset, one seed, and the store that keeps what they gave.
 
 A job's key is the digest of everything that decides its result, so results of other parameters, data or code can
-never be taken for it. The store lies under `.jobs/`: `<key>/result/` is whole or absent.
+never be taken for it. The store lies under `.jobs/`: `<key>/result/` is whole or absent when it is made, and its
+timing.json holds the digests by which later damage shows.
 """
 
 import hashlib
@@ -15,8 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from convnet.errors import UserError
 from convnet.params import Backbone, Recipe
-from convnet.storage import json_digest, read_json
+from convnet.storage import file_digest, json_digest, read_json, write_json
 
 STORE = Path(".jobs")
 # The modules whose code decides a job's result. A test holds this list against the imports of convnet.training.
@@ -24,6 +26,8 @@ CODE = ("augmentation", "data", "device", "heads", "models", "optimizers", "spli
 # What decides how a backbone is built from its weights; the rest of its entry is for reports.
 BUILDS_A_BACKBONE = {"architecture", "alpha", "input_range"}
 LIBRARIES = ("keras", "numpy", "tensorflow")
+# Where a result keeps its digests: the one file of it that differs from run to run anyway, and travels with the rest.
+SEALED, SEAL = "timing.json", "sha256"
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether the job has finished before."""
+        """Whether the job has finished before; `damaged_file` tells whether its result is still as it was."""
         return (self.result / "facts.json").is_file()
 
 
@@ -148,10 +152,44 @@ def result_folder(job: Job) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
+        _seal(temporary)
         shutil.rmtree(job.result, ignore_errors=True)
         temporary.replace(job.result)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _seal(folder: Path) -> None:
+    """Write the SHA-256 of every file of a result into one of them; its own is that of all else it holds."""
+    content = read_json(folder / SEALED)
+    content[SEAL] = {path.name: file_digest(path) for path in folder.iterdir() if path.name != SEALED}
+    content[SEAL][SEALED] = json_digest(content)
+    write_json(folder / SEALED, content)
+
+
+def damaged_file(job: Job) -> Path | None:
+    """Return a file of a finished job's result that is missing or not as it was written, or None.
+
+    Raises:
+        UserError: a file cannot be read, which may pass: it need not be damaged.
+    """
+    path = job.result / SEALED
+    try:
+        content = read_json(path)
+        digests: dict[str, str] = content[SEAL]
+        if digests.pop(SEALED) != json_digest(content):  # in this order: its own digest is no part of what it is of
+            return path
+        for name in sorted(digests):
+            path = job.result / name
+            if file_digest(path) != digests[name]:
+                return path
+    # No JSON, or not what `_seal` wrote.
+    except (UserError, AttributeError, KeyError, TypeError, ValueError, FileNotFoundError):
+        return path
+    except OSError as error:
+        advice = f"run the same command again, or delete {job.result} to train anew"
+        raise UserError(f"{path} cannot be read ({error.strerror}): {advice}") from error
+    return None
 
 
 def facts(job: Job) -> dict[str, Any]:
@@ -161,4 +199,6 @@ def facts(job: Job) -> dict[str, Any]:
 
 def timing(job: Job) -> dict[str, Any]:
     """Return the seconds and the machine of a finished job."""
-    return dict(read_json(job.result / "timing.json"))
+    content = dict(read_json(job.result / SEALED))
+    content.pop(SEAL, None)
+    return content

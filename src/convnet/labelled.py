@@ -10,7 +10,7 @@ from convnet.archives import open_archive
 from convnet.errors import UserError, printable
 from convnet.inputs import Place, folder_files, is_archive
 from convnet.layout import ImageMember, Layout, read_layout
-from convnet.members import Member
+from convnet.members import Member, escape_name
 from convnet.metrics import evaluate_split
 from convnet.predict import Counts, Predictor
 from convnet.statistics import wilson_interval
@@ -90,8 +90,11 @@ def _labelled_places(pictures: Path, split: str | None) -> dict[Place, str]:
     """Return the class of every file in a class folder."""
     if pictures.is_dir():
         files, folders = folder_files(pictures)
-        layout = read_layout([Member(name, 0) for name in files], folders)
-        return {Place(str(pictures / image.name)): image.class_name for image in _of_split(layout, pictures, split)}
+        # The names that packing gave to these for training, or the model would not know their classes.
+        names = {escape_name(name): name for name in files}
+        layout = read_layout([Member(name, 0) for name in names], [escape_name(name) for name in folders])
+        chosen = _of_split(layout, pictures, split)
+        return {Place(str(pictures / names[image.name])): image.class_name for image in chosen}
     if not pictures.is_file() or not is_archive(pictures):
         raise UserError(f"{pictures} is no folder and no archive: give one that holds a folder of pictures per class")
     with open_archive(pictures) as archive:

@@ -5,6 +5,7 @@ folder would run again when it goes later. So `make repro` calls this first. Onl
 made, is deleted; the entries stay, so a name taken up again comes back from DVC's cache without training.
 """
 
+import os
 import shutil
 from pathlib import Path
 
@@ -20,22 +21,29 @@ def remove_leftovers(project: Path) -> list[str]:
     lock = project / "dvc.lock"
     if not lock.is_file():
         return []
+    project = project.resolve()
     with Repo(str(project)) as repo:
-        wanted = {Path(out.fs_path) for out in repo.index.outs}
+        wanted = {_place(Path(out.fs_path)) for out in repo.index.outs}
     stages = yaml.safe_load(lock.read_text("utf-8"))["stages"].values()
     listed = {str(out["path"]) for stage in stages for out in stage.get("outs", ())}
     removed = []
     for name in sorted(listed):
-        path = (project / name).resolve()
+        path = _place(project / name)
         # Never outside the project, and nothing that lies in, or around, an output that is still made.
-        if not path.is_relative_to(project.resolve()) or not path.exists():
+        if not path.is_relative_to(project) or not os.path.lexists(path):
             continue
         if any(path.is_relative_to(out) or out.is_relative_to(path) for out in wanted):
             continue
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-        _remove_emptied(path.parent, project.resolve())
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        _remove_emptied(path.parent, project)
         removed.append(name)
     return removed
+
+
+def _place(path: Path) -> Path:
+    """Return where an output itself lies: with `cache.type symlink` it is a link into DVC's cache, which stays."""
+    path = Path(os.path.normpath(path))
+    return path.parent.resolve() / path.name
 
 
 def _remove_emptied(folder: Path, project: Path) -> None:

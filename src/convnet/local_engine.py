@@ -14,12 +14,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from convnet.job_runner import run_job
+from convnet.job_runner import memory_advice, run_job
 from convnet.jobs import Job
-from convnet.progress import hide_progress
+from convnet.progress import tell_every
 from convnet.tally import SECONDS_BETWEEN_LINES, Tally
 from convnet.workers import start_shielded, stay_with_parent
 
+SECONDS_BETWEEN_LINES_OF_A_JOB = 30.0
 JOBS_PER_PROCESS = 20  # then a fresh one: whatever memory the libraries keep between jobs stays bounded
 
 
@@ -108,10 +109,9 @@ def _receive(worker: _Worker, job: Job) -> _Note | _Ended:
 
 def _death(code: int, batch_size: int) -> str:
     if code == -signal.SIGKILL:
-        smaller = f"set batch_size to {batch_size // 2}" if batch_size > 1 else "set a smaller image_size"
         return (
             "its process was killed, most likely because the memory ran out; lower engine.parallel_jobs or "
-            f"{smaller}, and run the same command again"
+            f"{memory_advice(batch_size)}, and run the same command again"
         )
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return f"its process ended with {how}; run the same command again to go on from its last epoch"
@@ -127,7 +127,7 @@ def _end(worker: _Worker) -> None:
 def _work(pipe: Connection, seconds_between_checkpoints: float) -> None:
     """Run the jobs that the parent sends, until it ends this process."""
     stay_with_parent()
-    hide_progress()  # the parent tells how far the jobs are
+    tell_every(SECONDS_BETWEEN_LINES_OF_A_JOB)
     while True:
         job: Job = pipe.recv()
         # What Python writes to standard error is for the user; what libraries in C++ write past it is not.

@@ -1,5 +1,6 @@
 """A look at a user's own pictures: what is in them, what is wrong with them, and which settings suit them."""
 
+import http.client
 import re
 import tempfile
 import unicodedata
@@ -215,5 +216,5 @@ def _where_weights_are(backbone: Backbone) -> str | None:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS_TO_REACH):
             return "at their published address"
-    except (urllib.error.URLError, OSError, ValueError):
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):  # also what is no answer in HTTP
         return None

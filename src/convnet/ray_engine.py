@@ -7,7 +7,7 @@ import pickle
 import socket
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,8 @@ class _Driver:
             return
         failure = outcome.failure
         if outcome.traceback is not None:
-            write_text(traceback_file(job), outcome.traceback)  # where `failure` says that it lies
+            with suppress(OSError, UserError):  # on a full disk the sentence has to do
+                write_text(traceback_file(job), outcome.traceback)  # where `failure` says that it lies
         if outcome.result is not None:
             try:
                 store_result(job, outcome.result)

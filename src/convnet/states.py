@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convnet.errors import UserError, printable
 from convnet.storage import atomic_path
 
 Arrays = list[NDArray[Any]]
@@ -62,14 +63,18 @@ def save_state(folder: Path, state: State) -> None:
 
 
 def load_state(folder: Path) -> State | None:
-    """Return the newest whole state, or None. A damaged one is removed, and a line on stderr says so."""
-    for path in _states(folder):
-        try:
-            return _read(path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            print(f"{path.name} is damaged ({error}): going on from the epoch before", file=sys.stderr)
-            path.unlink(missing_ok=True)
-    return None
+    """Return the newest whole state, or None. A damaged one is removed, and a line on stderr says so.
+
+    Raises:
+        UserError: a state cannot be read, which may pass: it need not be damaged, so it stays.
+    """
+    try:
+        return _newest_whole(folder)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or folder} cannot be read ({error.strerror}): run the same command again, or delete it "
+            "to go on without it"
+        ) from error
 
 
 def clear_states(folder: Path) -> None:
@@ -80,7 +85,21 @@ def clear_states(folder: Path) -> None:
 
 def _states(folder: Path) -> list[Path]:
     """Return the state files, newest first."""
-    return sorted(folder.glob("state-*.npz"), reverse=True)
+    # Not by `glob`, to which a folder that cannot be read is an empty one.
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted((path for path in paths if path.match("state-*.npz")), reverse=True)
+
+
+def _newest_whole(folder: Path) -> State | None:
+    paths = _states(folder)
+    for number, path in enumerate(paths, start=1):
+        try:
+            return _read(path)
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            instead = "starting anew" if number == len(paths) else "taking the state before it"
+            print(printable(f"{path} is damaged ({error}): {instead}"), file=sys.stderr)
+            path.unlink(missing_ok=True)
+    return None
 
 
 def _read(path: Path) -> State:

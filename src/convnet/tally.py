@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 
 from convnet.errors import UserError, printable
 from convnet.jobs import Job, facts, timing
@@ -45,7 +46,8 @@ class Tally:
         place = f"[{self._done}/{self._jobs}]"
         if failure is not None:
             self.failures.append(failure)
-            write_json(job.folder / "failed.json", {"job": job.label, "reason": failure})
+            with suppress(OSError, UserError):  # for want of room, it may be: the others go on without this note
+                write_json(job.folder / "failed.json", {"job": job.label, "reason": failure})
             self.say(f"{place} failed: {failure}")
             return
         measured = timing(job)
