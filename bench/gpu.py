@@ -121,7 +121,7 @@ def feeding(job: Job, steps_per_execution: int, repeats: int) -> tuple[list[floa
 
 def transfer_jobs(arrays: Path, folder: Path, weights: Path, scale: Scale) -> dict[str, list[Job]]:
     """Compute the features once and return the jobs of the transfer variants."""
-    from convnet.features import extract_features
+    from convnet.features import CutBackbone, extract_features
 
     settings = Backbone(
         architecture="InceptionV3", weights=Weights(url=weights.name), seen="", input_range=(-1.0, 1.0),
@@ -129,7 +129,8 @@ def transfer_jobs(arrays: Path, folder: Path, weights: Path, scale: Scale) -> di
     )  # fmt: skip
     size = tuple(read_json(arrays / "dataset.json")["image_size"])
     start = time.perf_counter()
-    extract_features(arrays, size, "inception_v3", settings, LAST_LAYER, weights, None, folder / "features")
+    frozen = CutBackbone("inception_v3", settings, weights, LAST_LAYER)
+    extract_features(arrays, size, frozen, folder / "features")
     print(f"features: {time.perf_counter() - start:.1f} s, paid once")
     jobs = {}
     for variant, pooling, dropout in (

@@ -114,7 +114,7 @@ def _backbone_of(keras: Any, architecture: str, image_size: tuple[int, int]) -> 
 
 def train_ours(case: Case, folder: Path, repeat: int) -> Trained:
     """Compute the features, then train both heads."""
-    from convnet.features import extract_features
+    from convnet.features import CutBackbone, extract_features
     from convnet.training import train_job
 
     work = folder / f"ours-{case.pooling}-{repeat}"
@@ -133,9 +133,8 @@ def train_ours(case: Case, folder: Path, repeat: int) -> Trained:
     )
     used = UsedBackbone(case.architecture, settings, case.weights, case.last_layer, case.pooling)
     start = time.perf_counter()
-    extract_features(
-        folder / "arrays", case.image_size, used.name, settings, case.last_layer, case.weights, None, work / "features"
-    )
+    frozen = CutBackbone(used.name, settings, case.weights, case.last_layer)
+    extract_features(folder / "arrays", case.image_size, frozen, work / "features")
     seconds_features = time.perf_counter() - start
     accuracies = {}
     for dropout in DROPOUTS:

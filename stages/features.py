@@ -6,22 +6,21 @@ from pathlib import Path
 from convnet.errors import command
 from convnet.feature_store import bring_features
 from convnet.params import load_params
-from convnet.plans import needs_features
-from convnet.storage import write_json
+from convnet.storage import read_json, write_json
 
 
 @command
 def main() -> None:
     """Parse arguments and bring the features, if any variant of the run needs them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True)
+    parser.add_argument("plan", type=Path, help="JSON of the plan stage")
     parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
     parser.add_argument("backbone", type=Path, help="folder of the backbone stage")
     parser.add_argument("destination", type=Path, help="folder for the features")
     arguments = parser.parse_args()
-    params = load_params()
-    if needs_features(params, arguments.dataset):
-        bring_features(params, arguments.dataset, arguments.arrays, arguments.backbone, arguments.destination)
+    params, plan = load_params(), read_json(arguments.plan)
+    if plan["needed"]:
+        bring_features(params, plan, arguments.arrays, arguments.backbone, arguments.destination)
     else:
         write_json(arguments.destination / "features.json", {"needed": False})
 

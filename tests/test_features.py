@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from convnet.arrays import load_arrays
 from convnet.errors import UserError
-from convnet.features import extract_features
+from convnet.features import CutBackbone, extract_features, extract_views
 from convnet.jobs import Job, facts
 from convnet.models import load_backbone
 from convnet.params import Augmentation, Params
@@ -27,6 +28,8 @@ tiny.start_keras()
 
 # The cached features have 11 significant bits, the saved model computes with 24 from pixels on.
 FLOAT16_TOLERANCE = 2e-3
+# A head in bfloat16 rounds to 8 significant bits whatever it is given, once on each of the two ways.
+BFLOAT16_TOLERANCE = 1e-2
 
 VARIANTS: dict[str, Any] = {
     "run.feature_variants": ["transfer", "transfer_average", "transfer_augmented"],
@@ -69,8 +72,10 @@ class Study:
 
     def extract(self, destination: Path, views: Views | None = None, last_layer: str = "block2_pool") -> None:
         settings = self.params.backbones["compact"]
-        weights = self.backbone / "source.keras"
-        extract_features(self.arrays, tiny.IMAGE_SIZE, "compact", settings, last_layer, weights, views, destination)
+        backbone = CutBackbone("compact", settings, self.backbone / "source.keras", last_layer)
+        extract_features(self.arrays, tiny.IMAGE_SIZE, backbone, destination)
+        if views:
+            extract_views(self.arrays, tiny.IMAGE_SIZE, backbone, views, destination)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +88,16 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
         tiny.write_backbone(study.backbone)
         study.extract(study.features, Views(study.params.augmentation, 2, ("train",), seed=0))
         yield study
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def trained(job: Job) -> Job:
@@ -122,9 +137,9 @@ def test_features_tell_their_shape_their_cut_and_their_digest(study: Study) -> N
     assert (described["backbone"], described["last_layer"]) == ("compact", "block2_pool")
     assert described["parameters"] == 3 * 9 * 4 + 16 + 4 * 9 * 8 + 32
     assert described["weights_sha256"] == file_digest(study.backbone / "source.keras")
-    assert described["files"] == {
-        name: file_digest(study.features / f"{name}.npy") for name in ("train", "train_views", "validation", "test")
-    }
+    for listing, names in (("features", ("train", "validation", "test")), ("views", ("train_views",))):
+        files = json.loads((study.features / f"{listing}.json").read_text())["files"]
+        assert files == {name: file_digest(study.features / f"{name}.npy") for name in names}
     layers = json.loads((study.features / "layers.json").read_text())
     assert [row["name"] for row in layers if row["cut"]] == ["block2_pool"]
     assert all(row["frozen"] for row in layers)
@@ -132,7 +147,8 @@ def test_features_tell_their_shape_their_cut_and_their_digest(study: Study) -> N
 
 def test_features_are_the_same_bytes_every_time(study: Study, tmp_path: Path) -> None:
     study.extract(tmp_path, Views(study.params.augmentation, 2, ("train",), seed=0))
-    for name in ("train.npy", "train_views.npy", "validation.npy", "test.npy", "features.json", "layers.json"):
+    names = ("train.npy", "train_views.npy", "validation.npy", "test.npy", "features.json", "views.json", "layers.json")
+    for name in names:
         assert (tmp_path / name).read_bytes() == (study.features / name).read_bytes()
 
 
@@ -159,6 +175,8 @@ def test_other_cut_gives_other_features(study: Study, tmp_path: Path) -> None:
     assert np.load(tmp_path / "test.npy").shape == (15, 8, 8, 4)
     with pytest.raises(UserError, match=r"backbones\.compact\.last_layer is 'block9_pool'"):
         study.extract(tmp_path, last_layer="block9_pool")
+    with pytest.raises(UserError, match=r"last_layer is 'mean', whose output has no height and width any more"):
+        study.extract(tmp_path, last_layer="mean")
 
 
 def test_key_of_a_job_changes_with_the_features(study: Study, tmp_path: Path) -> None:
@@ -166,17 +184,35 @@ def test_key_of_a_job_changes_with_the_features(study: Study, tmp_path: Path) ->
     assert len({study.job("transfer").key, study.job("transfer", features=tmp_path).key}) == 2
 
 
-@pytest.mark.parametrize("variant", ["transfer", "transfer_average", "transfer_augmented"])
-def test_saved_model_predicts_from_pixels_what_the_head_predicts_from_features(study: Study, variant: str) -> None:
-    job = trained(study.job(variant))
+def test_views_decide_the_key_of_those_who_train_on_them_only(study: Study, tmp_path: Path) -> None:
+    study.extract(tmp_path, Views(study.params.augmentation, 2, ("train",), seed=1))
+    assert study.job("transfer").key == study.job("transfer", features=tmp_path).key
+    assert study.job("transfer_augmented").key != study.job("transfer_augmented", features=tmp_path).key
+
+
+@pytest.mark.parametrize(
+    ("variant", "precision", "tolerance"),
+    [
+        ("transfer", "float32", FLOAT16_TOLERANCE),
+        ("transfer_average", "float32", FLOAT16_TOLERANCE),
+        ("transfer_augmented", "float32", FLOAT16_TOLERANCE),
+        ("transfer", "mixed_bfloat16", BFLOAT16_TOLERANCE),
+    ],
+)
+def test_saved_model_predicts_from_pixels_what_the_head_predicts_from_features(
+    study: Study, variant: str, precision: str, tolerance: float
+) -> None:
+    params = tiny.params(study.folder, {**VARIANTS, "transfer.precision": precision})
+    with computing_in(precision):
+        job = trained(study.job(variant, params))
     model = keras.saving.load_model(job.result / "model.keras")
     predictions = load_predictions(job.result / "predictions.npz")[0]
     spread = []
     for split, prediction in predictions.items():
         outputs = model.predict_on_batch(images_of(study, split))
-        assert prediction.probabilities[:, 1] == pytest.approx(outputs[:, 0], abs=FLOAT16_TOLERANCE)
+        assert prediction.probabilities[:, 1] == pytest.approx(outputs[:, 0], abs=tolerance)
         spread.append(outputs.std())
-    assert max(spread) > 10 * FLOAT16_TOLERANCE  # or the comparison would tell nothing
+    assert max(spread) > 10 * tolerance  # or the comparison would tell nothing
 
 
 def test_head_on_features_learns(study: Study) -> None:
@@ -244,6 +280,22 @@ def test_fine_tuning_starts_from_transfer_and_changes_the_upper_part_only(study:
     }
     assert facts(job)["trainable_parameters"] == 4 * 9 * 8 + 128 * 16 + 16 + 17
     assert max(np.abs(after[path] - before[path]).max() for path in changed) < 1e-3
+
+
+def test_fine_tuning_computes_in_its_own_precision(study: Study) -> None:
+    gather([trained(study.job("transfer"))], "rendered", study.folder / "start")
+    params = tiny.params(study.folder, {**VARIANTS, "fine_tune.precision": "mixed_bfloat16"})
+    (job,) = plan_jobs(params, "tiny", "fine_tune", study.arrays, backbone=study.backbone, start=study.folder / "start")
+    with computing_in("mixed_bfloat16"):
+        trained(job)
+    model = keras.saving.load_model(job.result / "model.keras")
+    inner, head = model.get_layer("backbone"), model.get_layer("head")
+    layers = [inner.get_layer("block2_conv"), inner.get_layer("block2_norm"), head.get_layer("dense")]
+    assert {(layer.compute_dtype, layer.variable_dtype) for layer in layers} == {("bfloat16", "float32")}
+    assert head.get_layer("output").compute_dtype == "float32"
+    outputs = model.predict_on_batch(images_of(study, "test"))
+    test = load_predictions(job.result / "predictions.npz")[0]["test"]
+    assert test.probabilities[:, 1] == pytest.approx(outputs[:, 0], abs=1e-6)
 
 
 def test_fine_tuning_key_changes_with_the_model_it_starts_from(study: Study) -> None:

@@ -1,10 +1,12 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
 import tiny
+from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
@@ -185,6 +187,19 @@ def test_weights_of_another_model_are_one_sentence(tmp_path: Path) -> None:
     build_cnn((16, 16), Network(filters=(4,), dense=8), 0.0, SIGMOID).save(tmp_path / "other.keras")
     with pytest.raises(UserError, match=r"backbone compact: other\.keras does not fit compact"):
         load_backbone("compact", PARAMS.backbones["compact"], tmp_path / "other.keras", (16, 16))
+
+
+def test_width_and_weight_file_of_mobilenet_are_the_users_choice(tmp_path: Path) -> None:
+    wide = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.5)
+    with h5py.File(tmp_path / "wide.h5", "w") as file:  # the format of the published files
+        save_weights_to_hdf5_group(file, wide)
+    settings = PARAMS.backbones["mobilenet_v2"].model_copy(update={"alpha": 0.5})
+    loaded = load_backbone("mobilenet_v2", settings, tmp_path / "wide.h5", (32, 32))
+    assert loaded.count_params() == wide.count_params()
+    assert weights_digest(loaded) == weights_digest(wide)
+    narrow = settings.model_copy(update={"alpha": 0.35})
+    with pytest.raises(UserError, match=r"wide\.h5 does not fit MobileNetV2 .*check backbones\.mobilenet_v2"):
+        load_backbone("mobilenet_v2", narrow, tmp_path / "wide.h5", (32, 32))
 
 
 def test_cut_ends_at_the_layer_and_is_frozen() -> None:

@@ -101,11 +101,13 @@ def test_changed_variant_trains_alone(finished: Clone, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="features has all of `variants` among its params, and its timing.json then differs")
-def test_changed_pixel_variant_leaves_the_features_alone(finished: Clone, tmp_path: Path) -> None:
+def test_changed_pixel_variant_leaves_features_and_other_variants_alone(finished: Clone, tmp_path: Path) -> None:
     clone = copy_of(finished, tmp_path / "copy")
     change_params(clone.path, {"variants.half_dropped.dropout": 0.25})
-    assert "features@pets" not in _ran(clone.run("dvc", "repro", "--dry").stdout)
+    ran = _ran(clone.run("dvc", "repro").stdout)
+    trained = {"train@pets-half_dropped", "evaluate@pets-half_dropped"}
+    of_all_models = {"robustness@pets", "explain@pets", "best@pets", "compare", "report"}
+    assert trained <= set(ran) <= trained | of_all_models | {"plan@pets"}
 
 
 @pytest.mark.slow

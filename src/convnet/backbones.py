@@ -14,7 +14,7 @@ from convnet.params import Backbone, Network, Params, Pretrain, Recipe
 from convnet.predictions import load_predictions
 from convnet.render import render_archive
 from convnet.sources import fetch_weights
-from convnet.storage import file_digest, json_digest, link, read_json, write_json
+from convnet.storage import file_digest, json_digest, keep, link, read_json, write_json
 
 
 def bring_backbone(params: Params, name: str, destination: Path) -> str | None:
@@ -108,6 +108,5 @@ def _source_arrays(params: Params, pretrain: Pretrain) -> Path:
         limits = Limits(**params.images.model_dump())
         rows, _ = build_manifest(archives, limits=limits, split=SplitRules(**params.split.model_dump()))
         prepare_arrays(rows, archives, image_size=pretrain.image_size, limits=limits, destination=arrays)
-        if not kept.is_dir():
-            arrays.replace(kept)
+        keep(arrays, kept)
     return kept

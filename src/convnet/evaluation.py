@@ -45,6 +45,8 @@ def evaluate(arrays: Path, model: Path, features: Path | None = None) -> dict[st
     seconds = {"training": sum(run["seconds_training"] for run in seeds), "features": None}
     if features is not None and recipe["kind"] == "features":
         seconds["features"] = read_json(features / "timing.json")["seconds"]
+        if recipe["augmented_views"] is not None:
+            seconds["features"] += read_json(features / "views_timing.json")["seconds"]
     return {
         "dataset": job["dataset"],
         "variant": job["variant"],

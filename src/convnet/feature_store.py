@@ -2,60 +2,89 @@
 
 import os
 import shutil
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from convnet.jobs import BUILDS_A_BACKBONE, STORE, code_digest, library_versions
+from convnet.errors import UserError
+from convnet.jobs import STORE, code_digest, library_versions
 from convnet.params import Params
-from convnet.plans import plan_views, weights_file
-from convnet.storage import file_digest, json_digest, link, read_json
+from convnet.plans import views_of, weights_file
+from convnet.storage import file_digest, json_digest, keep, link, read_json
 
 
-def bring_features(params: Params, dataset: str, arrays: Path, backbone: Path, destination: Path) -> None:
+def bring_features(params: Params, plan: Mapping[str, Any], arrays: Path, backbone: Path, destination: Path) -> None:
     """Fill `destination` with the features of a dataset, from the store or by running the backbone.
 
     Args:
         params: the whole of params.yaml.
-        dataset: its name.
+        plan: from `plans.plan_features`, features being needed.
         arrays: folder of the prepare stage.
         backbone: folder of the backbone stage.
         destination: an empty folder, or one that does not exist.
 
     Raises:
-        UserError: variants ask for different augmented views, or the backbone does not fit.
+        UserError: the backbone does not fit its weight file, or has no layer of that name.
     """
-    settings = params.datasets[dataset]
-    pretrained = params.backbones[settings.backbone]
-    last_layer = settings.last_layer or pretrained.last_layer
-    views, weights = plan_views(params, dataset), weights_file(backbone)
-    key = json_digest(
-        {
-            "arrays": read_json(arrays / "dataset.json")["digest"],
-            "weights": file_digest(weights),
-            "backbone": pretrained.model_dump(mode="json", include=BUILDS_A_BACKBONE),
-            "last_layer": last_layer,
-            "views": None if views is None else [views.knobs.model_dump(), views.count, views.splits, views.seed],
-            "threads": params.engine.threads_per_job,
-            "code": [code_digest(), file_digest(Path(__file__).with_name("features.py"))],
-            "versions": library_versions(),
-        }
-    )
-    kept = STORE / f"features-{key}"
-    if not kept.is_dir():
-        # Here and not above: the import costs seconds, and kept features need none of it.
-        from convnet.device import configure_device
+    image_size, weights = tuple(plan["image_size"]), weights_file(backbone)
+    name, settings, last_layer = plan["backbone"], params.backbones[plan["backbone"]], plan["last_layer"]
+    decides = {
+        "arrays": read_json(arrays / "dataset.json")["digest"],
+        "weights": file_digest(weights),
+        "backbone": plan["settings"],
+        "last_layer": last_layer,
+        "threads": params.engine.threads_per_job,
+        "code": [code_digest(), file_digest(Path(__file__).with_name("features.py"))],
+        "versions": library_versions(),
+    }
 
-        configure_device(threads=params.engine.threads_per_job, precision="float32")
-        from convnet.features import extract_features
+    # The imports are in here because they cost seconds, and kept features need none of them.
+    def make_features(folder: Path) -> None:
+        from convnet.features import CutBackbone, extract_features
 
-        partial = STORE / f"features-{key}-{os.getpid()}.partial"
-        try:
-            extract_features(
-                arrays, settings.image_size, settings.backbone, pretrained, last_layer, weights, views, partial
-            )
-            if not kept.is_dir():
-                partial.replace(kept)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        extract_features(arrays, image_size, CutBackbone(name, settings, weights, last_layer), folder)
+
+    def make_views(folder: Path) -> None:
+        from convnet.features import CutBackbone, extract_views
+
+        views = views_of(plan)
+        extract_views(arrays, image_size, CutBackbone(name, settings, weights, last_layer), views, folder)
+
+    threads = params.engine.threads_per_job
+    folders = [_kept(f"features-{json_digest(decides)}", "features.json", make_features, threads)]
+    if plan["views"]:  # apart, so that a variant which asks for them changes nothing for those that do not
+        folders.append(_kept(f"views-{json_digest([decides, plan['views']])}", "views.json", make_views, threads))
     destination.mkdir(parents=True, exist_ok=True)
-    for path in sorted(kept.iterdir()):
-        link(path, destination / path.name)
+    for folder in folders:
+        for path in sorted(folder.iterdir()):
+            link(path, destination / path.name)
+
+
+def _kept(name: str, listing: str, make: Callable[[Path], None], threads: int) -> Path:
+    """Return a folder of the store, made by `make` unless it is there and its files are those that `listing` names."""
+    kept = STORE / name
+    if kept.is_dir():
+        if _whole(kept, listing):
+            return kept
+        print(f"{kept} is damaged: it is made anew", file=sys.stderr)
+        shutil.rmtree(kept)
+    from convnet.device import configure_device
+
+    configure_device(threads=threads, precision="float32")
+    partial = STORE / f"{name}-{os.getpid()}.partial"
+    try:
+        make(partial)
+        keep(partial, kept)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return kept
+
+
+def _whole(kept: Path, listing: str) -> bool:
+    """Return whether every listed file has the digest it was written with; a stage's output may share its bytes."""
+    try:
+        files = read_json(kept / listing)["files"]
+        return all(file_digest(kept / f"{name}.npy") == digest for name, digest in files.items())
+    except (UserError, OSError):
+        return False

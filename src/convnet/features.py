@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from convnet.augmentation import RandomAffine, reset_seed_generators
 from convnet.data import prediction_batch
 from convnet.device import machine_facts
 from convnet.errors import UserError
-from convnet.models import cut, layer_table, load_backbone
+from convnet.models import cut, layer_table, load_backbone, rescale
 from convnet.params import Backbone
 from convnet.plans import Views
 from convnet.predictions import SPLITS
@@ -25,62 +26,99 @@ MOST_AT_ONCE = 50  # images; bounds memory whatever the size of the dataset
 LARGEST_FLOAT16 = 65504.0
 
 
-def extract_features(
-    arrays: Path,
-    image_size: tuple[int, int],
-    name: str,
-    backbone: Backbone,
-    last_layer: str,
-    weights: Path,
-    views: Views | None,
-    destination: Path,
-) -> None:
-    """Write `<split>.npy`, float16 (n, height, width, channels), and `<split>_views.npy` where asked, to `destination`.
+@dataclass(frozen=True)
+class CutBackbone:
+    """A pretrained network, the weights it has, and where it is cut.
+
+    Attributes:
+        name: in params.yaml.
+        settings: its entry there.
+        weights: its weight file.
+        last_layer: the layer whose output is kept.
+    """
+
+    name: str
+    settings: Backbone
+    weights: Path
+    last_layer: str
+
+    def load(self, image_size: tuple[int, int]) -> tuple[keras.Model, keras.Model]:
+        """Return the whole network and its used part: pixels 0..255 (batch, height, width, 3) -> features.
+
+        Raises:
+            UserError: `last_layer` names no layer, or the weight file does not fit the architecture.
+        """
+        whole = load_backbone(self.name, self.settings, self.weights, image_size)
+        shortened = cut(whole, self.last_layer, f"backbones.{self.name}.last_layer")
+        inputs = keras.Input((*image_size, 3))
+        scaled = rescale(self.settings.input_range)(inputs)
+        return whole, keras.Model(inputs, shortened(scaled, training=False))
+
+
+def extract_features(arrays: Path, image_size: tuple[int, int], backbone: CutBackbone, destination: Path) -> None:
+    """Write `<split>.npy`, float16 (n, height, width, channels), features.json, layers.json and timing.json.
 
     Memory stays bounded: images are read, and features written, a batch at a time.
 
     Raises:
-        UserError: `last_layer` names no layer, or the weight file does not fit the architecture.
+        UserError: see `CutBackbone.load`.
     """
     start = time.monotonic()
-    whole = load_backbone(name, backbone, weights, image_size)
-    shortened = cut(whole, last_layer, f"backbones.{name}.last_layer")
-    inputs = keras.Input((*image_size, 3))
-    low, high = backbone.input_range
-    scaled = keras.layers.Rescaling((high - low) / 255, offset=low)(inputs)
-    model = keras.Model(inputs, shortened(scaled, training=False))
-    augment = RandomAffine(**views.knobs.model_dump(), seed=views.seed) if views else None
-    files: dict[str, str] = {}
-    images_seen = 0
-    for split in SPLITS:
-        images = len(load_arrays(arrays, split).labels)
-        files[split] = _write(destination / f"{split}.npy", images, _run(model, arrays, split, images))
-        images_seen += images
-        if views and augment and split in views.splits:
-            rows = _run_views(model, augment, views, arrays, split, images)
-            files[f"{split}_views"] = _write(destination / f"{split}_views.npy", images * views.count, rows)
-            images_seen += images * views.count
-    seconds = time.monotonic() - start
-    write_json(destination / "layers.json", layer_table(whole, last_layer))
+    whole, model = backbone.load(image_size)
+    counts = {split: len(load_arrays(arrays, split).labels) for split in SPLITS}
+    files = {
+        split: _write(destination / f"{split}.npy", images, _run(model, arrays, split, images))
+        for split, images in counts.items()
+    }
+    _write_timing(destination / "timing.json", start, sum(counts.values()))
+    write_json(destination / "layers.json", layer_table(whole, backbone.last_layer))
     write_json(
         destination / "features.json",
         {
-            "backbone": name,
-            "last_layer": last_layer,
-            "shape": list(shortened.output_shape[1:]),
-            "parameters": int(shortened.count_params()),
-            "weights_sha256": file_digest(weights),
+            "backbone": backbone.name,
+            "last_layer": backbone.last_layer,
+            "shape": list(model.output_shape[1:]),
+            "parameters": int(model.count_params()),
+            "weights_sha256": file_digest(backbone.weights),
             "files": files,
             "digest": json_digest(files),
         },
     )
-    timing = {
-        "seconds": round(seconds, 3),
-        "images": images_seen,
-        "images_per_second": round(images_seen / seconds, 1),
-        "machine": machine_facts(),
-    }
-    write_json(destination / "timing.json", timing)
+
+
+def extract_views(
+    arrays: Path, image_size: tuple[int, int], backbone: CutBackbone, views: Views, destination: Path
+) -> None:
+    """Write `<split>_views.npy`, float16 (n * count, height, width, channels), views.json and views_timing.json.
+
+    Raises:
+        UserError: see `CutBackbone.load`.
+    """
+    start = time.monotonic()
+    _, model = backbone.load(image_size)
+    augment = RandomAffine(**views.knobs.model_dump(), seed=views.seed)
+    files: dict[str, str] = {}
+    rows = 0
+    for split in views.splits:
+        images = len(load_arrays(arrays, split).labels)
+        drawn = _run_views(model, augment, views, arrays, split, images)
+        files[f"{split}_views"] = _write(destination / f"{split}_views.npy", images * views.count, drawn)
+        rows += images * views.count
+    _write_timing(destination / "views_timing.json", start, rows)
+    write_json(destination / "views.json", {"files": files, "digest": json_digest(files)})
+
+
+def _write_timing(path: Path, start: float, images: int) -> None:
+    seconds = time.monotonic() - start
+    write_json(
+        path,
+        {
+            "seconds": round(seconds, 3),
+            "images": images,
+            "images_per_second": round(images / seconds, 1),
+            "machine": machine_facts(),
+        },
+    )
 
 
 def _run(model: keras.Model, arrays: Path, split: str, images: int) -> Iterator[NDArray[Any]]:

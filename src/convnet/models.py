@@ -63,7 +63,7 @@ def with_augmentation(classifier: keras.Model, knobs: Augmentation, seed: int) -
 def build_source_classifier(image_size: tuple[int, int], filters: tuple[int, ...], classes: int) -> keras.Model:
     """Build what the compact backbone is pretrained as: pixels 0..255 (batch, height, width, 3) -> (batch, classes)."""
     inputs = keras.Input((*image_size, 3), name="pixels")
-    scaled = layers.Rescaling(2 / 255, offset=-1.0, name="rescale")(inputs)
+    scaled = rescale((-1.0, 1.0))(inputs)
     return keras.Model(inputs, build_compact(image_size, filters, classes)(scaled), name="source_classifier")
 
 
@@ -135,12 +135,26 @@ def find_layer(model: keras.Model, name: str, key: str) -> keras.Layer:
 
 
 def cut(model: keras.Model, last_layer: str, key: str) -> keras.Model:
-    """Return `model` up to and with `last_layer`, frozen, named `backbone`."""
+    """Return `model` up to and with `last_layer`, frozen, named `backbone`.
+
+    Raises:
+        UserError: there is no such layer, or it has no feature maps (batch, height, width, channels).
+    """
     output = find_layer(model, last_layer, key).output
+    if len(output.shape) != 4:
+        raise UserError(
+            f"{key} is {last_layer!r}, whose output has no height and width any more; choose a layer before it"
+        )
     # The one input itself: a list of one would have to be called with a list.
     shortened = keras.Model(model.input, output, name=BACKBONE)
     shortened.trainable = False
     return shortened
+
+
+def rescale(input_range: tuple[float, float]) -> keras.Layer:
+    """Return the layer that takes pixels 0..255 to the range a backbone was trained on."""
+    low, high = input_range
+    return layers.Rescaling((high - low) / 255, offset=low, name="rescale")
 
 
 def build_transfer(
@@ -150,12 +164,22 @@ def build_transfer(
 
     The backbone is called with `training=False`, so batch normalisation keeps its statistics whatever is unfrozen.
     """
-    low, high = input_range
     inputs = keras.Input(backbone.input_shape[1:], name="pixels")
-    x = layers.Rescaling((high - low) / 255, offset=low, name="rescale")(inputs)
-    x = backbone(x, training=False)
+    x = backbone(rescale(input_range)(inputs), training=False)
     pool = layers.Flatten(name="pool") if pooling == "flatten" else layers.GlobalAveragePooling2D(name="pool")
     return keras.Model(inputs, head(pool(x)), name="transfer")
+
+
+def compute_in(model: keras.Model, policy: keras.DTypePolicy) -> None:
+    """Let a loaded model compute as `policy` says; the output stays in float32, as in a model built under it.
+
+    A file keeps each layer's policy, so what is set for the process does not reach it.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            compute_in(layer, policy)
+        elif layer.name != "output":
+            layer.dtype_policy = policy
 
 
 def unfreeze_from(model: keras.Model, layer_name: str, key: str) -> list[str]:

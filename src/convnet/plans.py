@@ -1,11 +1,13 @@
 """Which jobs a variant on a dataset consists of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from convnet.arrays import check_batch_size
 from convnet.errors import UserError
-from convnet.jobs import Job, UsedBackbone
+from convnet.jobs import BUILDS_A_BACKBONE, Job, UsedBackbone
 from convnet.model_files import check_model
 from convnet.params import Augmentation, Params
 from convnet.predictions import SPLITS
@@ -53,6 +55,8 @@ def plan_jobs(
         used = UsedBackbone(recipe.backbone, settings, weights, recipe.last_layer, recipe.pooling)
     if features is not None and recipe.kind == "features":
         digests.append(read_json(features / "features.json")["digest"])
+        if recipe.augmented_views is not None:
+            digests.append(read_json(features / "views.json")["digest"])
     started = {seed["seed"]: seed for seed in read_json(start / "job.json")["seeds"]} if start else {}
     return [
         Job(
@@ -90,9 +94,42 @@ class Views:
     seed: int
 
 
-def needs_features(params: Params, dataset: str) -> bool:
-    """Return whether any variant of the run trains on features."""
-    return any(params.recipe(dataset, variant).kind == "features" for variant in params.run.feature_variants)
+def plan_features(params: Params, dataset: str) -> dict[str, Any]:
+    """Return all that decides a dataset's features besides its images and the weights.
+
+    Returns:
+        needed: whether any variant of the run trains on features; if so, also backbone, settings (what builds it),
+        last_layer, image_size, and views (`Views` as a mapping, or None).
+
+    Raises:
+        UserError: two variants ask for different views; the features are shared by all.
+    """
+    recipes = [params.recipe(dataset, variant) for variant in params.run.feature_variants]
+    first = next((recipe for recipe in recipes if recipe.kind == "features"), None)
+    if first is None or first.backbone is None:
+        return {"needed": False}
+    views = plan_views(params, dataset)
+    return {
+        "needed": True,
+        "backbone": first.backbone,
+        "settings": params.backbones[first.backbone].model_dump(mode="json", include=BUILDS_A_BACKBONE),
+        "last_layer": first.last_layer,
+        "image_size": first.image_size,
+        "views": views and {**asdict(views), "knobs": views.knobs.model_dump()},
+    }
+
+
+def plan_sweep(params: Params, dataset: str) -> dict[str, Any]:
+    """Return what the size sweep trains on a dataset: its variants' recipes, their backbone, and the shares."""
+    if not params.sweep.enabled:
+        return {"enabled": False}
+    backbone = params.backbones[params.dataset(dataset).backbone]
+    return {
+        "enabled": True,
+        "shares": params.sweep.shares,
+        "recipes": {name: params.recipe(dataset, name).model_dump(mode="json") for name in params.sweep.variants},
+        "backbone": backbone.model_dump(mode="json", include=BUILDS_A_BACKBONE),
+    }
 
 
 def plan_views(params: Params, dataset: str) -> Views | None:
@@ -117,6 +154,12 @@ def plan_views(params: Params, dataset: str) -> Views | None:
                 "give them the same augmentation and augmented_views, or run them apart"
             )
     return asked[first] if first is not None else None
+
+
+def views_of(plan: Mapping[str, Any]) -> Views:
+    """Return the views of a plan that has some; see `plan_features`."""
+    views = plan["views"]
+    return Views(Augmentation(**views["knobs"]), views["count"], tuple(views["splits"]), views["seed"])
 
 
 def weights_file(backbone: Path) -> Path:

@@ -96,6 +96,15 @@ def link(source: Path, target: Path) -> None:
             shutil.copyfile(source, temporary)
 
 
+def keep(made: Path, kept: Path) -> None:
+    """Move the folder `made` to `kept`, unless another process was first: then that one's stays."""
+    try:
+        made.replace(kept)
+    except OSError:
+        if not kept.is_dir():
+            raise
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path`, atomically."""
     content = text.encode("utf-8", "surrogateescape")

@@ -34,6 +34,7 @@ from convnet.models import (
     build_source_classifier,
     build_transfer,
     compile_model,
+    compute_in,
     cut,
     load_backbone,
     unfreeze_from,
@@ -165,6 +166,7 @@ def build_networks(job: Job, head: Head) -> Networks:
     recipe = job.recipe
     if recipe.kind == "fine_tune":
         classifier = keras.saving.load_model(job.start_model, safe_mode=True, compile=False)
+        compute_in(classifier, keras.config.dtype_policy())
         unfreeze_from(classifier, str(recipe.trainable_from), "fine_tune.trainable_from")
     elif job.backbone is not None:
         backbone = _cut_backbone(job.backbone, recipe.image_size)
