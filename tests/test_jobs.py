@@ -37,6 +37,7 @@ DECIDES_NOTHING = {
     "predictions": "a file format",
     "progress": "words",
     "storage": "a file format",
+    "validation": "words",
 }
 # What arrays imports to pack pictures, before any job.
 PACKS_PICTURES = {"archives", "duplicates", "images", "layout", "manifest", "members", "signatures", "workers"}

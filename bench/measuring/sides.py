@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from convnet.progress import progress
+from convnet.workers import stay_with_parent
 
 Result = TypeVar("Result")
 SECONDS_BETWEEN_LOOKS = 0.05
@@ -24,7 +25,8 @@ class Side:
     def __init__(self, prepare: Callable[[], None], environment: Mapping[str, str] | None = None) -> None:
         """Start it; `prepare` runs there first, before anything is timed. Both are importable by name."""
         os.environ.update(environment or {})
-        self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=stay_with_parent)
         self._pool.submit(prepare).result()
 
     def __call__(self, function: Callable[..., Result], *arguments: Any) -> Result:
