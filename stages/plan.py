@@ -1,6 +1,6 @@
-"""Stage plan: write down what the run's variants ask of a dataset's features and of the size sweep.
+"""Stage plan: write down what the run's variants ask of a dataset's features.
 
-The stages that make those depend on these files and not on all of `variants`: a change elsewhere leaves them alone.
+The features depend on this file and not on all of `variants`: a change elsewhere leaves them alone.
 """
 
 import argparse
@@ -8,21 +8,18 @@ from pathlib import Path
 
 from convnet.errors import command
 from convnet.params import load_params
-from convnet.plans import plan_features, plan_sweep
+from convnet.plans import plan_features
 from convnet.storage import write_json
 
 
 @command
 def main() -> None:
-    """Parse arguments and write both plans."""
+    """Parse arguments and write the plan."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("features", type=Path, help="JSON to write, for the features stage")
-    parser.add_argument("sweep", type=Path, help="JSON to write, for the sweep stage")
+    parser.add_argument("destination", type=Path, help="JSON to write")
     arguments = parser.parse_args()
-    params = load_params()
-    write_json(arguments.features, plan_features(params, arguments.dataset))
-    write_json(arguments.sweep, plan_sweep(params, arguments.dataset))
+    write_json(arguments.destination, plan_features(load_params(), arguments.dataset))
 
 
 if __name__ == "__main__":

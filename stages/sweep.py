@@ -7,7 +7,7 @@ from convnet.engine import run_jobs
 from convnet.errors import command
 from convnet.params import load_params
 from convnet.plans import plan_jobs
-from convnet.storage import read_json, write_json
+from convnet.storage import write_json
 from convnet.sweep import summarise_sweep
 
 
@@ -16,14 +16,13 @@ def main() -> None:
     """Parse arguments and run the sweep, if params.yaml switches it on."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("plan", type=Path, help="JSON of the plan stage")
     parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
     parser.add_argument("features", type=Path, help="folder of the features stage")
     parser.add_argument("backbone", type=Path, help="folder of the backbone stage")
     parser.add_argument("destination", type=Path, help="JSON to write")
     arguments = parser.parse_args()
     params = load_params()
-    if not read_json(arguments.plan)["enabled"]:
+    if not params.sweep.enabled:
         write_json(arguments.destination, {"dataset": arguments.dataset, "variants": {}})
         return
     jobs = {

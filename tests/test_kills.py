@@ -83,28 +83,8 @@ def test_job_killed_at_a_chosen_moment_ends_with_the_same_bits(unbroken: Path, t
 
 
 TUNED = {
-    "transfer": (
-        "transfer",
-        "--dataset",
-        "tiny",
-        "--variant",
-        "transfer",
-        "arrays",
-        "features",
-        "backbone",
-        "transfer",
-    ),
-    "fine_tune": (
-        "fine_tune",
-        "--dataset",
-        "tiny",
-        "--variant",
-        "fine_tune",
-        "arrays",
-        "backbone",
-        "transfer",
-        "tuned",
-    ),
+    name: tuple(f"{name} --dataset tiny --variant {name} arrays {folders}".split())
+    for name, folders in (("transfer", "features backbone transfer"), ("fine_tune", "backbone transfer tuned"))
 }
 
 
@@ -116,7 +96,8 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.write_params(folder, {"transfer.epochs": 5, "fine_tune.epochs": 5, "engine.parallel_jobs": 1})
     tiny.write_arrays(folder / "arrays")
     tiny.write_backbone(folder / "backbone")
-    for command in (("features", "--dataset", "tiny", "arrays", "backbone", "features"), *TUNED.values()):
+    first = (("plan", "--dataset", "tiny", "plan.json"), ("features", "plan.json", "arrays", "backbone", "features"))
+    for command in (*first, *TUNED.values()):
         done = tiny.run_stage(folder, *command)
         assert done.returncode == 0, done.stderr
     return folder

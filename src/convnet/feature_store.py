@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from convnet.errors import UserError
-from convnet.jobs import STORE, code_digest, library_versions
-from convnet.params import Params
+from convnet.jobs import BUILDS_A_BACKBONE, STORE, code_digest, library_versions
+from convnet.params import Backbone, Params
 from convnet.plans import views_of, weights_file
 from convnet.storage import file_digest, json_digest, keep, link, read_json
 
@@ -28,11 +28,11 @@ def bring_features(params: Params, plan: Mapping[str, Any], arrays: Path, backbo
         UserError: the backbone does not fit its weight file, or has no layer of that name.
     """
     image_size, weights = tuple(plan["image_size"]), weights_file(backbone)
-    name, settings, last_layer = plan["backbone"], params.backbones[plan["backbone"]], plan["last_layer"]
+    name, settings, last_layer = plan["backbone"], Backbone.model_validate(plan["settings"]), plan["last_layer"]
     decides = {
         "arrays": read_json(arrays / "dataset.json")["digest"],
         "weights": file_digest(weights),
-        "backbone": plan["settings"],
+        "backbone": settings.model_dump(mode="json", include=BUILDS_A_BACKBONE),
         "last_layer": last_layer,
         "threads": params.engine.threads_per_job,
         "code": [code_digest(), file_digest(Path(__file__).with_name("features.py"))],

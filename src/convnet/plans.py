@@ -7,7 +7,7 @@ from typing import Any
 
 from convnet.arrays import check_batch_size
 from convnet.errors import UserError
-from convnet.jobs import BUILDS_A_BACKBONE, Job, UsedBackbone
+from convnet.jobs import Job, UsedBackbone
 from convnet.model_files import check_model
 from convnet.params import Augmentation, Params
 from convnet.predictions import SPLITS
@@ -98,8 +98,8 @@ def plan_features(params: Params, dataset: str) -> dict[str, Any]:
     """Return all that decides a dataset's features besides its images and the weights.
 
     Returns:
-        needed: whether any variant of the run trains on features; if so, also backbone, settings (what builds it),
-        last_layer, image_size, and views (`Views` as a mapping, or None).
+        needed: whether any variant of the run trains on features; if so, also backbone, settings (its entry in
+        params.yaml), last_layer, image_size, and views (`Views` as a mapping, or None).
 
     Raises:
         UserError: two variants ask for different views; the features are shared by all.
@@ -112,23 +112,10 @@ def plan_features(params: Params, dataset: str) -> dict[str, Any]:
     return {
         "needed": True,
         "backbone": first.backbone,
-        "settings": params.backbones[first.backbone].model_dump(mode="json", include=BUILDS_A_BACKBONE),
+        "settings": params.backbones[first.backbone].model_dump(mode="json"),
         "last_layer": first.last_layer,
         "image_size": first.image_size,
         "views": views and {**asdict(views), "knobs": views.knobs.model_dump()},
-    }
-
-
-def plan_sweep(params: Params, dataset: str) -> dict[str, Any]:
-    """Return what the size sweep trains on a dataset: its variants' recipes, their backbone, and the shares."""
-    if not params.sweep.enabled:
-        return {"enabled": False}
-    backbone = params.backbones[params.dataset(dataset).backbone]
-    return {
-        "enabled": True,
-        "shares": params.sweep.shares,
-        "recipes": {name: params.recipe(dataset, name).model_dump(mode="json") for name in params.sweep.variants},
-        "backbone": backbone.model_dump(mode="json", include=BUILDS_A_BACKBONE),
     }
 
 
