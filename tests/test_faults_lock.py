@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -27,7 +28,8 @@ def held(tmp_path: Path, clone_project: Callable[[Path], Clone]) -> Clone:
     python = programs / "python"
     python.write_text(
         "#!/bin/sh\n"
-        f"touch {shlex.quote(str(tmp_path / 'begun'))}\n"
+        f"echo $$ > {shlex.quote(str(tmp_path / 'writing'))}\n"
+        f"mv {shlex.quote(str(tmp_path / 'writing'))} {shlex.quote(str(tmp_path / 'begun'))}\n"
         f"while [ ! -e {shlex.quote(str(tmp_path / 'go'))} ]; do sleep 0.1; done\n"
         f'exec {shlex.quote(sys.executable)} "$@"\n'
     )
@@ -68,6 +70,8 @@ def test_lock_of_a_killed_dvc_repro_is_taken_over(held: Clone, tmp_path: Path) -
             assert time.monotonic() < end
             time.sleep(0.1)
         first.kill()
+    # A stage ends by itself when its dvc is gone (test_faults_signals), but this one is a shell yet.
+    os.kill(int((tmp_path / "begun").read_text()), signal.SIGKILL)
     assert str(first.pid) in (held.path / ".dvc" / "tmp" / "rwlock").read_text()
     (tmp_path / "go").touch()
     held.run("dvc", "repro", "download@pets")
