@@ -208,6 +208,18 @@ def test_cosine_falls_from_the_learning_rate_towards_nought(epochs: int) -> None
     assert learning_rate(fit, epochs) > 0
 
 
+@pytest.mark.parametrize("epochs", [1, 3, 40])
+def test_cooldown_stays_for_three_quarters_and_then_falls_evenly(epochs: int) -> None:
+    fit = PARAMS.training.model_copy(
+        update={"learning_rate_schedule": "cooldown", "learning_rate": 0.3, "epochs": epochs}
+    )
+    constant = epochs * 3 // 4
+    oracle = keras.optimizers.schedules.PolynomialDecay(0.3, epochs + 1 - constant, end_learning_rate=0.0)
+    for epoch in range(1, epochs + 1):
+        assert learning_rate(fit, epoch) == pytest.approx(float(oracle(max(0, epoch - constant))), rel=1e-5)
+    assert learning_rate(fit, epochs) > 0
+
+
 def test_constant_rate_stays() -> None:
     assert {learning_rate(PARAMS.training, epoch) for epoch in range(1, 16)} == {PARAMS.training.learning_rate}
 

@@ -111,7 +111,7 @@ class Fit(Section):
 
     optimizer: Literal["rmsprop", "adam", "sgd"]
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)]
-    learning_rate_schedule: Literal["constant", "cosine"]
+    learning_rate_schedule: Literal["constant", "cosine", "cooldown"]
     batch_size: Positive
     epochs: Annotated[int, Field(ge=1, le=10_000)]
     labels: Labels
