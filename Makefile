@@ -18,6 +18,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PLOTS_PAGE := .dvc/plots_page.html
+# --no-compile: Python compiles what is really imported, which is a small part.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes
 # Most tests wait for a process of one thread. By file, since the tests of a file share costly fixtures.
 TWO_AT_A_TIME := $(BIN)/pytest -n 2 --dist loadfile
 # Stage commands say `exec python ...`: they must find this environment's python, and so must tests that start dvc.
@@ -66,8 +68,9 @@ bench: .venv/.stamp
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
 	# The installer first: what comes with Python may need minutes for what a new one does in seconds.
 	$(BIN)/python -m pip install --quiet --require-hashes -r <(sed -n '/^pip==/,/[^\\]$$/p' requirements.lock)
-	# --no-compile: Python compiles what is really imported, which is a small part.
-	$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements.lock
+	# TensorFlow, half of all that there is to unpack, beside the others. The lock file names everything: --no-deps.
+	$(INSTALL) -r <(sed -n '/^tensorflow==/,/[^\\]$$/p' requirements.lock) & beside=$$!; \
+	  $(INSTALL) -r <(sed '/^tensorflow==/,/[^\\]$$/d' requirements.lock) || { kill $$beside; exit 1; }; wait $$beside
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 

@@ -2,6 +2,7 @@
 
     python bench/peer_transfer.py                 some minutes
     python bench/peer_transfer.py --scale full    all photographs, if CONVNET_DATA names their folder
+    python bench/peer_transfer.py --scale full --pooling average    one pooling only, as a result of its own
 
 Ours, end to end: the features of every image once, then two heads (dropout 0 and 0.2) of 20 epochs, one seed, each
 with its predictions and its saved model. The course's way: InceptionV3 cut at mixed7, frozen, inside fit, fed by
@@ -13,6 +14,7 @@ small MobileNetV2 instead.
 """
 
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -32,7 +34,7 @@ from measuring.material import (
     make_job,
     unpack,
 )
-from measuring.numbers import compare, parse_arguments, write_result
+from measuring.numbers import announce, compare, make_parser, write_result
 from measuring.sides import Side, alternate
 
 INCEPTION_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -56,7 +58,7 @@ class Scale(NamedTuple):
 
 SCALES = {
     "toy": Scale(12, (32, 32), 2, 1, "MobileNetV2", "block_3_expand_relu", ("average",), real=False),
-    "short": Scale(100, (150, 150), 20, 1, "InceptionV3", "mixed7", ("flatten", "average"), real=True),
+    "short": Scale(100, (150, 150), 20, 3, "InceptionV3", "mixed7", ("flatten", "average"), real=True),
     "full": Scale(None, (150, 150), 20, 2, "InceptionV3", "mixed7", ("flatten", "average"), real=True),
 }
 
@@ -211,8 +213,11 @@ def measure(case: Case, folder: Path, ours: Side, course: Side, repeats: int) ->
 
 def main() -> None:
     """Bring pictures and weights, train in turns, write the result."""
-    arguments = parse_arguments(__doc__, {"toy": "2 minutes", "short": "8 minutes", "full": "50 minutes"})
-    scale = SCALES[arguments.scale]
+    parser = make_parser(__doc__)
+    parser.add_argument("--pooling", choices=TARGETS, help="measure this one only")
+    arguments = parser.parse_args()
+    announce(arguments.scale, {"toy": "2 minutes", "short": "15 minutes", "full": "50 minutes"})
+    scale, only = SCALES[arguments.scale], arguments.pooling
     with tempfile.TemporaryDirectory(prefix="peer-transfer-") as name:
         folder = Path(name)
         drawn = 2 * (scale.images_per_class or 1000)
@@ -225,12 +230,19 @@ def main() -> None:
             weights, told = _weights(scale, folder, course)
             cases = [
                 Case(scale.image_size, scale.epochs, pooling, scale.architecture, scale.last_layer, weights)
-                for pooling in scale.poolings
+                for pooling in ([only] if only else scale.poolings)
             ]
             found = [measure(case, folder, ours, course, scale.repeats) for case in cases]
         counts = read_json(folder / "arrays" / "dataset.json")["counts"]
     write_result(
-        arguments, found, pictures=pictures, images=counts, weights=told, ingest_seconds=round(ingest_seconds, 2)
+        arguments,
+        found,
+        name=f"peer_transfer_{only}" if only else None,
+        command=f"python bench/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}",
+        pictures=pictures,
+        images=counts,
+        weights=told,
+        ingest_seconds=round(ingest_seconds, 2),
     )
 
 

@@ -79,6 +79,14 @@ def _hidden(packages: Sequence[str]) -> Iterator[None]:
             del sys.modules[name]
 
 
+def load_keras() -> None:
+    """Import Keras and its backend as `configure_device` does, without setting up the device."""
+    # Read at the import. By itself TensorFlow uses oneDNN only where a processor has AVX512 or AMX; with AVX2 its
+    # convolutions take about half the time of the others too.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    quiet()
+
+
 def configure_device(*, threads: int | None, precision: Precision, deterministic: bool = True) -> DeviceFacts:
     """Make a training repeatable on this machine, and as fast as its arithmetic allows.
 
@@ -96,10 +104,7 @@ def configure_device(*, threads: int | None, precision: Precision, deterministic
     Raises:
         RuntimeError: the backend has started with another number of threads; call this first.
     """
-    # Read at the import. By itself TensorFlow uses oneDNN only where a processor has AVX512 or AMX; with AVX2 its
-    # convolutions take about half the time of the others too.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    quiet()
+    load_keras()
     import keras
 
     threads = threads or _cores()

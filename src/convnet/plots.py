@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFormatter
@@ -125,7 +126,7 @@ def plot_dots(
         )
     ax.set_yticks(range(len(values)), [label(name, 28) for name in values])
     ax.set_ylim(len(values) - 0.4, -0.6)
-    ax.xaxis.set_major_formatter(_percent_axis())
+    _percents(ax.xaxis)
     ax.grid(axis="y", visible=False)
 
 
@@ -170,8 +171,8 @@ def plot_reliability(ax: Axes, bins: Sequence[Mapping[str, float]], style: Style
     # Not clipped: the marker of the surest images lies on the edge.
     ax.scatter(x, y, s=areas, color=style.colour, marker=style.marker, zorder=3, clip_on=False)
     ax.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal")
-    ax.xaxis.set_major_formatter(_percent_axis())
-    ax.yaxis.set_major_formatter(_percent_axis())
+    _percents(ax.xaxis)
+    _percents(ax.yaxis)
     ax.set_xticks([0, 0.5, 1])
     ax.set_yticks([0, 0.5, 1])
 
@@ -198,7 +199,7 @@ def plot_cost(ax: Axes, points: Mapping[str, tuple[float, float]], styles: Mappi
     ax.xaxis.set_major_locator(FixedLocator(_round_seconds(*ax.get_xlim())))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.yaxis.set_major_formatter(_percent_axis(decimals=1 if spread < 0.05 else 0))
+    _percents(ax.yaxis, decimals=1 if spread < 0.05 else 0)
     for name, height in zip(order, heights, strict=True):
         x, y = points[name]
         ax.annotate(
@@ -245,8 +246,7 @@ def plot_points(ax: Axes, lines: Mapping[str, Sequence[Point]], styles: Mapping[
             dot_x, dot_y = zip(*dots, strict=True)
             ax.plot(dot_x, dot_y, linestyle="none", marker=".", markersize=3, color=style.colour, alpha=0.6)
     low, high = ax.get_ylim()
-    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))  # no 2.5, which would be rounded away
-    ax.yaxis.set_major_formatter(_percent_axis(decimals=0 if high - low > 0.06 else 1))
+    _percents(ax.yaxis, decimals=0 if high - low > 0.06 else 1)
 
 
 def plot_bands(ax: Axes, lines: Mapping[str, Sequence[Point]], styles: Mapping[str, Style], lowest: float) -> None:
@@ -291,7 +291,7 @@ def curves_figure(evaluations: Sequence[tables.Evaluation], metric: str, styles:
         ax.set_title(label(evaluation["variant"], 28))
         ax.set(xlabel="epoch", ylabel=metric)
     if metric == "accuracy":
-        axes[0].yaxis.set_major_formatter(_percent_axis())
+        _percents(axes[0].yaxis)
     if metric == "loss":
         axes[0].set_ylim(bottom=0)
     handles = [Line2D([], [], color=GREY, linestyle="--", linewidth=2), Line2D([], [], color="black", linewidth=2)]
@@ -490,8 +490,10 @@ def _size_axis(ax: Axes, curves: Mapping[str, SizeCurve]) -> None:
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
-def _percent_axis(decimals: int = 0) -> PercentFormatter:
-    return PercentFormatter(1.0, decimals=decimals, symbol=" %")
+def _percents(axis: Axis, decimals: int = 0) -> None:
+    """Label shares as percentages; no step of 2.5, whose ticks would be told rounded."""
+    axis.set_major_locator(MaxNLocator("auto", steps=(1, 2, 5, 10)))
+    axis.set_major_formatter(PercentFormatter(1.0, decimals=decimals, symbol=" %"))
 
 
 def _round_seconds(low: float, high: float) -> list[float]:

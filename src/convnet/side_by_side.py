@@ -3,6 +3,7 @@
 Datasets have nothing in common before they are compared, and DVC's locks allow several `dvc repro` in one project at
 a time. So `make repro` starts one per dataset, each kept to processor cores of its own, before the one that runs what
 is left. Results do not depend on it: the number of threads of a job is fixed by `engine.threads_per_job`.
+The stages on one set of cores share the import of their libraries (warm_start.py).
 """
 
 import os
@@ -13,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from dvc.repo import Repo
 
 from convnet.errors import UserError, command
 from convnet.params import load_params
+from convnet.warm_start import warm_server
 
 DVC = ("dvc", "--wait-for-lock", "repro")
 SHARED = "source_code"  # the stage that all chains depend on
@@ -36,11 +38,19 @@ class Chain:
 
 
 @dataclass(frozen=True)
+class _Place:
+    """Where one chain at a time may run."""
+
+    cores: Sequence[int]
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
 class _Run:
     """A `dvc repro` at work on a chain."""
 
     chain: Chain
-    cores: Sequence[int]
+    place: _Place
     process: "subprocess.Popen[str]"
     telling: threading.Thread
 
@@ -70,36 +80,50 @@ def run_chains(chains: Sequence[Chain], core_sets: Sequence[Sequence[int]]) -> l
 
     A chain that fails ends alone. Whatever ends this function, the processes end with it.
     """
-    waiting, free = deque(chains), deque(core_sets)
+    waiting = deque(chains)
     running: list[_Run] = []
     failed = []
-    try:
-        while waiting or running:
-            while waiting and free:
-                running.append(_start(waiting.popleft(), free.popleft()))
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-            for run in [run for run in running if run.process.poll() is not None]:
-                running.remove(run)
+    with ExitStack() as servers:
+        free = deque(_make_place(cores, servers) for cores in core_sets)
+        try:
+            while waiting or running:
+                while waiting and free:
+                    running.append(_start(waiting.popleft(), free.popleft()))
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+                for run in [run for run in running if run.process.poll() is not None]:
+                    running.remove(run)
+                    run.telling.join()
+                    free.append(run.place)
+                    if run.process.returncode != 0:
+                        failed.append(run.chain.dataset)
+        finally:
+            for run in running:
+                run.process.terminate()
+                run.process.wait()
                 run.telling.join()
-                free.append(run.cores)
-                if run.process.returncode != 0:
-                    failed.append(run.chain.dataset)
-    finally:
-        for run in running:
-            run.process.terminate()
-            run.process.wait()
-            run.telling.join()
     return failed
 
 
-def _start(chain: Chain, cores: Sequence[int]) -> _Run:
+def _make_place(cores: Sequence[int], servers: ExitStack) -> _Place:
+    with _kept_to(cores):  # a new process inherits it
+        return _Place(cores, servers.enter_context(warm_server()))
+
+
+def _start(chain: Chain, place: _Place) -> _Run:
     # --single-item: the stages in this order and nothing else, for DVC would lock the shared one for each chain anew.
     words = [*DVC, "--single-item", *chain.stages]
-    with _kept_to(cores):  # a new process inherits it
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    with _kept_to(place.cores):
+        process = subprocess.Popen(
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=place.environment,
+        )
     telling = threading.Thread(target=_tell, args=(chain.dataset, process))
     telling.start()
-    return _Run(chain, cores, process, telling)
+    return _Run(chain, place, process, telling)
 
 
 @contextmanager
