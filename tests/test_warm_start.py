@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -170,6 +171,14 @@ def test_stage_ends_when_dvc_is_killed(project: Path, environment: dict[str, str
         stage = json.loads(shell.stdout.readline())["pid"]
         shell.kill()
     wait_for(lambda: gone(client) and gone(stage))
+
+
+def test_server_outlives_a_client_that_was_killed_while_it_asked(project: Path, environment: dict[str, str]) -> None:
+    for sent in (b"", (100).to_bytes(warm_client.SIZE_BYTES) + b"half a request"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(environment[warm_client.SOCKET])
+            connection.sendall(sent)
+    assert run(project, environment, "stages/heavy.py", "end")[0]["warm"]
 
 
 def test_server_ends_with_the_process_that_started_it(tmp_path: Path) -> None:

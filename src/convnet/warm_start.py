@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -68,7 +68,7 @@ def serve(listener: socket.socket) -> None:
             waiting.register(source, selectors.EVENT_READ)
         while all(key.fileobj is listener for key, _ in waiting.select()):
             connection, _ = listener.accept()
-            with connection:
+            with connection, suppress(ConnectionError):  # the client was killed
                 request, streams = _receive(connection)
                 if not loaded and _needs_tensorflow(request):
                     loaded = _load()
@@ -85,8 +85,10 @@ def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Return arguments, environment and folder of a stage, and its standard input, output and error."""
     size, streams, _, _ = socket.recv_fds(connection, warm_client.SIZE_BYTES, 3)
     text = b""
-    while len(text) < int.from_bytes(size):
-        text += connection.recv(1 << 16)
+    while not text or len(text) < int.from_bytes(size):
+        if not (part := connection.recv(1 << 16)):
+            raise ConnectionError
+        text += part
     return json.loads(text), streams
 
 
@@ -113,8 +115,8 @@ def _run(connection: socket.socket, request: dict[str, Any], streams: list[int])
     """Be the stage, in this process, to its end."""
     code = 1
     try:
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
+        for number, descriptor in enumerate(streams):
+            os.dup2(descriptor, number)
         for number in (signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.default_int_handler)
         threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
@@ -130,9 +132,11 @@ def _run(connection: socket.socket, request: dict[str, Any], streams: list[int])
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        connection.sendall(warm_client.ended(code))
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # whoever read it is gone
+                stream.flush()
+        with suppress(OSError):
+            connection.sendall(warm_client.ended(code))
         os._exit(code)
 
 
