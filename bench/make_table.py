@@ -51,7 +51,12 @@ def section(result: Mapping[str, Any]) -> list[str]:
         lines.append("Short run: fewer pictures and repeats than the full one.")
     if result["load_average_at_end"] > QUIET * machine["cores"]:
         lines.append(f"**Disturbed**: the load was {result['load_average_at_end']:g} on {machine['cores']} cores.")
-    return [*lines, "", *(_profile(result["kinds"]) if "kinds" in result else _rows(result["rows"])), ""]
+    return [
+        *lines,
+        "",
+        *(_profile(result["seconds"], result["kinds"]) if "kinds" in result else _rows(result["rows"])),
+        "",
+    ]
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -76,8 +81,13 @@ def _rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*lines, *(["", *told] if told else [])]
 
 
-def _profile(kinds: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = ["| stage | runs | seconds | of that computing | share |", "| --- | --: | --: | --: | --: |"]
+def _profile(seconds: float, kinds: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [
+        f"The whole took {seconds:g} s; the seconds of stages that ran side by side add up to more.",
+        "",
+        "| stage | runs | seconds | of that computing | share |",
+        "| --- | --: | --: | --: | --: |",
+    ]
     return lines + [
         f"| {kind['stage']} | {kind['runs']} | {kind['seconds']} | {kind['computing']} | {kind['share']:.1%} |"
         for kind in kinds

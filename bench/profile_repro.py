@@ -5,9 +5,11 @@
     python bench/profile_repro.py --log run.log      a log of an earlier run, one "<seconds> <line>" per line, as from
                                                      make repro 2>&1 | ts -s %.s
 
-A stage lasts from its line "Running stage ..." to the next, or to the end of the run; the time between two stages,
-in which DVC looks at files and writes to its cache, therefore belongs to the earlier one. Of stages that train,
-timing.json says how long the epochs, predictions and features themselves took; the rest is start-up and files.
+It runs what `make repro` runs once the environment is there: the datasets side by side, then one `dvc repro`. A stage
+lasts from its line "Running stage ..." to the next of its dataset, or to the last line of that; the time between two
+stages, in which DVC looks at files and writes dvc.lock, therefore belongs to the earlier one. Where stages run side by
+side, their seconds add up to more than the run took. Of stages that train, timing.json says how long the epochs,
+predictions and features themselves took; the rest is start-up and files.
 """
 
 import os
@@ -27,6 +29,8 @@ from measuring.numbers import announce, make_parser
 from startup import TINY
 
 RUNNING = re.compile(r"Running stage '([^']+)'")
+CHAIN = re.compile(r"^([^ ]+) \| ")  # the dataset that side_by_side puts before a line
+COMMANDS = (("python", "-m", "convnet.side_by_side"), ("dvc", "repro"))  # of make repro
 TIMED = re.compile(r"^\s*(\d+(?:\.\d+)?)\s(.*)$")
 EXPECTED = {"toy": "1 minute", "short": "1 minute", "full": "10 minutes"}
 
@@ -53,12 +57,21 @@ def read_log(lines: Iterable[str]) -> list[tuple[float, str]]:
 
 def stages_of(timed: Sequence[tuple[float, str]], project: Path | None) -> list[Stage]:
     """Return the stages of a run in their order; `project` is where it ran, for its timing files."""
-    starts = [(seconds, match[1]) for seconds, text in timed if (match := RUNNING.search(text))]
-    ends = [seconds for seconds, _ in starts[1:]] + [timed[-1][0]]
-    return [
-        Stage(name, end - start, _computing(name, project))
-        for (start, name), end in zip(starts, ends, strict=True)
-    ]  # fmt: skip
+    chains: dict[str, list[tuple[float, str]]] = {}
+    before = 0  # lines of chains so far: what runs before them and what runs after do not follow one another
+    for seconds, text in timed:
+        chain = CHAIN.match(text)
+        before += chain is not None
+        chains.setdefault(chain[1] if chain else f"alone, {before}", []).append((seconds, text))
+    stages = []
+    for lines in chains.values():
+        starts = [(seconds, match[1]) for seconds, text in lines if (match := RUNNING.search(text))]
+        ends = [seconds for seconds, _ in starts[1:]] + [lines[-1][0]]
+        stages += [
+            (start, Stage(name, end - start, _computing(name, project)))
+            for (start, name), end in zip(starts, ends, strict=True)
+        ]
+    return [stage for _, stage in sorted(stages)]
 
 
 def _computing(name: str, project: Path | None) -> float | None:
@@ -121,24 +134,24 @@ def run(project: Path, environment: dict[str, str]) -> list[tuple[float, str]]:
         RuntimeError: it failed; the message holds its last lines.
     """
     start = time.perf_counter()
-    timed = []
-    with subprocess.Popen(
-        ["dvc", "repro"],
-        cwd=project,
-        env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        for text in process.stdout:
-            timed.append((time.perf_counter() - start, text.rstrip()))
-            if RUNNING.search(text):
-                print(f"{timed[-1][0]:7.1f} {timed[-1][1]}", file=sys.stderr)
-    timed.append((time.perf_counter() - start, "end"))
-    if process.returncode != 0:
-        raise RuntimeError("\n".join(text for _, text in timed[-20:]))
-    return timed
+    timed: list[tuple[float, str]] = []
+    for words in COMMANDS:
+        with subprocess.Popen(
+            words,
+            cwd=project,
+            env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            for text in process.stdout:
+                timed.append((time.perf_counter() - start, text.rstrip()))
+                if RUNNING.search(text):
+                    print(f"{timed[-1][0]:7.1f} {timed[-1][1]}", file=sys.stderr)
+        if process.returncode != 0:
+            raise RuntimeError("\n".join(text for _, text in timed[-20:]))
+    return [*timed, (time.perf_counter() - start, "end")]
 
 
 def main() -> None:
@@ -156,7 +169,8 @@ def main() -> None:
         project = Path(name) / "project"
         environment = copy_project(project, {} if arguments.scale == "full" else TINY)
         subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
-        stages = stages_of(run(project, environment), project)
+        timed = run(project, environment)
+        stages = stages_of(timed, project)
     print("\n".join(table(stages)))
     machine = machine_facts()
     write_json(
@@ -168,6 +182,7 @@ def main() -> None:
             "machine": machine,
             "load_average_at_end": round(os.getloadavg()[0], 1),
             "n": 1,
+            "seconds": round(timed[-1][0], 1),
             "kinds": by_kind(stages),
             "stages": [
                 {"stage": s.name, "seconds": round(s.seconds, 2), "computing": s.computing} for s in stages
