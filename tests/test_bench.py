@@ -211,6 +211,14 @@ def test_gpu_script_agrees_with_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_memory_of_features_is_that_of_the_stage(tmp_path: Path) -> None:
+    assert "peak of resident memory, 300 pictures" in _measure("feature_memory", tmp_path)
+    (row,) = _result(tmp_path / "feature_memory-toy.json")["rows"]
+    assert 100 < row["ours"]["median"] < 2048  # TensorFlow alone takes more than 100
+    assert row["below_2_gib"]
+
+
+@pytest.mark.slow
 def test_profile_names_every_stage_of_a_run(tmp_path: Path) -> None:
     assert "train@pets-baseline" in _measure("profile_repro", tmp_path)
     result = json.loads((tmp_path / "profile_repro-toy.json").read_text("utf-8"))

@@ -1,0 +1,128 @@
+"""Resident memory of the features stage: bounded by a batch, however many pictures there are.
+
+    python bench/feature_memory.py                 some minutes
+    python bench/feature_memory.py --scale full    25,000 repeated photographs, if CONVNET_DATA names their folder
+
+The stage itself runs, from arrays to features on disk, with InceptionV3 cut at mixed7 on 150x150 pixels (a small
+MobileNetV2 at the toy scale). Photographs are repeated to the count. Weights are random: they cost the same memory.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from convnet.params import load_params
+from convnet.plans import plan_features
+from convnet.storage import file_digest, read_json, write_json
+from convnet.workers import usable_cores
+from measuring.material import PROJECT, bring_archive, change_params, ingest
+from measuring.numbers import compare, parse_arguments, write_result
+from measuring.sides import Side, watch
+from peer_transfer import make_weights, start_course
+
+MEMORY_LIMIT_MIB = 2048
+FEWEST = 100  # pictures per class that are repeated
+
+
+class Scale(NamedTuple):
+    """How much is measured."""
+
+    backbone: str  # in params.yaml
+    last_layer: str
+    image_size: tuple[int, int]
+    counts: tuple[int, ...]  # pictures; the first is what the others are held against
+    real: bool
+
+
+SCALES = {
+    "toy": Scale("mobilenet_v2", "block_3_expand_relu", (32, 32), (100, 300), real=False),
+    "short": Scale("inception_v3", "mixed7", (150, 150), (500, 2_000), real=True),
+    "full": Scale("inception_v3", "mixed7", (150, 150), (1_000, 5_000, 25_000), real=True),
+}
+
+
+def repeat_arrays(arrays: Path, images: int, destination: Path) -> None:
+    """Copy prepared arrays, the training pictures repeated to `images`."""
+    shutil.copytree(arrays, destination)
+    for path in (destination / "train").glob("*.npy"):
+        few = np.load(path)
+        many = np.lib.format.open_memmap(path, mode="w+", dtype=few.dtype, shape=(images, *few.shape[1:]))
+        for start in range(0, images, len(few)):
+            part = many[start : start + len(few)]
+            part[:] = few[: len(part)]
+        many.flush()
+    members = read_json(destination / "train" / "members.json")
+    write_json(destination / "train" / "members.json", [members[row % len(members)] for row in range(images)])
+    described = read_json(destination / "dataset.json")
+    described["counts"]["train"] = images
+    write_json(destination / "dataset.json", described | {"digest": str(images)})
+
+
+def peak_mib(folder: Path, images: int) -> tuple[float, float]:
+    """Run the stage on `images` pictures; return its peak in MiB, and images/s."""
+    with tempfile.TemporaryDirectory(prefix="many-", dir=folder) as name:
+        many = Path(name)
+        repeat_arrays(folder / "arrays", images, many / "arrays")
+        shutil.copy(folder / "params.yaml", many)
+        watched = watch(
+            [
+                *(sys.executable, PROJECT / "stages" / "features.py"),
+                *(folder / "plan.json", "arrays", folder / "backbone", "features"),
+            ],
+            many,
+            {"PYTHONPATH": str(PROJECT / "src")},
+        )
+        rate = read_json(many / "features" / "timing.json")["images_per_second"]
+    return watched.peak_bytes / 2**20, rate
+
+
+def prepare(folder: Path, scale: Scale) -> str:
+    """Put params.yaml, plan, arrays and backbone into `folder`; return what the pictures are."""
+    pictures = bring_archive(folder / "archives", FEWEST, scale.image_size, real=scale.real)
+    ingest(folder / "archives", folder / "arrays", scale.image_size, FEWEST)
+    shutil.copy(PROJECT / "params.yaml", folder)
+    dataset = "datasets.cats_vs_dogs"
+    changes = {"run.datasets": ["cats_vs_dogs"], "engine.threads_per_job": usable_cores()}
+    changes |= {f"{dataset}.image_size": list(scale.image_size), f"{dataset}.backbone": scale.backbone}
+    change_params(folder, {**changes, f"{dataset}.last_layer": scale.last_layer})
+    params = load_params(folder / "params.yaml")
+    write_json(folder / "plan.json", plan_features(params, "cats_vs_dogs"))
+    weights = folder / "backbone" / "random.weights.h5"
+    weights.parent.mkdir()
+    with Side(start_course) as other:
+        other(make_weights, params.backbones[scale.backbone].architecture, weights)
+    described = {"needed": True, "file": weights.name, "sha256": file_digest(weights)}
+    write_json(weights.with_name("backbone.json"), described)
+    return pictures
+
+
+def main() -> None:
+    """Bring the pictures, run the stage on more and more of them, write the result."""
+    arguments = parse_arguments(__doc__, {"toy": "1 minute", "short": "3 minutes", "full": "20 minutes"})
+    scale = SCALES[arguments.scale]
+    with tempfile.TemporaryDirectory(prefix="feature-memory-") as name:
+        folder = Path(name)
+        pictures = prepare(folder, scale)
+        found = {images: peak_mib(folder, images) for images in scale.counts}
+    few = scale.counts[0]
+    rows = [
+        compare(
+            f"features stage, peak of resident memory, {images:,} pictures",
+            "MiB",
+            [found[images][0]],
+            [found[few][0]],
+            other_name=f"{few:,} pictures",
+            images_per_second=found[images][1],
+            below_2_gib=found[images][0] < MEMORY_LIMIT_MIB,
+        )
+        for images in scale.counts[1:]
+    ]
+    write_result(arguments, rows, pictures=pictures)
+
+
+if __name__ == "__main__":
+    main()
