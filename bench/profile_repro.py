@@ -2,8 +2,9 @@
 
     python bench/profile_repro.py                    a tiny pipeline in a copy of the project
     python bench/profile_repro.py --scale full       the committed params.yaml, from nothing, in a copy of the project
-    python bench/profile_repro.py --log run.log      a log of an earlier run, one "<seconds> <line>" per line, as from
-                                                     make repro 2>&1 | ts -s %.s
+    python bench/profile_repro.py --scale full --log run.log --project .
+                                                     an earlier run in this folder, from its log of one
+                                                     "<seconds> <line>" per line, as from make repro 2>&1 | ts -s %.s
 
 It runs what `make repro` runs once the environment is there: the datasets side by side, then one `dvc repro`. A stage
 lasts from its line "Running stage ..." to the next of its dataset, or to the last line of that; the time between two
@@ -162,15 +163,16 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.log:
         with arguments.log.open(encoding="utf-8", errors="replace") as lines:
-            print("\n".join(table(stages_of(read_log(lines), arguments.project))))
-        return
-    announce(arguments.scale, EXPECTED)
-    with tempfile.TemporaryDirectory(prefix="profile-") as name:
-        project = Path(name) / "project"
-        environment = copy_project(project, {} if arguments.scale == "full" else TINY)
-        subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
-        timed = run(project, environment)
-        stages = stages_of(timed, project)
+            timed = read_log(lines)
+        stages = stages_of(timed, arguments.project)
+    else:
+        announce(arguments.scale, EXPECTED)
+        with tempfile.TemporaryDirectory(prefix="profile-") as name:
+            project = Path(name) / "project"
+            environment = copy_project(project, {} if arguments.scale == "full" else TINY)
+            subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+            timed = run(project, environment)
+            stages = stages_of(timed, project)
     print("\n".join(table(stages)))
     machine = machine_facts()
     write_json(
@@ -178,7 +180,7 @@ def main() -> None:
         {
             "script": "profile_repro",
             "scale": arguments.scale,
-            "command": f"python bench/profile_repro.py --scale {arguments.scale}",
+            "command": f"python bench/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}",
             "machine": machine,
             "load_average_at_end": round(os.getloadavg()[0], 1),
             "n": 1,
