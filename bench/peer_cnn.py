@@ -2,6 +2,7 @@
 
     python bench/peer_cnn.py                 some minutes
     python bench/peer_cnn.py --scale full    all 2000 + 980 photographs if CONVNET_DATA names their folder, 3 seeds
+    python bench/peer_cnn.py --scale full --network baseline-16-32-64    one of four, as a result of its own
 
 The course's way is written out below: files in class folders, ImageDataGenerator.flow_from_directory, fit. Both sides
 have the same network, batch of 20, epochs, seeds, and training and validation pictures; each side resizes as it does,
@@ -11,6 +12,7 @@ What the course's way does not have is told beside: our ingest, paid once for al
 """
 
 import os
+import sys
 import tempfile
 import time
 from functools import partial
@@ -33,7 +35,7 @@ from measuring.material import (
     recipe_name,
     unpack,
 )
-from measuring.numbers import compare, compare_accuracy, parse_arguments, write_result
+from measuring.numbers import announce, compare, compare_accuracy, make_parser, write_result
 from measuring.sides import Side, alternate
 
 TARGETS = {False: 2.5, True: 2.2}  # plain, augmented
@@ -177,10 +179,18 @@ def measure(case: Case, folder: Path, ours: Side, course: Side, repeats: int, in
     )  # fmt: skip
 
 
+def _option(filters: tuple[int, ...], augmented: bool) -> str:
+    return recipe_name(filters, augmented).replace(" ", "-")
+
+
 def main() -> None:
     """Bring the pictures, train in turns, write the result."""
-    arguments = parse_arguments(__doc__, {"toy": "1 minute", "short": "5 minutes", "full": "35 minutes"})
-    scale = SCALES[arguments.scale]
+    parser = make_parser(__doc__)
+    choices = [_option(filters, augmented) for filters in (SMALL, LARGE) for augmented in (False, True)]
+    parser.add_argument("--network", choices=choices, help="measure this one only")
+    arguments = parser.parse_args()
+    announce(arguments.scale, {"toy": "1 minute", "short": "7 minutes", "full": "100 minutes"})
+    scale, only = SCALES[arguments.scale], arguments.network
     with tempfile.TemporaryDirectory(prefix="peer-cnn-") as name:
         folder = Path(name)
         drawn = 2 * (scale.images_per_class or 1000)
@@ -193,12 +203,21 @@ def main() -> None:
             Case(filters, augmented, scale.image_size, scale.epochs)
             for filters in scale.networks
             for augmented in scale.augmented
+            if only in (None, _option(filters, augmented))
         ]
         with Side(start_ours) as ours, Side(start_course) as course:
             found = [measure(case, folder, ours, course, scale.repeats, ingest_seconds) for case in cases]
         counts = read_json(folder / "arrays" / "dataset.json")["counts"]
     print(f"ingest, paid once for all variants and seeds: {ingest_seconds:.1f} s")
-    write_result(arguments, found, pictures=pictures, images=counts, ingest_seconds=round(ingest_seconds, 2))
+    write_result(
+        arguments,
+        found,
+        name=f"peer_cnn_{only}" if only else None,
+        command=f"python bench/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}",
+        pictures=pictures,
+        images=counts,
+        ingest_seconds=round(ingest_seconds, 2),
+    )
 
 
 if __name__ == "__main__":

@@ -68,10 +68,10 @@ def stages_of(timed: Sequence[tuple[float, str]], project: Path | None) -> list[
     for lines in chains.values():
         starts = [(seconds, match[1]) for seconds, text in lines if (match := RUNNING.search(text))]
         ends = [seconds for seconds, _ in starts[1:]] + [lines[-1][0]]
-        stages += [
-            (start, Stage(name, end - start, _computing(name, project)))
-            for (start, name), end in zip(starts, ends, strict=True)
-        ]
+        for (start, name), end in zip(starts, ends, strict=True):
+            computing = _computing(name, project)
+            # Not more than the stage took: a backbone that another dataset's stage has trained is only taken over.
+            stages.append((start, Stage(name, end - start, computing and min(computing, end - start))))
     return [stage for _, stage in sorted(stages)]
 
 
