@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,6 +123,28 @@ def test_without_a_server_python_runs_the_stage(project: Path) -> None:
     seen, errors, code = run(project, gone, "stages/heavy.py", "end")
     assert not seen["warm"]
     assert (errors, code) == ("", 0)
+
+
+def test_libraries_that_cannot_be_loaded_are_left_to_the_stage_to_tell(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "none_of_them")
+    with warm_server() as environment:
+        for _ in range(2):
+            seen, errors, code = run(project, environment, "stages/heavy.py", "end")
+            assert not seen["warm"]
+            assert (errors, code) == ("", 0)
+
+
+def test_folder_too_deep_for_a_socket_has_no_server(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("deep" * 30)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with warm_server() as environment:
+        assert warm_client.SOCKET not in environment
+        assert not run(project, environment, "stages/heavy.py", "end")[0]["warm"]
 
 
 def wait_for(what: Callable[[], bool]) -> None:

@@ -14,6 +14,7 @@ import json
 import os
 import runpy
 import selectors
+import shlex
 import signal
 import socket
 import subprocess
@@ -38,10 +39,15 @@ def warm_server() -> Iterator[dict[str, str]]:
     with TemporaryDirectory(prefix="convnet-") as name:
         folder = Path(name)
         stand_in = folder / "python"
-        stand_in.write_text(f'#!/bin/sh\nexec "{sys.executable}" -ISE "{warm_client.__file__}" "$@"\n')
+        words = [shlex.quote(word) for word in (sys.executable, "-ISE", warm_client.__file__)]
+        stand_in.write_text(f'#!/bin/sh\nexec {" ".join(words)} "$@"\n')
         stand_in.chmod(0o700)
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(folder / "socket"))
+            try:
+                listener.bind(str(folder / "socket"))
+            except OSError:  # the path is too long for a socket: the stages start by themselves
+                yield dict(os.environ)
+                return
             listener.listen()
             # It ends with its standard input, however this process ends.
             words = [sys.executable, "-m", "convnet.warm_start", str(listener.fileno())]
@@ -59,7 +65,7 @@ def warm_server() -> Iterator[dict[str, str]]:
 
 
 def serve(listener: socket.socket) -> None:
-    """Answer requests until standard input ends."""
+    """Answer requests until standard input ends, or the libraries turn out not to be such that one can fork."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the stages
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # each tells its client how it ended; nobody waits for them here
     loaded = False
@@ -70,10 +76,12 @@ def serve(listener: socket.socket) -> None:
             connection, _ = listener.accept()
             with connection, suppress(ConnectionError):  # the client was killed
                 request, streams = _receive(connection)
-                if not loaded and _needs_tensorflow(request):
-                    loaded = _load()
+                to_load = not loaded and _needs_tensorflow(request)
+                loaded = loaded or (to_load and _load())
                 if not loaded:
                     connection.sendall(warm_client.DECLINED)
+                    if to_load:
+                        return  # all stages start by themselves from now on, and tell what is wrong, if anything
                 elif os.fork() == 0:
                     listener.close()
                     _run(connection, request, streams)
@@ -99,11 +107,14 @@ def _needs_tensorflow(request: dict[str, Any]) -> bool:
 
 
 def _load() -> bool:
-    """Import the libraries; return whether this process may still be forked."""
+    """Import the libraries; return whether that went well and this process may still be forked."""
     for name in ALSO_LOADED:
         importlib.import_module(name)
     threads = _threads()  # of the BLAS libraries, which see to it that they survive a fork
-    load_keras()
+    try:
+        load_keras()
+    except Exception:  # whatever it is, it meets the stage too, which says it in one sentence
+        return False
     return _threads() == threads
 
 
@@ -142,7 +153,8 @@ def _run(connection: socket.socket, request: dict[str, Any], streams: list[int])
 
 def _end_with(connection: socket.socket) -> None:
     """End this process when its client has been killed."""
-    connection.recv(1)
+    with suppress(OSError):
+        connection.recv(1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
