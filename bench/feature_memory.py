@@ -68,14 +68,9 @@ def peak_mib(folder: Path, images: int) -> tuple[float, float]:
         many = Path(name)
         repeat_arrays(folder / "arrays", images, many / "arrays")
         shutil.copy(folder / "params.yaml", many)
-        watched = watch(
-            [
-                *(sys.executable, PROJECT / "stages" / "features.py"),
-                *(folder / "plan.json", "arrays", folder / "backbone", "features"),
-            ],
-            many,
-            {"PYTHONPATH": str(PROJECT / "src")},
-        )
+        stage: list[str | Path] = [sys.executable, PROJECT / "stages" / "features.py"]
+        stage += [folder / "plan.json", "arrays", folder / "backbone", "features"]
+        watched = watch(stage, many, {"PYTHONPATH": str(PROJECT / "src")})
         rate = read_json(many / "features" / "timing.json")["images_per_second"]
     return watched.peak_bytes / 2**20, rate
 

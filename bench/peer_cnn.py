@@ -12,7 +12,6 @@ What the course's way does not have is told beside: our ingest, paid once for al
 """
 
 import os
-import sys
 import tempfile
 import time
 from functools import partial
@@ -213,7 +212,6 @@ def main() -> None:
         arguments,
         found,
         name=f"peer_cnn_{only}" if only else None,
-        command=f"python bench/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}",
         pictures=pictures,
         images=counts,
         ingest_seconds=round(ingest_seconds, 2),

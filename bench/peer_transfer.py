@@ -14,7 +14,6 @@ small MobileNetV2 instead.
 """
 
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -238,7 +237,6 @@ def main() -> None:
         arguments,
         found,
         name=f"peer_transfer_{only}" if only else None,
-        command=f"python bench/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}",
         pictures=pictures,
         images=counts,
         weights=told,

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from convnet.device import machine_facts
 from convnet.storage import read_json, write_json
 from measuring.material import copy_project
-from measuring.numbers import announce, make_parser
+from measuring.numbers import announce, command_of, make_parser
 from startup import TINY
 
 RUNNING = re.compile(r"Running stage '([^']+)'")
@@ -180,7 +180,7 @@ def main() -> None:
         {
             "script": "profile_repro",
             "scale": arguments.scale,
-            "command": f"python bench/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}",
+            "command": command_of(arguments),
             "machine": machine,
             "load_average_at_end": round(os.getloadavg()[0], 1),
             "n": 1,

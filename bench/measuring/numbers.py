@@ -100,6 +100,12 @@ def compare_accuracy(ours: Sequence[float], other: Sequence[float]) -> dict[str,
     }
 
 
+def command_of(arguments: argparse.Namespace) -> str:
+    """Return the command line that gave these arguments; where the result goes is left out."""
+    given = [f"--{key} {value}" for key, value in vars(arguments).items() if key != "out" and value is not None]
+    return " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *given])
+
+
 def write_result(
     arguments: argparse.Namespace, rows: Sequence[Mapping[str, Any]], *, name: str | None = None, **facts: Any
 ) -> Path:
@@ -117,7 +123,7 @@ def write_result(
     content = {
         "script": script,
         "scale": arguments.scale,
-        "command": f"python bench/{script}.py --scale {arguments.scale}",
+        "command": command_of(arguments),
         "machine": {key: value for key, value in machine.items() if key in MACHINE},
         "versions": {key: value for key, value in machine.items() if key not in MACHINE},
         # Above the number of cores, others were using the machine and the medians cannot be trusted.

@@ -128,8 +128,8 @@ def _run(connection: socket.socket, request: dict[str, Any], streams: list[int])
     try:
         for number, descriptor in enumerate(streams):
             os.dup2(descriptor, number)
-        for number in (signal.SIGINT, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
         os.environ.clear()
         os.environ.update(request["environment"])
