@@ -130,6 +130,30 @@ def test_stage_lasts_until_the_next_begins(tmp_path: Path) -> None:
         profile.read_log(["Running stage 'split@pets':"])
 
 
+def test_command_of_a_result_is_the_one_given_without_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from measuring.numbers import command_of, make_parser
+
+    parser = make_parser("")
+    parser.add_argument("--variants", nargs="+")
+    parser.add_argument("--cpu-result", type=Path)
+    parser.add_argument("--log", type=Path)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "peer.py")])
+    given = [
+        "--scale",
+        "full",
+        "--variants",
+        "a",
+        "b",
+        "--cpu-result",
+        str(tmp_path / "x.json"),
+        "--out",
+        str(tmp_path),
+    ]
+    told = "python bench/peer.py --scale full --variants a b --cpu-result x.json"
+    assert command_of(parser.parse_args(given)) == told
+    assert command_of(parser.parse_args([*given, "--log", "run.log"])) == f"{told} --log run.log"
+
+
 def test_table_shows_the_full_result_and_says_what_missed_its_target(tmp_path: Path) -> None:
     from measuring.numbers import compare
 

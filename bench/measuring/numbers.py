@@ -101,9 +101,17 @@ def compare_accuracy(ours: Sequence[float], other: Sequence[float]) -> dict[str,
 
 
 def command_of(arguments: argparse.Namespace) -> str:
-    """Return the command line that gave these arguments; where the result goes is left out."""
-    given = [f"--{key} {value}" for key, value in vars(arguments).items() if key != "out" and value is not None]
-    return " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *given])
+    """Return the command line that gave these arguments, without where results go and where on a disk files lie."""
+    words = ["python", f"bench/{Path(sys.argv[0]).name}"]
+    for key, value in vars(arguments).items():
+        if key != "out" and value is not None:
+            words.append(f"--{key.replace('_', '-')}")
+            words += [_word(part) for part in (value if isinstance(value, list) else [value])]
+    return " ".join(words)
+
+
+def _word(value: object) -> str:
+    return value.name if isinstance(value, Path) and value.is_absolute() else str(value)
 
 
 def write_result(
