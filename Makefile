@@ -1,7 +1,7 @@
 # Every target installs what it needs first; nothing asks a question, and only a package index is reached.
 #
 #   make              make the environment (.venv) and the page of dvc plots show
-#   make repro        run the whole pipeline (dvc repro)
+#   make repro        run the whole pipeline (dvc repro, its stages side by side and started warm)
 #   make report       run what the report needs and nothing else
 #   make check        style, types and layers
 #   make test         the tests that take seconds
@@ -35,11 +35,11 @@ all: .venv/.stamp $(PLOTS_PAGE)
 repro: .venv/.stamp $(PLOTS_PAGE) scm
 	$(BIN)/python -m convnet.leftovers
 	$(BIN)/python -m convnet.side_by_side
-	$(BIN)/dvc repro
+	$(BIN)/python -m convnet.warm_repro
 
 report: .venv/.stamp $(PLOTS_PAGE) scm
 	$(BIN)/python -m convnet.leftovers
-	$(BIN)/dvc repro report
+	$(BIN)/python -m convnet.warm_repro report
 
 check: .venv/.stamp
 	$(BIN)/ruff check

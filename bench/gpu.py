@@ -3,16 +3,17 @@
     python bench/gpu.py                                      JAX where it is installed, else TensorFlow; minutes
     python bench/gpu.py --scale full --weights FILE          also the transfer variants, on InceptionV3's weight file
     python bench/gpu.py --arrays data/arrays/cats_vs_dogs    on arrays of the prepare stage; DVC is not needed
-    python bench/gpu.py --cpu-result FILE                    hold the accuracies against a run on a CPU
+    python bench/gpu.py --against FILE                       hold the accuracies against a run elsewhere
 
-Never yet run on a GPU: tested on processors only, on both backends. TensorFlow need not be installed when JAX is
-(`pip install jax[cuda12]`); KERAS_BACKEND chooses where both are. For the agreement, run it once with
-KERAS_BACKEND=tensorflow on a processor and give its result file to the run on the GPU: per variant, the difference of
-the mean accuracies and its 95 % interval over seeds (Welch's, since seeds draw other weights on another backend).
+TensorFlow need not be installed when JAX is (`pip install jax[cuda13]`); KERAS_BACKEND chooses where both are. For the
+agreement, give the result file of a run on a GPU to a run with KERAS_BACKEND=tensorflow on a processor, or the other
+way round: per variant, the difference of the mean accuracies and its 95 % interval over seeds (Welch's, since a seed
+draws other weights on another backend).
 
-Images/s are those of whole jobs, validation included. The limit is fit on one constant batch that lies on the device,
-of the same model. For each pixel variant, four ways to feed it are tried beside: rows read on the host or whole arrays
-on the device, one step or several per execution.
+The limit is fit on one constant batch that lies on the device. Beside it, in turns and of the same model, all compiled
+before: epochs as the program trains (rows read on the host, several steps to a call), the same with a call for each
+step, and fit on arrays that lie on the device whole. Seconds and images/s of jobs have compilation and validation in
+them; the first seed of each variant is trained twice, to see whether its weights are the same.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import importlib.util
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,7 +72,6 @@ class Scale(NamedTuple):
     seeds: int
     repeats: int
     variants: tuple[str, ...]
-    steps_per_execution: int
     real: bool
 
 
@@ -83,40 +83,44 @@ PIXEL_VARIANTS = {
     "larger_augmented": Network(LARGE, augmented=True),
 }
 SCALES = {
-    "toy": Scale(20, (48, 48), 1, 1, 1, ("augmented",), 2, real=False),
-    "short": Scale(200, (64, 64), 3, 2, 1, tuple(PIXEL_VARIANTS), 8, real=False),
-    "full": Scale(None, (150, 150), 15, 5, 5, tuple(PIXEL_VARIANTS), 8, real=True),
+    "toy": Scale(20, (48, 48), 1, 1, 1, ("augmented",), real=False),
+    "short": Scale(200, (64, 64), 3, 2, 1, tuple(PIXEL_VARIANTS), real=False),
+    "full": Scale(None, (150, 150), 15, 5, 5, tuple(PIXEL_VARIANTS), real=True),
 }
 EXPECTED = {"toy": "1 minute", "short": "4 minutes", "full": "some minutes of a GPU, or 2 hours"}
 
 
 def train_all(jobs: Sequence[Job]) -> dict[str, Any]:
-    """Train the seeds of one variant as the program does; return rate, seconds and accuracies."""
+    """Train the seeds of one variant as the program does, and the first again; return what a row tells of them."""
     from convnet.training import train_job
 
-    seconds, rates, accuracies = [], [], []
-    for job in jobs:
+    seconds, rates, accuracies, weights = [], [], [], []
+    for job in [*jobs, jobs[0]]:
         start = time.perf_counter()
         train_job(job, seconds_between_checkpoints=CHECKPOINT_SECONDS)
         seconds.append(time.perf_counter() - start)
+        weights.append(read_json(job.result / "facts.json")["weights_digest"])
         rates.append(read_json(job.result / "timing.json")["images_per_second"])
         predictions = load_predictions(job.result / "predictions.npz")[job.seed]["validation"]
         accuracies.append(float(np.mean(predictions.probabilities.argmax(axis=1) == predictions.labels)))
-    return {"images_per_second": rates, "seconds": seconds, "accuracies": accuracies}
+    return {
+        "images_per_second": rates[:-1],
+        "seconds": seconds[:-1],
+        "accuracies": accuracies[:-1],
+        "repeatable": weights[0] == weights[-1],
+    }
 
 
-def feeding(job: Job, steps_per_execution: int, repeats: int) -> tuple[list[float], dict[str, list[float]]]:
-    """Return images/s at the limit (one step per execution), and for each way to feed, in turns."""
+def feeding(job: Job, repeats: int) -> dict[str, list[float]]:
+    """Return images/s of each way to feed the job's model, taken in turns."""
     from measuring.feeding import Feeder
 
-    ways = ("limit", "host_rows", "device_arrays")
-    calls: dict[str, Callable[[int], float]] = {}
-    for steps in sorted({1, steps_per_execution}):
-        feeder = Feeder(job, steps)
-        feeder.warm_up(*ways)
-        calls |= {f"{way.replace('_', ' ')}, {steps} per execution": getattr(feeder, way) for way in ways}
-    found = alternate(calls, repeats, f"feeding {job.recipe.variant}")
-    return found["limit, 1 per execution"], found
+    ways = ["limit", "as_training"]
+    if job.recipe.kind == "pixels":
+        ways += ["single_steps", "device_arrays"]
+    feeder = Feeder(job)
+    feeder.warm_up(*ways)
+    return alternate({way: getattr(feeder, way) for way in ways}, repeats, f"feeding {job.recipe.variant}")
 
 
 def transfer_jobs(arrays: Path, folder: Path, weights: Path, scale: Scale) -> dict[str, list[Job]]:
@@ -185,8 +189,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=sorted(PIXEL_VARIANTS), help="pixel variants; default: all")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seeds", type=int)
-    parser.add_argument("--steps-per-execution", type=int, help="tried beside 1; default: 8")
-    parser.add_argument("--cpu-result", type=Path, help="result file of a run on a processor")
+    parser.add_argument("--against", type=Path, help="result file of a run on another device")
     arguments = parser.parse_args()
     announce(arguments.scale, EXPECTED)
     given = {name: value for name, value in vars(arguments).items() if name in Scale._fields and value is not None}
@@ -207,8 +210,8 @@ def _measure(arguments: argparse.Namespace, scale: Scale, folder: Path) -> None:
         )
         ingest(folder / "archives", arrays, scale.image_size, scale.images_per_class)
     arrays, weights = arrays.resolve(), arguments.weights and arguments.weights.resolve()
-    others = {row["variant"]: row for row in read_json(arguments.cpu_result)["rows"]} if arguments.cpu_result else {}
-    out = arguments.out.resolve()
+    others = {row["variant"]: row for row in read_json(arguments.against)["rows"]} if arguments.against else {}
+    arguments.out = arguments.out.resolve()
     os.chdir(folder)
     size = tuple(read_json(arrays / "dataset.json")["image_size"])
     jobs = {
@@ -223,35 +226,38 @@ def _measure(arguments: argparse.Namespace, scale: Scale, folder: Path) -> None:
     for variant in [*jobs, *(["fine_tune"] if weights else [])]:
         of_variant = jobs[variant] if variant in jobs else fine_tune_jobs(jobs["transfer"])
         trained = train_all(of_variant)
-        limit, fed = feeding(of_variant[0], scale.steps_per_execution, scale.repeats)
+        fed = feeding(of_variant[0], scale.repeats)
+        limit = float(np.median(fed["limit"]))
         other = others.get(variant)
         rows.append(
             compare(
                 f"{variant}, {backend}",
                 "images/s",
-                trained["images_per_second"],
-                [float(np.median(limit))] * scale.seeds,
+                fed["as_training"],
+                fed["limit"],
                 other_name="fit on one constant batch on the device",
                 target=0.9,
                 more_is_better=True,
                 variant=variant,
-                seconds=[round(value, 2) for value in trained["seconds"]],
-                feeding_images_per_second={way: [round(rate, 1) for rate in rates] for way, rates in fed.items()},
-                feeding_share_of_limit={way: round(float(np.median(fed[way]) / np.median(limit)), 3) for way in fed},
+                seconds_of_jobs=[round(value, 2) for value in trained["seconds"]],
+                images_per_second_of_jobs=trained["images_per_second"],
+                equal_weights_when_trained_again=trained["repeatable"],
+                share_of_limit={way: round(float(np.median(fed[way])) / limit, 3) for way in fed},
                 validation_accuracies=trained["accuracies"],
-                agreement_with_cpu=agreement(trained["accuracies"], other["validation_accuracies"]) if other else None,
+                agreement=agreement(trained["accuracies"], other["validation_accuracies"]) if other else None,
             )
         )
-    arguments.out = out
-    write_result(
-        arguments,
-        rows,
-        name=f"gpu-{backend}",
-        pictures=pictures,
-        backend=backend,
-        device=device.name,
-        precision=device.precision,
-    )
+        # After every variant: a machine may be lent for a time.
+        write_result(
+            arguments,
+            rows,
+            name=f"gpu-{backend}",
+            told=len(rows) - 1,
+            pictures=pictures,
+            backend=backend,
+            device=device.name,
+            precision=device.precision,
+        )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 
 Four ways in turns, in one process: a constant batch and the packed arrays, each without and with augmentation. The
 constant batch is a tf.data.Dataset of one element, repeated: nothing is read, shuffled or converted. The packed arrays
-are read as in training, a new order every epoch, progress counted. Then
+are trained on as the program does, several steps to a call, a new order every epoch, progress counted; `fit` takes a
+call for each step, so that the share may be above 1. Then
 
 * share of the limit = steps/s on the arrays / steps/s on the constant batch, of the same network;
 * data input's share of a step = 1 - seconds(constant) / seconds(arrays);
@@ -48,8 +49,8 @@ def measure(arrays: Path, filters: tuple[int, ...], scale: Scale) -> list[dict[s
     calls: dict[str, Callable[[int], float]] = {}
     for augmented in (False, True):
         feeder = Feeder(make_job(cnn_recipe(filters, scale.image_size, 1, augmented=augmented), arrays, 0))
-        feeder.warm_up("limit", "host_rows")
-        calls |= {f"limit {augmented}": feeder.limit, f"arrays {augmented}": feeder.host_rows}
+        feeder.warm_up("limit", "as_training")
+        calls |= {f"limit {augmented}": feeder.limit, f"arrays {augmented}": feeder.as_training}
     rates = alternate(calls, scale.repeats, "limit")
     rows = []
     for augmented in (False, True):

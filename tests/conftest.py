@@ -65,15 +65,11 @@ def clone(tmp_path: Path) -> Clone:
     return _clone_project(tmp_path / "clone")
 
 
-def _clone_project(target: Path) -> Clone:
-    def not_copied(folder: str, names: list[str]) -> set[str]:
-        # Only DVC's own folder holds what is called cache and tmp there.
-        return NOT_COPIED.intersection(names) if Path(folder) in {PROJECT, PROJECT / ".dvc"} else {"__pycache__"}
-
-    shutil.copytree(PROJECT, target, ignore=not_copied)
+def clone_environment(target: Path) -> dict[str, str]:
+    """Return the environment in which commands of a copy of the project run."""
     elsewhere = target.parent / f"{target.name}-home"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_"))}
-    environment |= {
+    return environment | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(target / "src"),
         # Nothing of this machine's user: no identity, no settings, no shared caches.
@@ -89,7 +85,15 @@ def _clone_project(target: Path) -> Clone:
         "DVC_SITE_CACHE_DIR": str(elsewhere / "cache"),
         "DVC_NO_ANALYTICS": "1",
     }
-    clone = Clone(target, environment)
+
+
+def _clone_project(target: Path) -> Clone:
+    def not_copied(folder: str, names: list[str]) -> set[str]:
+        # Only DVC's own folder holds what is called cache and tmp there.
+        return NOT_COPIED.intersection(names) if Path(folder) in {PROJECT, PROJECT / ".dvc"} else {"__pycache__"}
+
+    shutil.copytree(PROJECT, target, ignore=not_copied)
+    clone = Clone(target, clone_environment(target))
     clone.run("git", "init", "--quiet", "--initial-branch", "main")
     clone.run("git", "add", "--all")
     clone.run("git", "commit", "--quiet", "--message", "copy")

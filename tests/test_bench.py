@@ -226,12 +226,11 @@ def test_measurement_leaves_a_valid_result(script: str, tmp_path: Path) -> None:
 def test_gpu_script_agrees_with_itself(tmp_path: Path) -> None:
     _measure("gpu", tmp_path / "first")
     (first,) = (tmp_path / "first").glob("gpu-*-toy.json")
-    _measure("gpu", tmp_path / "second", "--cpu-result", str(first))
+    _measure("gpu", tmp_path / "second", "--against", str(first))
     (row,) = _result(tmp_path / "second" / first.name)["rows"]
-    assert row["agreement_with_cpu"]["difference"] == 0.0
-    assert set(row["feeding_share_of_limit"]) == {
-        f"{way}, {steps} per execution" for way in ("limit", "host rows", "device arrays") for steps in (1, 2)
-    }
+    assert row["agreement"]["difference"] == 0.0
+    assert row["equal_weights_when_trained_again"]
+    assert set(row["share_of_limit"]) == {"limit", "as_training", "single_steps", "device_arrays"}
 
 
 @pytest.mark.slow

@@ -20,9 +20,9 @@ from convnet.data import (
     measure,
     predict,
     prediction_batch,
-    train_epoch,
 )
 from convnet.errors import UserError
+from convnet.executions import EpochTrainer
 from convnet.heads import choose_head, encode_labels
 from convnet.models import build_head, compile_model
 from convnet.params import load_params
@@ -117,8 +117,9 @@ def test_means_over_batches_of_unequal_size_are_those_of_sklearn() -> None:
     probabilities = model.predict_on_batch(rows).astype(np.float64)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     steps: list[None] = []
+    trainer = EpochTrainer(model)
     for _ in range(2):  # the second time, nothing of the first is left
-        for means in (measure(model, all_rows(rows), targets), train_epoch(model, batches, lambda: steps.append(None))):
+        for means in (measure(model, all_rows(rows), targets), trainer.epoch(batches, lambda: steps.append(None))):
             assert means["loss"] == pytest.approx(log_loss(labels, probabilities), rel=1e-5)
             assert means["accuracy"] == pytest.approx(np.mean(probabilities.argmax(axis=1) == labels))
     assert len(steps) == 2 * 3
@@ -184,6 +185,7 @@ def test_epoch_means_are_those_of_keras_evaluate() -> None:
     assert measured == pytest.approx(expected, rel=1e-5)
     model.optimizer.learning_rate = 0.0  # weights stay, so the epoch's means are those of the weights
     steps: list[int] = []
-    trained = train_epoch(model, Batches(all_rows(rows), np.arange(110), 40, targets), lambda: steps.append(1))
+    batches = Batches(all_rows(rows), np.arange(110), 40, targets)
+    trained = EpochTrainer(model).epoch(batches, lambda: steps.append(1))
     assert trained == pytest.approx(expected, rel=1e-5)
     assert len(steps) == 3

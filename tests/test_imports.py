@@ -15,6 +15,7 @@ HEAVY_MODULES = {
     "data",
     "explain",
     "feature_maps",
+    "executions",
     "features",
     "grad_cam",
     "gradients",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Clone
 from tiny import PROJECT
-from tiny_params import change_params, copy_of, finished_pipeline, names_in_reports
+from tiny_params import WARM_REPRO, change_params, copy_of, finished_pipeline, names_in_reports
 
 from convnet.params import load_params
 
@@ -31,14 +31,14 @@ def test_committed_metrics_and_reports_are_those_of_the_committed_run() -> None:
 def test_removed_variant_leaves_nothing_in_the_results(clone: Clone) -> None:
     assert names_in_reports(clone.path, ["half_dropped"])
     change_params(clone.path, {"run.pixel_variants": ["baseline"]})
-    clone.run("dvc", "repro")
+    clone.run(*WARM_REPRO)
     assert names_in_reports(clone.path, ["half_dropped"]) == []
     robustness = json.loads((clone.path / "data" / "robustness" / "pets.json").read_text("utf-8"))
     assert "half_dropped" not in json.dumps(robustness)
     assert "half_dropped" not in clone.run("dvc", "metrics", "show").stdout
     # Named again, it comes back without training.
     change_params(clone.path, {"run.pixel_variants": ["baseline", "half_dropped"]})
-    done = clone.run("dvc", "repro")
+    done = clone.run(*WARM_REPRO)
     assert "Running stage 'train@" not in done.stdout
     assert names_in_reports(clone.path, ["half_dropped"])
 
@@ -47,7 +47,7 @@ def test_removed_variant_leaves_nothing_in_the_results(clone: Clone) -> None:
 def test_removed_seed_leaves_nothing_in_the_results(clone: Clone) -> None:
     assert (clone.path / "models" / "pets" / "baseline" / "seed-1.keras").is_file()
     change_params(clone.path, {"run.seeds": [0]})
-    done = clone.run("dvc", "repro")
+    done = clone.run(*WARM_REPRO)
     assert " epochs in " not in done.stderr, "a job ran again"
     for variant in ("baseline", "half_dropped", "transfer", "fine_tune"):
         folder = clone.path / "models" / "pets" / variant

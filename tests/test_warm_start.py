@@ -224,5 +224,50 @@ def test_server_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     wait_for(lambda: gone(server))
 
 
+@pytest.fixture
+def with_dvc(project: Path) -> dict[str, str]:
+    """An environment whose dvc runs what stands after `repro` as a stage."""
+    dvc = project / "programs" / "dvc"
+    dvc.parent.mkdir()
+    dvc.write_text('#!/bin/sh\n[ "$1" = repro ] || exit 9\nshift\npython "$@"\n')
+    dvc.chmod(0o700)
+    return {**os.environ, "PATH": f"{dvc.parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def start_repro(project: Path, environment: dict[str, str], *words: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "convnet.warm_repro", *words],
+        cwd=project,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize(("words", "expected"), [(("exit", "3"), 3), (("end",), 0)])
+def test_stages_of_a_warm_repro_start_warm_and_it_ends_as_dvc_does(
+    project: Path, with_dvc: dict[str, str], words: tuple[str, ...], expected: int
+) -> None:
+    process = start_repro(project, with_dvc, "stages/heavy.py", *words)
+    said, _ = process.communicate(timeout=100)
+    assert json.loads(said)["warm"]
+    assert process.returncode == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_warm_repro_that_is_interrupted_ends_with_all_it_started(
+    project: Path, with_dvc: dict[str, str], number: signal.Signals
+) -> None:
+    with start_repro(project, with_dvc, "stages/heavy.py", "wait") as process:
+        assert process.stdout is not None
+        stage = json.loads(process.stdout.readline())["pid"]
+        wait_for((project / "waiting").exists)
+        os.killpg(process.pid, number)
+        assert process.wait(60) != 0
+    wait_for(lambda: gone(stage))
+
+
 def test_declining_is_no_exit_code() -> None:
     assert warm_client.DECLINED not in {warm_client.ended(code) for code in range(256)}

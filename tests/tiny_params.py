@@ -1,6 +1,7 @@
 """A params.yaml with which the whole pipeline runs in a copy of the project within a minute or two."""
 
 import dataclasses
+import fcntl
 import html
 import os
 import shutil
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Clone
+from conftest import Clone, clone_environment
 from tiny import change, committed
 
 # What makes the committed params.yaml tiny; everything else stays as it is committed. The pictures keep 32 pixels a
@@ -84,27 +85,38 @@ def names_in_reports(project: Path, names: Sequence[str]) -> list[str]:
     return found
 
 
-_FINISHED: dict[Path, Clone] = {}
+# Bare `dvc repro` starts every stage anew; with this they share the import of TensorFlow.
+WARM_REPRO = ("python", "-m", "convnet.warm_repro")
 
 
 def finished_pipeline(factory: pytest.TempPathFactory, clone_project: Callable[[Path], Clone]) -> Clone:
-    """Return a copy of the project in which the whole pipeline has run; it runs once per test session.
+    """Return a copy of the project in which the whole pipeline has run: once for all tests, those of other workers too.
 
-    A test that changes it takes a copy (`copy_of`). Beside it lies `read`, what RECORDER wrote.
+    A test that runs anything in it takes a copy (`copy_of`). Beside it lies `read`, what RECORDER wrote.
     """
-    folder = factory.getbasetemp() / "pipeline"
-    if folder not in _FINISHED:
-        (folder / "recorder").mkdir(parents=True)
-        (folder / "recorder" / "sitecustomize.py").write_text(RECORDER)
-        clone = start(clone_project(folder / "clone"))
-        path = os.pathsep.join([str(folder / "recorder"), clone.environment["PYTHONPATH"]])
-        recording = clone.environment | {"PYTHONPATH": path, "PARAMS_READ": str(folder / "read")}
-        write_tiny_params(clone.path)
-        dataclasses.replace(clone, environment=recording).run("dvc", "repro")
-        clone.run("git", "add", "--all")
-        clone.run("git", "commit", "--quiet", "--message", "run")
-        _FINISHED[folder] = clone
-    return _FINISHED[folder]
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pipeline"
+    folder.mkdir(exist_ok=True)
+    finished = folder / "finished"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            shutil.rmtree(folder / "clone", ignore_errors=True)  # another test failed to
+            _run_pipeline(folder, clone_project)
+            finished.touch()
+    return Clone(folder / "clone", clone_environment(folder / "clone"))
+
+
+def _run_pipeline(folder: Path, clone_project: Callable[[Path], Clone]) -> None:
+    (folder / "recorder").mkdir(parents=True, exist_ok=True)
+    (folder / "recorder" / "sitecustomize.py").write_text(RECORDER)
+    clone = start(clone_project(folder / "clone"))
+    path = os.pathsep.join([str(folder / "recorder"), clone.environment["PYTHONPATH"]])
+    recording = clone.environment | {"PYTHONPATH": path, "PARAMS_READ": str(folder / "read")}
+    write_tiny_params(clone.path)
+    dataclasses.replace(clone, environment=recording).run("dvc", "repro")
+    clone.run("git", "add", "--all")
+    clone.run("git", "commit", "--quiet", "--message", "run")
 
 
 def start(clone: Clone) -> Clone:

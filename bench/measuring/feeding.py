@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.augmentation import reset_seed_generators
-from convnet.data import Batches, epoch_order, train_epoch
+from convnet.data import Batches, epoch_order
+from convnet.executions import EpochTrainer, Steps
 from convnet.heads import choose_head, encode_labels
 from convnet.jobs import Job
 from convnet.models import compile_model
@@ -30,20 +31,6 @@ class OneBatch(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no t
         return self._batch
 
 
-class HostRows(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
-    """The program's batches in the form that `fit` takes."""
-
-    def __init__(self, batches: Batches) -> None:
-        super().__init__()
-        self._batches = batches
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, number: int) -> tuple[Any, ...]:
-        return self._batches[number]
-
-
 class OnDevice(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types
     """Batches gathered on the device from arrays that lie there whole."""
 
@@ -62,20 +49,20 @@ class OnDevice(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no t
 class Feeder:
     """One model, built and compiled as a job of the program, and the ways to feed it; each gives images/s."""
 
-    def __init__(self, job: Job, steps_per_execution: int = 1) -> None:
+    def __init__(self, job: Job) -> None:
         keras.utils.set_random_seed(job.seed)
         head = choose_head(len(job.classes), job.recipe.fit.labels)
         self.data = load_job_data(job)
         self.targets = encode_labels(np.repeat(self.data.labels["train"], self.data.views), head)
         self.batch_size = job.recipe.fit.batch_size
-        # Whole executions of whole batches only: equal steps everywhere, and nothing is compiled twice.
-        steps = len(self.targets) // self.batch_size
-        self.steps = max(steps_per_execution, steps - steps % steps_per_execution)
+        # Whole batches only: equal steps everywhere, and nothing is compiled twice.
+        self.steps = len(self.targets) // self.batch_size
         self.model = build_networks(job, head).trainee
         compile_model(self.model, job.recipe.fit, head)
-        self.model.steps_per_execution = steps_per_execution
         self.model.optimizer.build(self.model.trainable_variables)
         self._on_device: tuple[Any, Any] | None = None
+        self._trainer = EpochTrainer(self.model)
+        self._stepper = EpochTrainer(self.model, Steps(self.model))
 
     def warm_up(self, *ways: str) -> None:
         """Go each way once, so that nothing is compiled while the clock runs."""
@@ -92,19 +79,13 @@ class Feeder:
             return self._fit(tf.data.Dataset.from_tensors(batch).repeat(self.steps))
         return self._fit(OneBatch(tuple(map(keras.ops.convert_to_tensor, batch)), self.steps))
 
-    def host_rows(self, repeat: int) -> float:
-        """As training does: rows read from the packed arrays in a new order, progress counted.
+    def as_training(self, repeat: int) -> float:
+        """As the program trains: rows read from the packed arrays in a new order, several steps at once."""
+        return self._epoch(self._trainer, repeat)
 
-        Training goes step by step; several steps in one execution need `fit`.
-        """
-        batches = Batches(self.data.training, self._order(repeat), self.batch_size, self.targets)
-        if self.model.steps_per_execution > 1:
-            return self._fit(HostRows(batches))
-        reset_seed_generators(self.model, 0, 1)
-        ticks = progress(range(self.steps), total=self.steps, label="steps", unit="steps")
-        start = time.perf_counter()
-        train_epoch(self.model, batches, lambda: next(ticks, None))
-        return self.steps * self.batch_size / (time.perf_counter() - start)
+    def single_steps(self, repeat: int) -> float:
+        """The same with a call of the backend for each step."""
+        return self._epoch(self._stepper, repeat)
 
     def device_arrays(self, repeat: int) -> float:
         """Rows gathered from arrays that lie on the device whole."""
@@ -112,6 +93,14 @@ class Feeder:
             rows = self.data.training[np.arange(len(self.data.training))]
             self._on_device = keras.ops.convert_to_tensor(rows), keras.ops.convert_to_tensor(self.targets)
         return self._fit(OnDevice(*self._on_device, self._order(repeat), self.batch_size))
+
+    def _epoch(self, trainer: EpochTrainer, repeat: int) -> float:
+        batches = Batches(self.data.training, self._order(repeat), self.batch_size, self.targets)
+        reset_seed_generators(self.model, 0, 1)
+        ticks = progress(range(self.steps), total=self.steps, label="steps", unit="steps")
+        start = time.perf_counter()
+        trainer.epoch(batches, lambda: next(ticks, None))
+        return self.steps * self.batch_size / (time.perf_counter() - start)
 
     def _order(self, repeat: int) -> NDArray[np.int64]:
         return np.resize(epoch_order(len(self.targets), 0, repeat), self.steps * self.batch_size)

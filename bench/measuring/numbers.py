@@ -115,7 +115,12 @@ def _word(value: object) -> str:
 
 
 def write_result(
-    arguments: argparse.Namespace, rows: Sequence[Mapping[str, Any]], *, name: str | None = None, **facts: Any
+    arguments: argparse.Namespace,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    name: str | None = None,
+    told: int = 0,
+    **facts: Any,
 ) -> Path:
     """Write `<name>-<scale>.json` and print its rows.
 
@@ -123,6 +128,7 @@ def write_result(
         arguments: with scale and out.
         rows: from `compare`.
         name: of the file; None: that of the script.
+        told: rows at the beginning that were printed before.
         **facts: what holds for the whole run.
     """
     script = Path(sys.argv[0]).stem
@@ -140,8 +146,8 @@ def write_result(
         "rows": list(rows),
     }
     write_json(path, content)
-    for row in rows:
-        print(line(row))
+    for row in rows[told:]:
+        print(line(row), flush=True)
     print(path, file=sys.stderr)
     return path
 

@@ -1,7 +1,6 @@
 """Rows of memory-mapped arrays, and the batches an epoch is made of."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,9 +111,31 @@ class Batches:
         """Return the number of batches; the last one may be smaller."""
         return -(-len(self._order) // self._batch_size)
 
+    @property
+    def images(self) -> int:
+        """Rows in all batches."""
+        return len(self._order)
+
+    @property
+    def whole(self) -> int:
+        """Batches that are not smaller."""
+        return len(self._order) // self._batch_size
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of the rows of one batch."""
+        return self._batch_size * math.prod(self._rows.shape) * self._rows.parts[0].itemsize
+
+    def stack(self, first: int, count: int) -> tuple[NDArray[Any], ...]:
+        """Return `count` equal batches from `first` on, each part (count, batch, ...)."""
+        chosen = self._order[first * self._batch_size : (first + count) * self._batch_size]
+        return tuple(part.reshape(count, -1, *part.shape[1:]) for part in self._take(chosen))
+
     def __getitem__(self, number: int) -> tuple[NDArray[Any], ...]:
         """Return batch `number` as (rows,), (rows, targets) or (rows, targets, weights)."""
-        chosen = self._order[number * self._batch_size : (number + 1) * self._batch_size]
+        return self._take(self._order[number * self._batch_size : (number + 1) * self._batch_size])
+
+    def _take(self, chosen: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
         batch: tuple[NDArray[Any], ...] = (self._rows[chosen],)
         if self._targets is not None:
             batch += (self._targets[chosen],)
@@ -123,43 +144,21 @@ class Batches:
         return batch
 
 
-def train_epoch(model: keras.Model, batches: Batches, tick: Callable[[], object]) -> dict[str, float]:
-    """Run one epoch of training; return the means of loss and metrics over it.
-
-    Step by step and not by `fit`, whose setting up costs as much time as an epoch of a few hundred small images.
-
-    Args:
-        model: compiled.
-        batches: with targets.
-        tick: called after each step.
-    """
-    return _mean_logs(batches, lambda batch: model.train_on_batch(*batch, return_dict=True), tick)
-
-
 def prediction_batch(shape: tuple[int, ...]) -> int:
     """Return how many rows of that shape are predicted at once."""
     return max(1, min(MOST_PREDICTED_AT_ONCE, NUMBERS_PREDICTED_AT_ONCE // math.prod(shape)))
 
 
 def measure(model: keras.Model, rows: Rows, targets: NDArray[np.float32]) -> dict[str, float]:
-    """Return the means of loss and metrics over `rows`, in inference mode."""
+    """Return the means of loss and metrics over `rows`, in inference mode, each batch weighing by its images."""
     batches = Batches(rows, np.arange(len(rows), dtype=np.int64), prediction_batch(rows.shape), targets)
-    return _mean_logs(batches, lambda batch: model.test_on_batch(*batch, return_dict=True), lambda: None)
-
-
-def _mean_logs(
-    batches: Batches, step: Callable[[tuple[NDArray[Any], ...]], dict[str, Any]], tick: Callable[[], object]
-) -> dict[str, float]:
-    """Call `step` on every batch; return the means of what it logs, each batch weighing by its images."""
     totals: dict[str, float] = {}
-    images = 0
     for number in range(len(batches)):
         batch = batches[number]
-        for name, value in step(batch).items():  # of this batch alone: Keras resets its metrics at every call
+        # Of this batch alone: Keras resets its metrics at every call.
+        for name, value in model.test_on_batch(*batch, return_dict=True).items():
             totals[name] = totals.get(name, 0.0) + float(value) * len(batch[0])
-        images += len(batch[0])
-        tick()
-    return {name: total / images for name, total in totals.items()}
+    return {name: total / batches.images for name, total in totals.items()}
 
 
 def predict(model: keras.Model, rows: Rows) -> NDArray[np.float32]:

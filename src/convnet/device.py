@@ -3,6 +3,7 @@
 Importing this module loads neither Keras nor its backend; `quiet` and `configure_device` do.
 """
 
+import atexit
 import importlib
 import importlib.metadata
 import logging
@@ -242,9 +243,16 @@ def _configure_jax(threads: int, deterministic: bool) -> _Gpu | None:
     flag = "--xla_gpu_deterministic_ops=true"
     if deterministic and flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
-    device = importlib.import_module("jax").devices()[0]
+    jax = importlib.import_module("jax")
+    device = jax.devices()[0]
     if device.platform != "gpu":
         return None
+    if not jax.config.jax_compilation_cache_dir:
+        # The seeds of a recipe are the same program, whose compilation takes as long as some epochs.
+        compiled = tempfile.TemporaryDirectory(prefix="convnet-xla-")
+        atexit.register(compiled.cleanup)
+        jax.config.update("jax_compilation_cache_dir", compiled.name)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     major, _, minor = str(getattr(device, "compute_capability", "0.0")).partition(".")
     return _Gpu(device.device_kind, (int(major), int(minor or 0)))
 

@@ -22,7 +22,9 @@ from convnet.storage import file_digest, json_digest, read_json, write_json
 
 STORE = Path(".jobs")
 # The modules whose code decides a job's result. A test holds this list against the imports of convnet.training.
-CODE = ("augmentation", "data", "device", "heads", "models", "optimizers", "splits", "states", "training")
+CODE = (
+    "augmentation", "data", "device", "executions", "heads", "models", "optimizers", "splits", "states", "training",
+)  # fmt: skip
 # What decides how a backbone is built from its weights; the rest of its entry is for reports.
 BUILDS_A_BACKBONE = {"architecture", "alpha", "input_range"}
 LIBRARIES = ("keras", "numpy", "tensorflow")

@@ -22,10 +22,10 @@ from convnet.data import (
     load_features,
     measure,
     predict,
-    train_epoch,
 )
 from convnet.device import machine_facts, out_of_memory_advice
 from convnet.errors import UserError
+from convnet.executions import EpochTrainer
 from convnet.heads import Head, as_probabilities, choose_head, encode_labels
 from convnet.jobs import Job, UsedBackbone, result_folder
 from convnet.models import (
@@ -213,6 +213,7 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
         label=f"train {job.label}",
         unit="steps",
     )
+    trainer = EpochTrainer(trainee)
     saved, pause = time.monotonic(), seconds_between
     for epoch in range(state.epoch + 1, fit.epochs + 1):
         if _stops_early(fit, state):
@@ -225,7 +226,7 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
         if data.views > 1:
             order = order * data.views + epoch_views(images, data.views, job.seed, epoch)
         batches = Batches(data.training, order, fit.batch_size, targets, weights)
-        trained = train_epoch(trainee, batches, lambda: next(ticks, None))
+        trained = trainer.epoch(batches, lambda: next(ticks, None))
         with _memory_told(job.label, None):
             measured = measure(trainee, data.rows["validation"], validation_targets)
         state.epoch = epoch
