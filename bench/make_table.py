@@ -77,7 +77,7 @@ def _rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             target,
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    told = [sentence for row in rows if (sentence := _accuracy(row))]
+    told = [sentence for row in rows for sentence in (_accuracy(row), _jobs(row)) if sentence]
     return [*lines, *(["", *told] if told else [])]
 
 
@@ -113,6 +113,29 @@ def _accuracy(row: Mapping[str, Any]) -> str | None:
         f"- {row['what']}: validation accuracy after {row['epochs']} epochs {accuracy['ours']['median']:.3f} beside "
         f"{accuracy['other']['median']:.3f}, difference {accuracy['difference']:+.3f}{told}"
     )
+
+
+def _jobs(row: Mapping[str, Any]) -> str | None:
+    """Say what gpu.py tells of a variant besides its rate."""
+    if "seconds_of_jobs" not in row:
+        return None
+    first, *others = (f"{seconds:.1f}" for seconds in row["seconds_of_jobs"])
+    after = f", the next seeds {' and '.join(others)} s" if others else ""
+    single = row["share_of_limit"].get("single_steps")
+    again = "the same" if row["equal_weights_when_trained_again"] else "other"
+    accuracies = ", ".join(f"{accuracy:.3f}" for accuracy in row["validation_accuracies"])
+    return (
+        f"- {row['what']}: the first job took {first} s with its compilation{after}; "
+        + (f"a call for each step reaches {single:.2f} of the limit; " if single else "")
+        + f"trained again {again} weights; validation accuracy {accuracies}"
+        + (_agreement(row["agreement"]) if row["agreement"] else "")
+    )
+
+
+def _agreement(told: Mapping[str, Any]) -> str:
+    interval = told["interval"]
+    between = f", 95 % interval {interval[0]:+.3f} to {interval[1]:+.3f}" if interval else ""
+    return f", {told['difference']:+.3f} to the other run{between}"
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ from startup import TINY
 
 RUNNING = re.compile(r"Running stage '([^']+)'")
 CHAIN = re.compile(r"^([^ ]+) \| ")  # the dataset that side_by_side puts before a line
-COMMANDS = (("python", "-m", "convnet.side_by_side"), ("dvc", "repro"))  # of make repro
+COMMANDS = (("python", "-m", "convnet.side_by_side"), ("python", "-m", "convnet.warm_repro"))  # of make repro
 TIMED = re.compile(r"^\s*(\d+(?:\.\d+)?)\s(.*)$")
 EXPECTED = {"toy": "1 minute", "short": "1 minute", "full": "10 minutes"}
 

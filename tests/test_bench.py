@@ -135,7 +135,7 @@ def test_command_of_a_result_is_the_one_given_without_places(monkeypatch: pytest
 
     parser = make_parser("")
     parser.add_argument("--variants", nargs="+")
-    parser.add_argument("--cpu-result", type=Path)
+    parser.add_argument("--against", type=Path)
     parser.add_argument("--log", type=Path)
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "peer.py")])
     given = [
@@ -144,12 +144,12 @@ def test_command_of_a_result_is_the_one_given_without_places(monkeypatch: pytest
         "--variants",
         "a",
         "b",
-        "--cpu-result",
+        "--against",
         str(tmp_path / "x.json"),
         "--out",
         str(tmp_path),
     ]
-    told = "python bench/peer.py --scale full --variants a b --cpu-result x.json"
+    told = "python bench/peer.py --scale full --variants a b --against x.json"
     assert command_of(parser.parse_args(given)) == told
     assert command_of(parser.parse_args([*given, "--log", "run.log"])) == f"{told} --log run.log"
 
@@ -171,6 +171,25 @@ def test_table_shows_the_full_result_and_says_what_missed_its_target(tmp_path: P
     (tmp_path / "peer-full.json").unlink()
     (result,) = table.newest_scales(tmp_path)
     assert "Short run" in "\n".join(table.section(result))
+
+
+def test_table_tells_what_else_was_seen_on_a_gpu() -> None:
+    from measuring.numbers import compare
+
+    more = {"seconds_of_jobs": [12.9, 6.66, 6.58], "share_of_limit": {"limit": 1.0, "single_steps": 0.292},
+            "equal_weights_when_trained_again": True, "validation_accuracies": [0.655, 0.67, 0.708]}  # fmt: skip
+    row = compare(
+        "baseline, jax", "images/s", [7.0], [10.0], other_name="limit", target=0.9, more_is_better=True, **more
+    )
+    table = _script("make_table")
+    alone = (
+        "- baseline, jax: the first job took 12.9 s with its compilation, the next seeds 6.7 and 6.6 s; a call for "
+        "each step reaches 0.29 of the limit; trained again the same weights; validation accuracy 0.655, 0.670, 0.708"
+    )
+    assert table._rows([{**row, "agreement": None}])[-1] == alone
+    agreement = {"difference": -0.012, "interval": [-0.05, 0.026], "agrees": True}
+    expected = f"{alone}, -0.012 to the other run, 95 % interval -0.050 to +0.026"
+    assert table._rows([{**row, "agreement": agreement}])[-1] == expected
 
 
 def test_table_keeps_the_rest_of_the_page(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """params.yaml: what a user may change, checked before any work, and resolved into one recipe per variant."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from convnet.errors import UserError
 from convnet.heads import Labels
-from convnet.validation import check_known, merge, nearest, validate
+from convnet.params_checks import check_params
+from convnet.validation import check_known, merge, validate
 
 Pictures = Literal["rendered", "photographs"]
 Drawn = Literal["pets", "hands", "source"]  # the keys of render.RENDERED, whose import would cost every stage
@@ -376,7 +376,7 @@ class Params(Section):
 
     def split_rules(self, dataset: str) -> Split:
         """Return the split settings of a dataset."""
-        rules: Split = self._of_dataset("split", dataset)
+        rules: Split = self.of_dataset("split", dataset)
         return rules
 
     def recipe(self, dataset: str, variant: str) -> Recipe:
@@ -401,15 +401,15 @@ class Params(Section):
             variant=variant,
             kind="pixels",
             image_size=self.dataset(dataset).image_size,
-            network=self._of_variant(self._of_dataset("network", dataset), variant),
-            fit=self._of_variant(self._of_dataset("training", dataset), variant),
+            network=self.of_variant(self.of_dataset("network", dataset), variant),
+            fit=self.of_variant(self.of_dataset("training", dataset), variant),
             dropout=self.variants[variant].dropout,
-            augmentation=self._knobs(variant),
+            augmentation=self.knobs(variant),
         )
 
     def _transfer_recipe(self, dataset: str, variant: str) -> Recipe:
-        data, knobs = self.dataset(dataset), self._knobs(variant)
-        transfer: Transfer = self._of_variant(self._of_dataset("transfer", dataset), variant)
+        data, knobs = self.dataset(dataset), self.knobs(variant)
+        transfer: Transfer = self.of_variant(self.of_dataset("transfer", dataset), variant)
         fresh = knobs is not None and transfer.fresh_views  # new draws every epoch have no features to keep
         return Recipe(
             dataset=dataset,
@@ -427,7 +427,7 @@ class Params(Section):
         )
 
     def _fine_tune_recipe(self, dataset: str, variant: str) -> Recipe:
-        tune: FineTune = self._of_variant(self._of_dataset("fine_tune", dataset), variant)
+        tune: FineTune = self.of_variant(self.of_dataset("fine_tune", dataset), variant)
         first = self.recipe(dataset, tune.start)  # whose network goes on, head and all
         return Recipe(
             dataset=dataset,
@@ -437,7 +437,7 @@ class Params(Section):
             network=first.network,
             fit=_fit(tune),
             dropout=first.dropout,
-            augmentation=self._knobs(variant),
+            augmentation=self.knobs(variant),
             backbone=first.backbone,
             last_layer=first.last_layer,
             pooling=first.pooling,
@@ -445,50 +445,25 @@ class Params(Section):
             trainable_from=tune.trainable_from or self.backbones[self.datasets[dataset].backbone].trainable_from,
         )
 
-    def _of_dataset(self, section: str, dataset: str) -> Any:
+    def of_dataset(self, section: str, dataset: str) -> Any:
         """Return a section, by name, with what the dataset changes in it."""
         overrides = getattr(self.dataset(dataset), section)
         return merge(getattr(self, section), overrides, f"datasets.{dataset}.{section}")
 
-    def _of_variant(self, section: Any, variant: str) -> Any:
+    def of_variant(self, section: Any, variant: str) -> Any:
         """Return a section with what the variant changes in it."""
         overrides = self.variants[variant].overrides
         of_section = {key: value for key, value in overrides.items() if key in type(section).model_fields}
         return merge(section, of_section, f"variants.{variant}")
 
-    def _knobs(self, variant: str) -> Augmentation | None:
+    def knobs(self, variant: str) -> Augmentation | None:
+        """Return the knobs of a variant's augmentation, or None where it has none."""
         augmentation = self.variants[variant].augmentation
         if augmentation is False:
             return None
         changed = {} if augmentation is True else augmentation
         knobs: Augmentation = merge(self.augmentation, changed, f"variants.{variant}.augmentation")
         return knobs
-
-    def check(self) -> None:
-        """Check what pydantic cannot: names that lead nowhere, every override, and what does not go together.
-
-        Raises:
-            UserError: one sentence with the key, the value and the nearest valid name.
-        """
-        _check_run(self)
-        _check_start(self)
-        _check_sweep(self)
-        _check_backbones(self)
-        # All of them, not only those of the run: a typo would else wait for the day its entry is used.
-        for variant, diff in self.variants.items():
-            sections = _sections(self, diff)
-            _check_overrides(diff, sections, f"variants.{variant}")
-            for section in sections:
-                self._of_variant(section, variant)
-            self._knobs(variant)
-        for dataset, data in self.datasets.items():
-            _refuse_start(data.fine_tune, f"datasets.{dataset}.fine_tune")
-            for name in ("split", "network", "training", "transfer", "fine_tune"):
-                self._of_dataset(name, dataset)
-        # Whether pictures are large enough depends on both; what does not run may be too small.
-        for dataset in self.run.datasets:
-            for variant in self.run.variants:
-                self.recipe(dataset, variant)
 
     def _check_image_size(self, recipe: Recipe) -> None:
         side = min(recipe.image_size)
@@ -542,103 +517,10 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     except (yaml.YAMLError, ValueError) as error:  # a ValueError is a date that does not exist, or no UTF-8
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     params: Params = validate(Params, content, "")
-    params.check()
+    check_params(params)
     return params
 
 
 def _fit(section: Fit) -> Fit:
     """Return only how a model is trained, of a section that holds more."""
     return Fit(**{name: getattr(section, name) for name in Fit.model_fields})
-
-
-def _check_run(params: Params) -> None:
-    """Every name in the run must be defined, and every list must hold variants of its kind."""
-    for dataset in params.run.datasets:
-        check_known("run.datasets", dataset, params.datasets)
-    for key in ("pixel_variants", "feature_variants", "fine_tune_variants"):
-        for name in getattr(params.run, key):
-            check_known(f"run.{key}", name, params.variants)
-            if (right := _list_of(params.variants[name])) != key:
-                raise UserError(f"params.yaml: run.{key} names {name!r}, which belongs in run.{right}; move it there")
-
-
-def _check_start(params: Params) -> None:
-    """Fine-tuning goes on from a transfer variant that is run too."""
-    if not any(diff.fine_tune for diff in params.variants.values()):
-        return
-    start = params.fine_tune.start
-    check_known("fine_tune.start", start, params.variants)
-    if _list_of(params.variants[start]) != "feature_variants":
-        raise UserError(
-            f"params.yaml: fine_tune.start names {start!r}, which has no backbone to go on with; name a variant with "
-            "transfer: true"
-        )
-    if params.run.fine_tune_variants and start not in params.run.feature_variants:
-        raise UserError(
-            f"params.yaml: fine_tune.start names {start!r}, which is not in run.feature_variants; add it there, or "
-            "empty run.fine_tune_variants"
-        )
-
-
-def _check_sweep(params: Params) -> None:
-    """The sweep trains variants of the run, and none that starts from another."""
-    for name in params.sweep.variants:
-        check_known("sweep.variants", name, params.variants)
-        where = _list_of(params.variants[name])
-        if where == "fine_tune_variants":
-            raise UserError(
-                f"params.yaml: sweep.variants names {name!r}, which is fine-tuned; the sweep trains pixel and feature "
-                "variants only, so take it out"
-            )
-        if params.sweep.enabled and name not in params.run.variants:
-            raise UserError(
-                f"params.yaml: sweep.variants names {name!r}, which is not in run.{where}; add it there, or take it "
-                "out of sweep.variants"
-            )
-
-
-def _check_backbones(params: Params) -> None:
-    """A dataset's backbone must be defined, and must not have been trained on the classes of a dataset."""
-    for dataset, data in params.datasets.items():
-        check_known(f"datasets.{dataset}.backbone", data.backbone, params.backbones)
-        for name, backbone in params.backbones.items():
-            drawn = data.source.rendered
-            if drawn and backbone.pretrain and drawn.name == backbone.pretrain.rendered:
-                raise UserError(
-                    f"params.yaml: backbones.{name}.pretrain.rendered is {drawn.name!r}, which datasets.{dataset} "
-                    "draws too, so the backbone would be trained on the classes it is tested on; choose another"
-                )
-
-
-def _sections(params: Params, diff: Variant) -> list[Section]:
-    """Return the sections that a variant trains by."""
-    if diff.fine_tune:
-        return [params.fine_tune]
-    return [params.transfer] if diff.transfer else [params.training, params.network]
-
-
-def _check_overrides(diff: Variant, sections: list[Section], where: str) -> None:
-    """Every key of a variant must be a flag of its own, or a setting of a section it trains by."""
-    if diff.fine_tune and "dropout" in diff.model_fields_set:
-        raise UserError(
-            f"params.yaml: {where}.dropout is {diff.dropout}, but fine-tuning goes on with the head of its start; set "
-            "it in the variant that fine_tune.start names"
-        )
-    _refuse_start(diff.overrides, where)
-    names = [*Variant.model_fields, *(key for section in sections for key in type(section).model_fields)]
-    for key in diff.overrides:
-        if key not in names:
-            raise UserError(f"params.yaml: unknown key {where}.{key}{nearest(key, names)}")
-
-
-def _refuse_start(overrides: Mapping[str, Any], where: str) -> None:
-    """Where fine-tuning starts is a path in dvc.yaml, one for all."""
-    if "start" in overrides:
-        raise UserError(f"params.yaml: {where}.start is {overrides['start']!r}; it can only be set as fine_tune.start")
-
-
-def _list_of(variant: Variant) -> str:
-    """Return the list of the run that a variant belongs in."""
-    if variant.fine_tune:
-        return "fine_tune_variants"
-    return "feature_variants" if variant.transfer else "pixel_variants"
