@@ -11,6 +11,9 @@ call for each step, so that the share may be above 1. Then
 * share of the limit = steps/s on the arrays / steps/s on the constant batch, of the same network;
 * data input's share of a step = 1 - seconds(constant) / seconds(arrays);
 * augmentation's share of a step = 1 - seconds(arrays) / seconds(arrays with augmentation).
+
+The last rows are of small rendered pictures, of which a step takes milliseconds: what it is worth that several steps go
+in one call of the backend.
 """
 
 import tempfile
@@ -35,6 +38,14 @@ class Scale(NamedTuple):
     real: bool
 
 
+class Pictures(NamedTuple):
+    """Rendered ones."""
+
+    per_class: int
+    size: tuple[int, int]
+
+
+SMALL_PICTURES = Pictures(300, (48, 48))
 SCALES = {
     "toy": Scale(20, (48, 48), 1, (SMALL,), real=False),
     "short": Scale(300, (150, 150), 5, (SMALL, LARGE), real=True),
@@ -71,6 +82,32 @@ def measure(arrays: Path, filters: tuple[int, ...], scale: Scale) -> list[dict[s
     return rows
 
 
+def measure_calls(folder: Path, repeats: int) -> list[dict[str, Any]]:
+    """Return the rows of small rendered pictures: several steps to a call beside single steps."""
+    from measuring.feeding import Feeder
+
+    bring_archive(folder / "archives", SMALL_PICTURES.per_class, SMALL_PICTURES.size, real=False)
+    ingest(folder / "archives", folder / "arrays", SMALL_PICTURES.size)
+    shown = "rendered {}x{}".format(*SMALL_PICTURES.size)
+    rows = []
+    for augmented in (False, True):
+        recipe = cnn_recipe(SMALL, SMALL_PICTURES.size, 1, augmented=augmented)
+        feeder = Feeder(make_job(recipe, folder / "arrays", 0))
+        feeder.warm_up("as_training", "as_training", "single_steps")  # calls grow with every epoch at first
+        rates = alternate({"ours": feeder.as_training, "single": feeder.single_steps}, repeats, "calls")
+        rows.append(
+            compare(
+                f"{recipe_name(SMALL, augmented)}, {shown}, several steps to a call",
+                "images/s",
+                rates["ours"],
+                rates["single"],
+                other_name="a call for each step",
+                more_is_better=True,
+            )
+        )
+    return rows
+
+
 def _share(rate_without: list[float], rate_with: list[float]) -> float:
     """Return which share of a step something takes, the median over repeats."""
     return round(median(1 - b / a for a, b in zip(rate_without, rate_with, strict=True)), 3)
@@ -89,6 +126,7 @@ def main() -> None:
         pictures = bring_archive(folder / "archives", drawn, scale.image_size, real=scale.real)
         ingest(folder / "archives", folder / "arrays", scale.image_size, scale.images_per_class)
         rows = [row for filters in scale.networks for row in measure(folder / "arrays", filters, scale)]
+        rows += measure_calls(folder / "small", scale.repeats)
     write_result(arguments, rows, pictures=pictures, precision=device.precision, threads=device.threads)
 
 

@@ -13,7 +13,7 @@ import tiny
 import yaml
 from conftest import PROJECT, Clone
 from test_local_engine import end_by
-from tiny_params import write_tiny_params
+from tiny_params import WARM_REPRO, write_tiny_params
 
 from convnet import sweep_cluster
 from convnet.errors import UserError
@@ -222,7 +222,7 @@ def test_repro_after_a_sweep_trains_nothing(clone: Clone) -> None:
     clone.run("python", script)
     results = finished(clone.path)
     assert len(results) == 5  # three variants, the half of one, and the backbone
-    done = clone.run("dvc", "repro", "train", "transfer", "fine_tune", "sweep")
+    done = clone.run(*WARM_REPRO, "train", "transfer", "fine_tune", "sweep")
     assert "1 of 1 jobs were finished before" in done.stderr
     assert "epochs in" not in done.stderr
     assert finished(clone.path) == results
