@@ -1,6 +1,6 @@
 """An epoch of training, several steps to a call of the backend.
 
-What Python, and the way of a batch to the device, cost beside a step is then paid once for several. It is a quarter of
+What Python, and the way of a batch to the device, cost beside a step is then paid once for several. It is a sixth of
 the time of a step of small images on a CPU, and two thirds on a GPU (docs/performance.md).
 """
 
