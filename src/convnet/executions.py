@@ -84,7 +84,7 @@ class EpochTrainer:
     def _run(self, batches: Batches, most: int) -> Iterator[tuple[int, dict[str, float]]]:
         """Yield the images of each batch and what its step logged.
 
-        A GPU has run the steps of a call when they are asked for, and not before the rows of the next one are read.
+        While a GPU runs the steps of a call, the rows of the next one are read.
         """
         running: tuple[int, int, Logs] | None = None
         last, first = time.perf_counter(), 0
