@@ -386,7 +386,7 @@ def test_overfitting_is_told_per_variant(full: Path) -> None:
     table = tables.overfitting_table(make_evaluations(1, 5, 3))
     variant, epochs, best, rise, *gaps = next(row for row in table.rows if row[0] == "dropout")
     shown = " ".join(f"{100 * float(gap or 0):+.1f}" for gap in gaps)
-    assert f"{variant} {epochs:.1f} {best:.1f} {rise:+.3f} {shown} ".replace("-", MINUS) in parsed.text
+    assert f"{variant} {epochs:g} {best:.1f} {rise:+.3f} {shown} ".replace("-", MINUS) in parsed.text
     assert parsed.text.count("rise of validation loss after it, nats") == 2
 
 
