@@ -91,7 +91,9 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "test_faults_stages.py": "",
         "test_faults_signals.py": "",
         "test_faults_disk.py": "",
-        "test_warm_start.py": "exit_code|fault|without_a_server|libraries|folder_too|stage_ends|server_|warm_repro_that",
+        "test_warm_start.py": (
+            "exit_code|fault|without_a_server|libraries|folder_too|stage_ends|server_|warm_repro_that"
+        ),
         "test_storage.py": "fault|kill|full|other_faults|undecodable|missing|damaged",
         "test_device.py": "a_machine_without|a_real|out_of|numpy|a_single|other_errors|a_backend|quiet",
         "test_faults_device.py": "",
