@@ -56,8 +56,8 @@ class EpochTrainer:
     """Trains a compiled model epoch by epoch.
 
     How many steps a call has depends on the time they take, and no bit of the weights or of what is logged on how many
-    they are. Both are those of `train_on_batch` on one batch after the other; with augmentation under TensorFlow but for
-    the last bits, since XLA compiles it for batches of any size here.
+    they are. Both are those of `train_on_batch` on one batch after the other, but for the last bits with augmentation
+    under TensorFlow, since XLA compiles it for batches of any size here.
     """
 
     def __init__(self, model: keras.Model, steps: Steps | None = None) -> None:
