@@ -34,6 +34,7 @@ DECIDES_NOTHING = {
     "errors": "words",
     "jobs": "is the key",
     "params": "its values are in the key",
+    "params_checks": "refuses, and changes nothing",
     "predictions": "a file format",
     "progress": "words",
     "storage": "a file format",
