@@ -130,6 +130,15 @@ def test_jax_backend_passes_these_tests_too() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def steps_of_calls(monkeypatch: pytest.MonkeyPatch, trainer: EpochTrainer) -> list[int]:
+    """Run an epoch and return how many steps each call had."""
+    batches, seen = material(), []
+    stack = batches.stack
+    monkeypatch.setattr(batches, "stack", lambda first, count: (seen.append(count), stack(first, count))[1])
+    trainer.epoch(batches, lambda: None)
+    return seen
+
+
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="on a CPU, JAX takes single steps")
 def test_calls_grow_to_the_time_and_the_memory_they_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executions, "SECONDS_AT_ONCE", 1e9)
@@ -137,13 +146,7 @@ def test_calls_grow_to_the_time_and_the_memory_they_may_take(monkeypatch: pytest
     whole = 20 * 24 * 3 * BATCH  # bytes of a batch
     for most_bytes in (100 * whole, 3 * whole, whole - 1):
         monkeypatch.setattr(executions, "MOST_BYTES", most_bytes)
-        batches, seen = material(), []
-        stack = batches.stack
-        monkeypatch.setattr(
-            batches, "stack", lambda first, count, stack=stack, seen=seen: (seen.append(count), stack(first, count))[1]
-        )
-        EpochTrainer(compiled()).epoch(batches, lambda: None)
-        counts.append(seen)
+        counts.append(steps_of_calls(monkeypatch, EpochTrainer(compiled())))
     # The eleventh batch has 7 images and goes alone.
     assert counts == [[1, 2, 4, 3, 1], [1, 2, 3, 3, 1, 1], [1] * 11]
 
@@ -153,11 +156,7 @@ def test_after_the_smaller_batch_an_epoch_goes_on_with_as_many_steps_at_once(mon
     monkeypatch.setattr(executions, "SECONDS_AT_ONCE", 1e9)
     trainer = EpochTrainer(compiled())
     trainer.epoch(material(), lambda: None)
-    batches, seen = material(epoch=2), []
-    stack = batches.stack
-    monkeypatch.setattr(batches, "stack", lambda first, count: (seen.append(count), stack(first, count))[1])
-    trainer.epoch(batches, lambda: None)
-    assert seen == [10, 1]
+    assert steps_of_calls(monkeypatch, trainer) == [10, 1]
 
 
 def test_set_smaller_than_a_batch_is_one_step() -> None:
