@@ -33,13 +33,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 all: .venv/.stamp $(PLOTS_PAGE)
 
 repro: .venv/.stamp $(PLOTS_PAGE) scm
-	$(BIN)/python -m convnet.leftovers
-	$(BIN)/python -m convnet.side_by_side
-	$(BIN)/python -m convnet.warm_repro
+	$(BIN)/python -m convnet.pipeline.prune
+	$(BIN)/python -m convnet.pipeline.side_by_side
+	$(BIN)/python -m convnet.pipeline.warm_repro
 
 report: .venv/.stamp $(PLOTS_PAGE) scm
-	$(BIN)/python -m convnet.leftovers
-	$(BIN)/python -m convnet.warm_repro report
+	$(BIN)/python -m convnet.pipeline.prune
+	$(BIN)/python -m convnet.pipeline.warm_repro report
 
 check: .venv/.stamp
 	$(BIN)/ruff check
@@ -75,8 +75,8 @@ bench: .venv/.stamp
 	touch $@
 
 # The page that plots.html_template names: `dvc plots show` fails without it.
-$(PLOTS_PAGE): .venv/.stamp src/convnet/plots_page.py
-	$(BIN)/python -m convnet.plots_page $@
+$(PLOTS_PAGE): .venv/.stamp src/convnet/pipeline/plots_page.py
+	$(BIN)/python -m convnet.pipeline.plots_page $@
 
 # A source archive has no git history, and DVC refuses to run there unless it is told so.
 scm: .venv/.stamp

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from convnet.duplicates import find_duplicates, gradient_similarity, thumbnail
-from convnet.progress import progress
-from convnet.storage import write_json
+from convnet.data.duplicates import find_duplicates, gradient_similarity, thumbnail
+from convnet.system.files import write_json
+from convnet.system.progress import progress
 from measuring.material import bring_archive
 
 RESULTS = Path(__file__).parent / "results" / "duplicates.json"

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from convnet.params import load_params
-from convnet.plans import plan_features
-from convnet.storage import file_digest, read_json, write_json
-from convnet.workers import usable_cores
+from convnet.jobs.feature_plan import plan_features
+from convnet.params.load import load_params
+from convnet.system.files import file_digest, read_json, write_json
+from convnet.system.processes import usable_cores
 from measuring.material import PROJECT, bring_archive, change_params, ingest
 from measuring.numbers import compare, parse_arguments, write_result
 from measuring.sides import Side, watch

@@ -31,11 +31,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Flaky
 from PIL import Image, ImageOps
 
-from convnet.archives import ArchiveLimits, open_archive
-from convnet.errors import UserError
-from convnet.images import BadImage, Limits, decode, load_image, silent_libtiff
-from convnet.manifest import SplitRules, build_manifest
-from convnet.storage import write_json
+from convnet.data.archives import ArchiveLimits, open_archive
+from convnet.data.decoding import BadImage, Limits, decode, load_image, silent_libtiff
+from convnet.data.manifest import SplitRules, build_manifest
+from convnet.system.errors import UserError
+from convnet.system.files import write_json
 from measuring.damaged import ARCHIVES, damaged_files
 
 RESULTS = Path(__file__).parent / "results" / "fuzz_ingest.json"

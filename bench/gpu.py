@@ -29,12 +29,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from convnet.device import configure_device
-from convnet.jobs import Job, UsedBackbone
-from convnet.params import Backbone, Recipe, Weights
-from convnet.predictions import load_predictions
-from convnet.storage import read_json
-from convnet.workers import usable_cores
+from convnet.backend.device import configure_device
+from convnet.jobs.job import Job, UsedBackbone
+from convnet.jobs.predictions import load_predictions
+from convnet.params.schema import Backbone, Recipe, Weights
+from convnet.system.files import read_json
+from convnet.system.processes import usable_cores
 from measuring.material import (
     CHECKPOINT_SECONDS,
     LARGE,
@@ -92,7 +92,7 @@ EXPECTED = {"toy": "1 minute", "short": "4 minutes", "full": "some minutes of a 
 
 def train_all(jobs: Sequence[Job]) -> dict[str, Any]:
     """Train the seeds of one variant as the program does, and the first again; return what a row tells of them."""
-    from convnet.training import train_job
+    from convnet.training.train import train_job
 
     seconds, rates, accuracies = [], [], []
     for job in jobs:
@@ -130,7 +130,7 @@ def feeding(job: Job, repeats: int) -> dict[str, list[float]]:
 
 def transfer_jobs(arrays: Path, folder: Path, weights: Path, scale: Scale) -> dict[str, list[Job]]:
     """Compute the features once and return the jobs of the transfer variants."""
-    from convnet.features import CutBackbone, extract_features
+    from convnet.features.extraction import CutBackbone, extract_features
 
     settings = Backbone(
         architecture="InceptionV3", weights=Weights(url=weights.name), seen="", input_range=(-1.0, 1.0),

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from convnet.storage import read_json
+from convnet.system.files import read_json
 from measuring.material import PROJECT, change_params
 from measuring.numbers import compare, parse_arguments, write_result
 from measuring.sides import alternate, watch

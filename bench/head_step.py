@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.workers import usable_cores
+from convnet.system.processes import usable_cores
 from measuring.material import BATCH_SIZE
 from measuring.numbers import compare, parse_arguments, write_result
 from measuring.sides import alternate
@@ -44,8 +44,8 @@ SCALES = {
 
 def make_step(scale: Scale, optimizer: Any) -> Callable[[int], float]:
     """Return a function that trains a head for some steps and returns the seconds of one."""
-    from convnet.heads import choose_head
-    from convnet.models import build_head
+    from convnet.models.cnn import build_head
+    from convnet.models.heads import choose_head
 
     head = choose_head(2, "sparse")
     model = build_head(scale.features, scale.dense, 0.0, head)
@@ -86,12 +86,12 @@ def main() -> None:
     """Train and copy in turns, write the result."""
     arguments = parse_arguments(__doc__, {"toy": "20 seconds", "short": "1 minute", "full": "3 minutes"})
     scale = SCALES[arguments.scale]
-    from convnet.device import configure_device
+    from convnet.backend.device import configure_device
 
     device = configure_device(threads=usable_cores(), precision="float32")
     import keras
 
-    from convnet.optimizers import FusedRMSprop
+    from convnet.training.optimizers import FusedRMSprop
 
     found = alternate(
         {

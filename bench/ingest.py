@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 import yaml
 from PIL import Image
 
-from convnet.archives import open_archive
-from convnet.duplicates import thumbnail
-from convnet.images import decode, load_image
-from convnet.workers import usable_cores
+from convnet.data.archives import open_archive
+from convnet.data.decoding import decode, load_image
+from convnet.data.duplicates import thumbnail
+from convnet.system.processes import usable_cores
 from measuring.material import PROJECT, bring_archive, repeat_archive
 from measuring.numbers import compare, parse_arguments, write_result
 from measuring.sides import Watched, alternate, watch

@@ -11,7 +11,7 @@ batch of noise, since the time of a step does not depend on what it shows.
 import time
 from typing import Any, NamedTuple
 
-from convnet.workers import usable_cores
+from convnet.system.processes import usable_cores
 from measuring.material import BATCH_SIZE, LARGE, SMALL, cnn_recipe, recipe_name
 from measuring.numbers import compare, parse_arguments, write_result
 from measuring.sides import Side, alternate
@@ -46,7 +46,7 @@ _models: dict[Case, Any] = {}  # of a side's process, built in its first turn
 
 def start() -> None:
     """Set up the process of a side as a stage does; which kernels it takes is in its environment."""
-    from convnet.device import configure_device
+    from convnet.backend.device import configure_device
 
     configure_device(threads=usable_cores(), precision="float32")
 
@@ -68,8 +68,10 @@ def seconds_of_a_step(case: Case, steps: int) -> float:
 
 
 def _build(case: Case) -> Any:
-    from convnet.heads import choose_head
-    from convnet.models import build_cnn, compile_model, with_augmentation
+    from convnet.models.cnn import build_cnn
+    from convnet.models.heads import choose_head
+    from convnet.models.transfer import with_augmentation
+    from convnet.training.optimizers import compile_model
 
     recipe, head = cnn_recipe(case.filters, case.image_size, 1, augmented=case.augmented), choose_head(2, "sparse")
     model = build_cnn(case.image_size, recipe.network, recipe.dropout, head)

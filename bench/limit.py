@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from convnet.workers import usable_cores
+from convnet.system.processes import usable_cores
 from measuring.material import LARGE, SMALL, bring_archive, cnn_recipe, ingest, make_job, recipe_name
 from measuring.numbers import compare, parse_arguments, write_result
 from measuring.sides import alternate
@@ -117,7 +117,7 @@ def main() -> None:
     """Bring the pictures, fit in turns, write the result."""
     arguments = parse_arguments(__doc__, {"toy": "1 minute", "short": "3 minutes", "full": "12 minutes"})
     scale = SCALES[arguments.scale]
-    from convnet.device import configure_device
+    from convnet.backend.device import configure_device
 
     device = configure_device(threads=usable_cores(), precision="auto")
     with tempfile.TemporaryDirectory(prefix="limit-") as name:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from convnet.errors import UserError
-from convnet.storage import read_json, write_text
+from convnet.system.errors import UserError
+from convnet.system.files import read_json, write_text
 from measuring.numbers import RESULTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"

@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from convnet.storage import read_json
-from convnet.workers import usable_cores
+from convnet.system.files import read_json
+from convnet.system.processes import usable_cores
 from measuring.material import (
     AUGMENTATION,
     BATCH_SIZE,
@@ -78,15 +78,15 @@ class Trained(NamedTuple):
 
 def start_ours() -> None:
     """Set up the process of our side as a stage does."""
-    from convnet.device import configure_device
+    from convnet.backend.device import configure_device
 
     configure_device(threads=usable_cores(), precision="auto")
-    import convnet.training  # noqa: F401
+    import convnet.training.train  # noqa: F401
 
 
 def start_course() -> None:
     """Load the libraries of the course, nothing set up."""
-    from convnet.device import quiet
+    from convnet.backend.device import quiet
 
     quiet()
     import tensorflow  # noqa: F401
@@ -94,7 +94,7 @@ def start_course() -> None:
 
 def train_ours(case: Case, folder: Path, seed: int) -> Trained:
     """Train as the train stage does: model, history and predictions of all splits are kept."""
-    from convnet.training import train_job
+    from convnet.training.train import train_job
 
     os.chdir(folder)
     recipe = cnn_recipe(case.filters, case.image_size, case.epochs, augmented=case.augmented)

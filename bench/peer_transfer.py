@@ -19,11 +19,11 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from convnet.jobs import UsedBackbone
-from convnet.params import Backbone, Weights
-from convnet.sources import data_folder
-from convnet.storage import read_json
-from convnet.workers import usable_cores
+from convnet.data.sources import data_folder
+from convnet.jobs.job import UsedBackbone
+from convnet.params.schema import Backbone, Weights
+from convnet.system.files import read_json
+from convnet.system.processes import usable_cores
 from measuring.material import (
     BATCH_SIZE,
     CHECKPOINT_SECONDS,
@@ -83,18 +83,18 @@ class Trained(NamedTuple):
 
 def start_ours() -> None:
     """Set up the process of our side as a stage does."""
-    from convnet.device import configure_device
+    from convnet.backend.device import configure_device
 
     # Features are computed in float32, as in the features stage; on a processor with bfloat16 the heads of the
     # pipeline train faster than here.
     configure_device(threads=usable_cores(), precision="float32")
-    import convnet.features
-    import convnet.training  # noqa: F401
+    import convnet.features.extraction
+    import convnet.training.train  # noqa: F401
 
 
 def start_course() -> None:
     """Load the libraries of the course, nothing set up."""
-    from convnet.device import quiet
+    from convnet.backend.device import quiet
 
     quiet()
     import tensorflow  # noqa: F401
@@ -115,8 +115,8 @@ def _backbone_of(keras: Any, architecture: str, image_size: tuple[int, int]) -> 
 
 def train_ours(case: Case, folder: Path, repeat: int) -> Trained:
     """Compute the features, then train both heads."""
-    from convnet.features import CutBackbone, extract_features
-    from convnet.training import train_job
+    from convnet.features.extraction import CutBackbone, extract_features
+    from convnet.training.train import train_job
 
     work = folder / f"ours-{case.pooling}-{repeat}"
     work.mkdir()

@@ -23,15 +23,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from convnet.device import machine_facts
-from convnet.storage import read_json, write_json
+from convnet.backend.machine import machine_facts
+from convnet.system.files import read_json, write_json
 from measuring.material import copy_project
 from measuring.numbers import announce, command_of, make_parser
 from startup import TINY
 
 RUNNING = re.compile(r"Running stage '([^']+)'")
 CHAIN = re.compile(r"^([^ ]+) \| ")  # the dataset that side_by_side puts before a line
-COMMANDS = (("python", "-m", "convnet.side_by_side"), ("python", "-m", "convnet.warm_repro"))  # of make repro
+COMMANDS = (
+    ("python", "-m", "convnet.pipeline.side_by_side"),
+    ("python", "-m", "convnet.pipeline.warm_repro"),
+)  # of make repro
 TIMED = re.compile(r"^\s*(\d+(?:\.\d+)?)\s(.*)$")
 EXPECTED = {"toy": "1 minute", "short": "1 minute", "full": "10 minutes"}
 

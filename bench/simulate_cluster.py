@@ -3,10 +3,10 @@
     python bench/simulate_cluster.py            3 sizes of sweep, writes bench/results/cluster_simulation.json
     python bench/simulate_cluster.py --jobs DIR   measured job times from another job store
 
-The simulated cluster does what convnet.ray_engine does: the sending machine prepares and stores one job after the
-other; every machine fetches a dataset once, over the sender's one link, as results come back over it; every job is a
-fresh process that imports the libraries first; now and then a machine is lost, with the jobs on it, which start anew on
-another. Job times and result lengths are drawn from those measured in a job store.
+The simulated cluster does what engine/ray_cluster/driver.py does: the sending machine prepares and stores one job after
+the other; every machine fetches a dataset once, over the sender's one link, as results come back over it; every job is
+a fresh process that imports the libraries first; now and then a machine is lost, with the jobs on it, which start anew
+on another. Job times and result lengths are drawn from those measured in a job store.
 
 The formulas have no queue and no chance in them: they give the least seconds, by what binds (workers, sender or link),
 and the most, one longest job later. `within` says whether the simulated seconds lie between.
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from convnet.storage import read_json, write_json
+from convnet.system.files import read_json, write_json
 
 RESULTS = Path(__file__).parent / "results" / "cluster_simulation.json"
 

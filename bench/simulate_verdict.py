@@ -27,12 +27,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from convnet.crossed import Estimate, balanced_values, crossed_estimate, image_step
-from convnet.progress import progress
-from convnet.resplit import resplit_estimate
-from convnet.statistics import holm, t_interval
-from convnet.storage import write_json
-from convnet.verdict import decisions
+from convnet.comparison.random_effects import Estimate, balanced_values, crossed_estimate, image_step
+from convnet.comparison.repeated_splits import resplit_estimate
+from convnet.comparison.statistics import holm, t_interval
+from convnet.comparison.verdict import decisions
+from convnet.system.files import write_json
+from convnet.system.progress import progress
 
 Floats = npt.NDArray[np.floating[Any]]
 

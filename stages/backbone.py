@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from convnet.backbones import bring_backbone
-from convnet.errors import command, printable
-from convnet.params import load_params
-from convnet.storage import write_json
+from convnet.features.weights import bring_backbone
+from convnet.params.load import load_params
+from convnet.system.errors import command, printable
+from convnet.system.files import write_json
 
 
 @command

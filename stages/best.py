@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from convnet.best import choose_best
-from convnet.errors import command, printable
-from convnet.params import load_params
+from convnet.evaluation.model_selection import choose_best
+from convnet.params.load import load_params
+from convnet.system.errors import command, printable
 
 
 @command

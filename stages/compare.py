@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from convnet.errors import command, printable
-from convnet.params import load_params
-from convnet.sentences import opening_sentences
-from convnet.storage import read_json, write_json
-from convnet.tables import write_tables
-from convnet.verdict import verdict
+from convnet.comparison.verdict import verdict
+from convnet.comparison.wording import opening_sentences
+from convnet.params.load import load_params
+from convnet.report.tables import write_tables
+from convnet.system.errors import command, printable
+from convnet.system.files import read_json, write_json
 
 
 @command

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from convnet.errors import command, printable
-from convnet.params import load_params
-from convnet.sources import bring_sources
+from convnet.data.sources import bring_sources
+from convnet.params.load import load_params
+from convnet.system.errors import command, printable
 
 
 @command

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from convnet.errors import command
-from convnet.evaluation import evaluate, summarise
-from convnet.params import load_params
-from convnet.storage import write_json
+from convnet.evaluation.evaluate import evaluate, summarise
+from convnet.params.load import load_params
+from convnet.system.errors import command
+from convnet.system.files import write_json
 
 
 @command

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from convnet.errors import command
-from convnet.params import load_params
+from convnet.params.load import load_params
+from convnet.system.errors import command
 
 
 @command
@@ -18,10 +18,10 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load_params()
     # Here and not above: the import costs seconds. The device comes first, it quietens what the others load.
-    from convnet.device import configure_device
+    from convnet.backend.device import configure_device
 
     configure_device(threads=params.engine.threads_per_job, precision="float32")
-    from convnet.explain import explain_dataset
+    from convnet.analysis.explain import explain_dataset
 
     explain_dataset(params, arguments.dataset, arguments.arrays, arguments.models, arguments.destination)
 

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from convnet.errors import command
-from convnet.feature_store import bring_features
-from convnet.params import load_params
-from convnet.storage import read_json, write_json
+from convnet.features.cache import bring_features
+from convnet.params.load import load_params
+from convnet.system.errors import command
+from convnet.system.files import read_json, write_json
 
 
 @command

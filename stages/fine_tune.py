@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from convnet.engine import run_jobs
-from convnet.errors import command
-from convnet.params import load_params
-from convnet.plans import plan_jobs
-from convnet.results import gather
+from convnet.engine.run import run_jobs
+from convnet.jobs.gather import gather
+from convnet.jobs.planning import plan_jobs
+from convnet.params.load import load_params
+from convnet.system.errors import command
 
 
 @command

@@ -6,10 +6,10 @@ The features depend on this file and not on all of `variants`: a change elsewher
 import argparse
 from pathlib import Path
 
-from convnet.errors import command
-from convnet.params import load_params
-from convnet.plans import plan_features
-from convnet.storage import write_json
+from convnet.jobs.feature_plan import plan_features
+from convnet.params.load import load_params
+from convnet.system.errors import command
+from convnet.system.files import write_json
 
 
 @command

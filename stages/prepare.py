@@ -4,11 +4,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from convnet.arrays import check_batch_sizes, prepare_arrays
-from convnet.errors import command
-from convnet.images import Limits
-from convnet.manifest import Row, read_manifest
-from convnet.params import load_params
+from convnet.data.arrays import check_batch_sizes, prepare_arrays
+from convnet.data.decoding import Limits
+from convnet.data.manifest import Row, read_manifest
+from convnet.params.load import load_params
+from convnet.system.errors import command
 
 
 @command

@@ -4,9 +4,9 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
-from convnet.errors import command
-from convnet.params import load_params
-from convnet.report import Folders, report
+from convnet.params.load import load_params
+from convnet.report.build import Folders, report
+from convnet.system.errors import command
 
 
 @command

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from convnet.errors import command
-from convnet.params import load_params
-from convnet.storage import write_json
+from convnet.params.load import load_params
+from convnet.system.errors import command
+from convnet.system.files import write_json
 
 
 @command
@@ -22,10 +22,10 @@ def main() -> None:
         write_json(arguments.destination, {"dataset": arguments.dataset, "rows": []})
         return
     # Here and not above: the import costs seconds.
-    from convnet.device import configure_device
+    from convnet.backend.device import configure_device
 
     configure_device(threads=params.engine.threads_per_job, precision="float32")
-    from convnet.robustness import measure_robustness
+    from convnet.analysis.robustness import measure_robustness
 
     models = {
         variant: [arguments.models / variant / f"seed-{seed}.keras" for seed in params.run.seeds]

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from convnet.errors import command
-from convnet.params import load_params
-from convnet.source_code import describe
-from convnet.storage import write_text
+from convnet.params.load import load_params
+from convnet.pipeline.code_digests import describe
+from convnet.system.errors import command
+from convnet.system.files import write_text
 
 
 @command

@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from convnet.errors import command, printable
-from convnet.images import Limits
-from convnet.manifest import SplitRules, build_manifest, duplicates_line, rejected_line, write_manifest
-from convnet.params import load_params
-from convnet.storage import write_json
+from convnet.data.decoding import Limits
+from convnet.data.manifest import SplitRules, build_manifest, duplicates_line, rejected_line, write_manifest
+from convnet.params.load import load_params
+from convnet.system.errors import command, printable
+from convnet.system.files import write_json
 
 
 @command

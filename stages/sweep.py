@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from convnet.engine import run_jobs
-from convnet.errors import command
-from convnet.params import load_params
-from convnet.plans import plan_jobs
-from convnet.storage import write_json
-from convnet.sweep import summarise_sweep
+from convnet.engine.run import run_jobs
+from convnet.evaluation.learning_curve import summarise_sweep
+from convnet.jobs.planning import plan_jobs
+from convnet.params.load import load_params
+from convnet.system.errors import command
+from convnet.system.files import write_json
 
 
 @command

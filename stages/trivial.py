@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from convnet.arrays import load_arrays
-from convnet.errors import command
-from convnet.params import load_params
-from convnet.storage import read_json, write_json
-from convnet.trivial import trivial_rows
+from convnet.data.arrays import load_arrays
+from convnet.evaluation.trivial_models import trivial_rows
+from convnet.params.load import load_params
+from convnet.system.errors import command
+from convnet.system.files import read_json, write_json
 
 
 @command

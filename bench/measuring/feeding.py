@@ -7,14 +7,16 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.augmentation import reset_seed_generators
-from convnet.data import Batches, epoch_order
-from convnet.executions import EpochTrainer, Steps
-from convnet.heads import choose_head, encode_labels
-from convnet.jobs import Job
-from convnet.models import compile_model
-from convnet.progress import progress
-from convnet.training import build_networks, load_job_data
+from convnet.backend.steps import Steps
+from convnet.jobs.job import Job
+from convnet.models.augmentation import reset_seed_generators
+from convnet.models.heads import choose_head, encode_labels
+from convnet.system.progress import progress
+from convnet.training.batches import Batches, epoch_order
+from convnet.training.epoch import EpochTrainer
+from convnet.training.job_data import load_job_data
+from convnet.training.networks import build_networks
+from convnet.training.optimizers import compile_model
 
 
 class OneBatch(keras.utils.PyDataset):  # type: ignore[misc]  # keras ships no types

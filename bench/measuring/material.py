@@ -11,16 +11,16 @@ from typing import Any
 
 import yaml
 
-from convnet.archives import open_archive
-from convnet.arrays import prepare_arrays
-from convnet.images import Limits
-from convnet.jobs import Job, UsedBackbone
-from convnet.manifest import Row, SplitRules, build_manifest, read_members
-from convnet.params import Augmentation, Fit, Network, Recipe
-from convnet.render import render_archive
-from convnet.sources import DATA_VARIABLE, data_folder
-from convnet.storage import read_json, write_json
-from convnet.workers import usable_cores
+from convnet.data.archives import open_archive, read_members
+from convnet.data.arrays import prepare_arrays
+from convnet.data.decoding import Limits
+from convnet.data.manifest import Row, SplitRules, build_manifest
+from convnet.data.sources import DATA_VARIABLE, data_folder
+from convnet.jobs.job import Job, UsedBackbone
+from convnet.params.schema import Augmentation, Fit, Network, Recipe
+from convnet.rendering.datasets import render_archive
+from convnet.system.files import read_json, write_json
+from convnet.system.processes import usable_cores
 
 PROJECT = Path(__file__).parents[2]
 REAL_ARCHIVE = "cats_and_dogs_filtered.zip"

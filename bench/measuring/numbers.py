@@ -8,9 +8,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from convnet.device import machine_facts
-from convnet.statistics import t_interval
-from convnet.storage import write_json
+from convnet.backend.machine import machine_facts
+from convnet.comparison.statistics import t_interval
+from convnet.system.files import write_json
 
 RESULTS = Path(__file__).parents[1] / "results"
 # toy: seconds, on rendered pictures, for the tests, its numbers mean nothing. short: minutes. full: what is published.

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from convnet.progress import progress
-from convnet.workers import stay_with_parent
+from convnet.system.processes import stay_with_parent
+from convnet.system.progress import progress
 
 Result = TypeVar("Result")
 SECONDS_BETWEEN_LOOKS = 0.05

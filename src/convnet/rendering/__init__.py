@@ -1,1 +1,1 @@
-"""The drawings behind the rendered datasets: one file per family of objects, one for what surrounds them."""
+"""The drawn datasets."""

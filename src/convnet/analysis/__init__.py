@@ -1,0 +1,1 @@
+"""Look into saved models: feature maps, Grad-CAM, accuracy on perturbed images."""

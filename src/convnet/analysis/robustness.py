@@ -1,0 +1,124 @@
+"""Accuracy on perturbed copies of validation and test images: what a validation set too close to training hides."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.analysis.perturbations import PERTURBATIONS, perturb_all
+from convnet.data.arrays import load_arrays
+from convnet.data.splits import nested_subset
+from convnet.inference.loading import load_model_checked
+from convnet.models.backbones import BACKBONE
+from convnet.models.cnn import HEAD
+from convnet.models.heads import as_probabilities
+from convnet.models.transfer import weights_digest
+from convnet.system.progress import progress
+from convnet.training.batches import all_rows, predict
+
+COPIES_AT_ONCE = 11  # bounds memory: features of more would not fit beside large heads
+SPLITS = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One perturbed copy of a split's images; strength 0 is the original."""
+
+    split: str
+    perturbation: str
+    strength: int
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Halves:
+    """A saved model in two: `front` is shared by all models with the same frozen backbone, and run once for them."""
+
+    front: str | None  # digest of the backbone's weights
+    back: keras.Model
+
+
+def measure_robustness(
+    arrays: Path, models: Mapping[str, Sequence[Path]], images_per_split: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return the accuracy of every model on every perturbed copy.
+
+    Args:
+        arrays: folder of the prepare stage.
+        models: saved models by variant, one per seed.
+        images_per_split: at most so many images of each split, classes in proportion.
+        seed: decides which images, and the draws; all models see the same copies.
+
+    Returns:
+        Rows with variant, split, perturbation, strength (0 is the original, then 1 to 3), n, and accuracy: one number
+        per model.
+    """
+    fronts: dict[str, keras.Model] = {}
+    halves = {variant: [_halve(path, fronts) for path in paths] for variant, paths in models.items()}
+    copies = 1 + sum(len(strengths) for strengths in PERTURBATIONS.values())
+    made = progress(
+        _copies(arrays, images_per_split, seed),
+        total=copies * len(SPLITS),
+        label=f"robustness of {arrays.name}",
+        unit="copies",
+    )
+    rows = []
+    while chunk := list(itertools.islice(made, COPIES_AT_ONCE)):
+        rows += _measure(chunk, halves, fronts)
+    return sorted(rows, key=lambda row: list(models).index(row["variant"]))
+
+
+def _measure(
+    copies: Sequence[Copy], halves: Mapping[str, Sequence[Halves]], fronts: Mapping[str, keras.Model]
+) -> list[dict[str, Any]]:
+    """Return the rows of some copies; each model sees all of them in one go, since starting a prediction costs time."""
+    images = np.concatenate([copy.images for copy in copies])
+    features = {digest: predict(front, all_rows(images)) for digest, front in fronts.items()}
+    ends = np.cumsum([len(copy.labels) for copy in copies])[:-1]
+    rows = []
+    for variant, of_seeds in halves.items():
+        outputs = [predict(h.back, all_rows(images if h.front is None else features[h.front])) for h in of_seeds]
+        chosen = [np.split(as_probabilities(values).argmax(axis=1), ends) for values in outputs]
+        for number, copy in enumerate(copies):
+            rows.append(
+                {
+                    "variant": variant,
+                    "split": copy.split,
+                    "perturbation": copy.perturbation,
+                    "strength": copy.strength,
+                    "n": len(copy.labels),
+                    "accuracy": [float(np.mean(of_seed[number] == copy.labels)) for of_seed in chosen],
+                }
+            )
+    return rows
+
+
+def _copies(arrays: Path, images_per_split: int, seed: int) -> Iterator[Copy]:
+    for split in SPLITS:
+        opened = load_arrays(arrays, split)
+        share = min(1.0, images_per_split / len(opened.labels))
+        chosen = nested_subset(opened.labels, share, seed)
+        images, labels = opened.images[chosen], opened.labels[chosen]
+        yield Copy(split, "none", 0, images, labels)
+        for perturbation, strengths in PERTURBATIONS.items():
+            for number, strength in enumerate(strengths, start=1):
+                yield Copy(split, perturbation, number, perturb_all(images, perturbation, strength, seed), labels)
+
+
+def _halve(path: Path, fronts: dict[str, keras.Model]) -> Halves:
+    """Load a model and cut it behind its backbone, if it has one; put the front under its digest into `fronts`."""
+    model, _ = load_model_checked(path)
+    if BACKBONE not in {layer.name for layer in model.layers}:
+        return Halves(None, model)
+    digest = weights_digest(model.get_layer(BACKBONE))
+    between = model.get_layer("pool").input
+    if digest not in fronts:
+        fronts[digest] = keras.Model(model.input, between)
+    features = keras.Input(between.shape[1:])
+    return Halves(digest, keras.Model(features, model.get_layer(HEAD)(model.get_layer("pool")(features))))

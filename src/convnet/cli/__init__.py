@@ -1,0 +1,1 @@
+"""The command `convnet`: one module per subcommand; nothing here computes."""

@@ -1,0 +1,1 @@
+"""One variant against another: interval, looks, Holm, verdict, its words."""

@@ -1,0 +1,1 @@
+"""From a source to packed arrays: archives, label tables, decoding, duplicates, splits, manifest."""

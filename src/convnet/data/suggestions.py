@@ -1,0 +1,220 @@
+"""A look at a user's own pictures: what is in them, what is wrong with them, and which settings suit them."""
+
+import http.client
+import re
+import tempfile
+import unicodedata
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from convnet.data.decoding import Limits
+from convnet.data.manifest import Row, SplitRules, build_manifest
+from convnet.data.packing import pack_folder
+from convnet.data.sources import DOWNLOADS, data_folder, kept_at
+from convnet.download.fetch import Address
+from convnet.params.schema import Backbone, Params, smallest_image
+from convnet.system.errors import UserError
+from convnet.system.files import file_digest, write_json
+
+LARGEST_SIDE = 150  # pixels; the course's size, and what a processor trains in minutes
+COMMON_BATCH = 20
+FEWEST_STEPS = 10  # per epoch; with fewer, 15 epochs hardly train
+SMALLEST_BATCH = 4
+TINY_CLASS = 20  # images
+IMBALANCE = 1.5  # largest class / smallest; from here on the report compares balanced accuracy
+SECONDS_TO_REACH = 5.0
+FALLBACK = "compact"  # trained here, so it is always had
+PRETRAINED = "inception_v3"  # the course's
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found.
+
+    Attributes:
+        fingerprint: SHA-256 of the archive; of a folder, of the archive that the download stage packs from it.
+        summary: as the split stage writes it.
+        rows: the manifest.
+        note: links that were skipped and names that were escaped while packing, or None.
+    """
+
+    fingerprint: str
+    summary: dict[str, Any]
+    rows: list[Row]
+    note: str | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Usable images per class."""
+        splits = self.summary["counts"]
+        return {name: sum(splits[split][name] for split in splits) for name in self.summary["classes"]}
+
+    @property
+    def training_images(self) -> int:
+        """How many of them the split stage gives to training."""
+        return sum(self.summary["counts"]["train"].values())
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Suggested settings, and one sentence on each."""
+
+    image_size: tuple[int, int]
+    batch_size: int
+    backbone: str
+    pooling: str  # between the backbone and its head
+    reasons: tuple[str, ...]
+
+
+def look_at(source: Path, name: str, pictures: str, params: Params) -> Look:
+    """Verify and divide the pictures exactly as the pipeline will, without leaving anything behind.
+
+    Args:
+        source: a folder with one folder per class, or an archive of one.
+        name: what the dataset is to be called.
+        pictures: "photographs" or "rendered".
+        params: the settings for images and splits.
+
+    Raises:
+        UserError: no dataset can be made of it; the sentence says why.
+    """
+    DOWNLOADS.mkdir(parents=True, exist_ok=True)  # on the disk of the project, which the copy has to fit on anyway
+    with tempfile.TemporaryDirectory(dir=DOWNLOADS, prefix=f".{name}.") as temporary:
+        folder = Path(temporary)
+        packed, note = folder / f"{name}.zip", None
+        if source.is_dir():
+            note = pack_folder(source, packed)
+        elif source.is_file():
+            packed.symlink_to(source.resolve())
+        else:
+            raise UserError(f"{source} does not exist: give a folder with one subfolder per class, or an archive of it")
+        write_json(
+            folder / "sources.json",
+            {"dataset": name, "pictures": pictures, "sources": [{"file": packed.name, "split": None}]},
+        )
+        rules = SplitRules(**(params.split_rules(name) if name in params.datasets else params.split).model_dump())
+        rows, summary = build_manifest(folder, limits=Limits(**params.images.model_dump()), split=rules)
+        return Look(file_digest(packed), summary, rows, note)
+
+
+def advise(look: Look, pictures: str, params: Params, backbone: str | None = None) -> Advice:
+    """Return settings that suit the pictures, each with its reason.
+
+    Args:
+        look: from `look_at`.
+        pictures: "photographs" or "rendered".
+        params: knows the backbones.
+        backbone: the user's choice, or None.
+
+    Raises:
+        UserError: the chosen backbone is not defined.
+    """
+    if backbone is not None and backbone not in params.backbones:
+        raise UserError(f"there is no backbone {backbone!r}; params.yaml defines {', '.join(params.backbones)}")
+    side = int(median(min(row.height, row.width) for row in look.rows if row.accepted))
+    chosen, why = (backbone, "as asked") if backbone else _choose_backbone(side, pictures, params)
+    least = max(params.backbones[chosen].smallest_image, smallest_image(params.network))
+    length = max(least, min(side, LARGEST_SIDE))
+    batch = min(COMMON_BATCH, max(SMALLEST_BATCH, look.training_images // FEWEST_STEPS))
+    batch = min(batch, look.training_images)
+    pooling, why_pooling = _choose_pooling(params.backbones[chosen])
+    return Advice(
+        image_size=(length, length),
+        batch_size=batch,
+        backbone=chosen,
+        pooling=pooling,
+        reasons=(
+            f"backbone {chosen}: {why}",
+            f"pooling {pooling}: {why_pooling}",
+            f"image_size {length}x{length}: the shorter side of half of the pictures is {side} pixels or more, "
+            f"{least} to {LARGEST_SIDE} suit the networks",
+            f"batch_size {batch}: {look.training_images:,} training images make "
+            f"{-(-look.training_images // batch):,} steps per epoch",
+        ),
+    )
+
+
+def problems(look: Look) -> list[str]:
+    """Return what the user should know before training, one sentence each."""
+    found, counts = [], look.counts
+    if look.note:
+        found.append(look.note)
+    if rejected := look.summary["rejected"]:
+        listed = "; ".join(f"{entry['member']}: {entry['reason']}" for entry in rejected[:5])
+        more = f"; and {len(rejected) - 5:,} more" if len(rejected) > 5 else ""
+        found.append(f"{len(rejected):,} files are no usable pictures and stay out: {listed}{more}")
+    tiny = [f"{name} ({count})" for name, count in counts.items() if count < TINY_CLASS]
+    if tiny:
+        found.append(f"classes with fewer than {TINY_CLASS} pictures teach and prove little: {', '.join(tiny)}")
+    largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+    if counts[largest] > IMBALANCE * counts[smallest]:
+        found.append(
+            f"the classes are unequal ({counts[largest]:,} of {largest}, {counts[smallest]:,} of {smallest}): the "
+            "report compares balanced accuracy"
+        )
+    duplicates = look.summary["duplicates"]
+    if copies := duplicates["exact_pairs"] + duplicates["near_pairs"]:
+        found.append(f"{copies:,} pairs show the same picture, for example {' and '.join(duplicates['groups'][0][:2])}")
+    if duplicates["across_splits"]:
+        found.append(
+            f"{duplicates['across_splits']:,} of these pairs lie in different parts of your own division: set "
+            "split.repair_leaks to true"
+        )
+    if duplicates["two_labels"]:
+        first, second = duplicates["two_labels"][0]
+        found.append(f"{len(duplicates['two_labels']):,} pairs have two labels, the first is {first} and {second}")
+    return found
+
+
+def dataset_name(source: Path) -> str:
+    """Return a name for params.yaml, file names and charts, made from a folder's or an archive's name."""
+    stem = source.resolve().name
+    if not source.is_dir():
+        stem = re.sub(r"(\.tar)?\.[^.]+$", "", stem)
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or "own"
+
+
+def _choose_backbone(side: int, pictures: str, params: Params) -> tuple[str, str]:
+    """Return the backbone and why."""
+    backbone = params.backbones.get(PRETRAINED)
+    if backbone is None or backbone.weights is None:
+        return FALLBACK, f"params.yaml defines no {PRETRAINED} with weights"
+    if pictures == "rendered":
+        return FALLBACK, "trained here on rendered pictures, as these are"
+    if side < backbone.smallest_image:
+        return FALLBACK, f"{PRETRAINED} needs {backbone.smallest_image} pixels a side, most of these have fewer"
+    place = _where_weights_are(backbone)
+    if place is None:
+        return FALLBACK, f"trained here, since the weights of {PRETRAINED} are not on this machine nor to be reached"
+    return PRETRAINED, f"trained on {backbone.seen}; its weights are {place}"
+
+
+def _choose_pooling(backbone: Backbone) -> tuple[str, str]:
+    """Return the pooling and why."""
+    if backbone.weights is None:
+        return "flatten", "the backbone is small, so every feature can have weights of its own"
+    return "average", "a head on one number per channel trains in a fraction of the time that flatten takes"
+
+
+def _where_weights_are(backbone: Backbone) -> str | None:
+    """Return where the weights can be had, looking where the backbone stage will look, or None."""
+    assert backbone.weights is not None
+    url = backbone.weights.url
+    file = url.rsplit("/", 1)[-1]
+    folder = data_folder()
+    if folder and any((place / file).is_file() for place in (folder, folder.resolve().parent / "weights")):
+        return "in the folder that CONVNET_DATA names"
+    if kept_at(Address(urls=(url,))).is_file():
+        return "downloaded already"
+    if not url.startswith(("http://", "https://")):
+        return "a local file" if Path(url.removeprefix("file://")).expanduser().is_file() else None
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS_TO_REACH):
+            return "at their published address"
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):  # also what is no answer in HTTP
+        return None

@@ -1,0 +1,1 @@
+"""Fetch one published file, verified."""

@@ -1,0 +1,1 @@
+"""Run jobs: in this process, in several, or on a Ray cluster."""

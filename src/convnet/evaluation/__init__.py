@@ -1,0 +1,1 @@
+"""One model's numbers from saved predictions; trivial baselines; learning curve; model selection."""

@@ -1,0 +1,160 @@
+"""What a model has to beat to be worth anything: the most frequent class, and colours with a thumbnail.
+
+A network that scores no better than a logistic regression on 64 colour shares and an 8 x 8 thumbnail has learnt
+colours and backgrounds, not objects.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from convnet.evaluation.metrics import evaluate_split, log_loss
+from convnet.system.errors import UserError
+
+Images = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.integer[Any]]
+Floats = npt.NDArray[np.float64]
+
+THUMBNAIL = 8  # pixels a side
+COLOUR_LEVELS = 4  # per channel: 4^3 = 64 colours
+# Larger images are read at every k-th pixel only: means and shares of 64 x 64 pixels are as good and far faster.
+PIXELS_A_SIDE = 64
+# More training images than this barely move 256 coefficients; an evenly spaced subset keeps 25,000 images fast.
+MOST_TRAIN_IMAGES = 5_000
+PENALTIES = (0.001, 0.01, 0.1, 1.0)  # inverse strengths C, chosen by validation log loss
+IMAGES_AT_ONCE = 256
+
+MAJORITY = "most frequent class"
+THUMBNAILS = "colours and thumbnail"
+
+
+def colour_features(images: Images) -> npt.NDArray[np.float32]:
+    """Return (n, 256): shares of 64 colours, then the means of an 8 x 8 grid in 3 channels, all in 0..1.
+
+    Args:
+        images: (n, height, width, 3), may be memory-mapped: 256 images are in memory at a time.
+    """
+    batches = [_features(np.asarray(images[i : i + IMAGES_AT_ONCE])) for i in range(0, len(images), IMAGES_AT_ONCE)]
+    return np.concatenate(batches)
+
+
+def _features(images: Images) -> npt.NDArray[np.float32]:
+    images = images[:, :: max(1, images.shape[1] // PIXELS_A_SIDE), :: max(1, images.shape[2] // PIXELS_A_SIDE)]
+    count, height, width, _ = images.shape
+    levels = (images // (256 // COLOUR_LEVELS)).astype(np.int64)
+    colour = (levels[..., 0] * COLOUR_LEVELS + levels[..., 1]) * COLOUR_LEVELS + levels[..., 2]
+    colours = COLOUR_LEVELS**3
+    image_and_colour = np.arange(count)[:, None, None] * colours + colour  # one bincount for the whole batch
+    shares = np.bincount(image_and_colour.ravel(), minlength=count * colours).reshape(count, colours) / (height * width)
+    grid = _cell_means(_cell_means(images.astype(np.float32), axis=1), axis=2) / 255
+    return np.concatenate([shares, grid.reshape(count, -1)], axis=1).astype(np.float32)
+
+
+def _cell_means(pixels: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
+    length = pixels.shape[axis]
+    starts = np.arange(THUMBNAIL) * length // THUMBNAIL
+    sizes = np.maximum(np.diff(np.append(starts, length)), 1)  # an image below 8 pixels repeats some of them
+    shape = [1] * pixels.ndim
+    shape[axis] = THUMBNAIL
+    means = np.add.reduceat(pixels, starts, axis=axis) / sizes.reshape(shape)
+    return np.asarray(means, dtype=np.float32)
+
+
+def majority_probabilities(train_labels: Integers, n: int, class_count: int) -> Floats:
+    """Return (n, classes): the class shares of the training split, for every image alike."""
+    shares = np.bincount(train_labels, minlength=class_count) / len(train_labels)
+    return np.tile(shares, (n, 1))
+
+
+def trivial_rows(
+    train: tuple[Images, Integers],
+    validation: tuple[Images, Integers],
+    test: tuple[Images, Integers],
+    classes: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Fit the trivial models on the training split and evaluate them; deterministic.
+
+    Args:
+        train: images (n, height, width, 3) and labels (n,). Above 5,000 images every k-th is taken, and said so.
+        validation: likewise; chooses the strength of the penalty.
+        test: likewise.
+        classes: class names in index order.
+
+    Returns:
+        One row per trivial model: name, train_images (used), penalty (C, or None), splits {validation, test: what
+        `evaluate_split` returns}, test_predictions (n,).
+
+    Raises:
+        UserError: fewer than two classes in the training split.
+    """
+    labels = np.asarray(train[1])
+    if len(np.unique(labels)) < 2:
+        raise UserError("the training split holds fewer than two classes; check the split's shares and the dataset")
+    majority = [majority_probabilities(labels, len(split[1]), len(classes)) for split in (validation, test)]
+    rows = [_row(MAJORITY, len(labels), None, majority, validation, test, classes)]
+
+    chosen = _evenly_spaced(labels)
+    train_features, train_labels = colour_features(train[0][chosen]), labels[chosen]
+    features = [colour_features(split[0]) for split in (validation, test)]
+    best_penalty, best_loss, best = PENALTIES[0], np.inf, None
+    for penalty in PENALTIES:
+        model = _fit(train_features, train_labels, penalty)
+        probabilities = [_probabilities(model, values, len(classes)) for values in features]
+        loss = log_loss(probabilities[0], np.asarray(validation[1]))
+        if loss < best_loss:
+            best_penalty, best_loss, best = penalty, loss, probabilities
+    assert best is not None  # log_loss is finite, so the first penalty already beats infinity
+    return [*rows, _row(THUMBNAILS, len(chosen), best_penalty, best, validation, test, classes)]
+
+
+def _evenly_spaced(labels: Integers) -> npt.NDArray[np.int64]:
+    """Return sorted row indices: all, or every k-th of the rows in class order, so that class shares stay."""
+    order = np.argsort(labels, kind="stable")
+    step = -(-len(labels) // MOST_TRAIN_IMAGES)
+    return np.sort(order[::step])
+
+
+def _fit(features: npt.NDArray[np.float32], labels: Integers, penalty: float) -> Pipeline:
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=300))
+    # One thread: 256 features are too few to share out (25 times slower on a busy machine), and the bits of the result
+    # do not depend on the number of cores.
+    with threadpool_limits(1), warnings.catch_warnings():
+        # 300 steps are plenty for a yardstick, and an unfinished fit is still a valid classifier.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(features, labels)
+
+
+def _probabilities(model: Pipeline, features: npt.NDArray[np.float32], class_count: int) -> Floats:
+    """Return (n, classes), with 0 for a class that has no training image."""
+    probabilities = np.zeros((len(features), class_count))
+    probabilities[:, model.classes_] = model.predict_proba(features)
+    return probabilities
+
+
+def _row(
+    name: str,
+    train_images: int,
+    penalty: float | None,
+    probabilities: Sequence[Floats],
+    validation: tuple[Images, Integers],
+    test: tuple[Images, Integers],
+    classes: Sequence[str],
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "train_images": train_images,
+        "penalty": penalty,
+        "splits": {
+            "validation": evaluate_split(probabilities[0], np.asarray(validation[1]), classes),
+            "test": evaluate_split(probabilities[1], np.asarray(test[1]), classes),
+        },
+        "test_predictions": probabilities[1].argmax(axis=1).tolist(),
+    }

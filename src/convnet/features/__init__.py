@@ -1,0 +1,1 @@
+"""Features of a frozen backbone: its weights (fetched or pretrained), extraction, cache."""

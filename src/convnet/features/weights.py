@@ -1,0 +1,54 @@
+"""Bring a backbone's weights: fetched and checked, or trained here on rendered source classes."""
+
+from pathlib import Path
+from typing import Any
+
+from convnet.data.sources import fetch_entry
+from convnet.download.fetch import Address, md5_digest
+from convnet.features.pretraining import _pretrain
+from convnet.params.schema import Backbone, Params, Weights
+from convnet.system.errors import UserError
+from convnet.system.files import write_json
+
+
+def bring_backbone(params: Params, name: str, destination: Path) -> str | None:
+    """Fill `destination` with the weight file and backbone.json; return what the user should know, or None.
+
+    Raises:
+        UserError: the file cannot be had, is not what it should be, or training failed.
+    """
+    backbone = params.backbones[name]
+    destination.mkdir(parents=True, exist_ok=True)
+    described: dict[str, Any] = {"needed": True, "backbone": name, "seen": backbone.seen}
+    if backbone.pretrain is not None:
+        described |= _pretrain(params, name, backbone.pretrain, destination)
+    else:
+        described |= _fetch(backbone, destination)
+    write_json(destination / "backbone.json", described)
+    note = described.get("note")
+    return f"{described['file']}: {note}" if note else None
+
+
+def _fetch(backbone: Backbone, destination: Path) -> dict[str, Any]:
+    assert backbone.weights is not None
+    entry = fetch_weights(backbone.weights, destination)
+    return {key: entry[key] for key in ("file", "sha256", "bytes", "origin", "address", "note")}
+
+
+def fetch_weights(weights: Weights, destination: Path) -> dict[str, Any]:
+    """Bring a backbone's weight file to `destination`; return what is known of it.
+
+    Raises:
+        UserError: the file cannot be had, or is not one that `weights` names by a hash.
+    """
+    address = Address(urls=(weights.url,), bytes=weights.bytes, sha256=weights.sha256, md5=weights.md5)
+    entry = fetch_entry(address, destination, split=None)
+    path = destination / entry["file"]
+    if entry["sha256"] not in (weights.sha256, *weights.stand_ins) and md5_digest(path) != weights.md5:
+        path.unlink()
+        raise UserError(
+            f"the weight file {address.name} has the SHA-256 {entry['sha256']}, which params.yaml does not name: if "
+            "you trust the file, write that under this backbone's weights as sha256, or into stand_ins beside the hash "
+            "of the published file"
+        )
+    return entry

@@ -1,0 +1,131 @@
+"""A saved model judged on pictures whose classes are known by their folders."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convnet.comparison.statistics import wilson_interval
+from convnet.data.archives import open_archive
+from convnet.data.class_folders import ImageMember, Layout, read_layout
+from convnet.data.member_names import Member, escape_name
+from convnet.evaluation.metrics import evaluate_split
+from convnet.inference.inputs import Place, folder_files, is_archive
+from convnet.inference.predict import Counts, Predictor
+from convnet.system.errors import UserError, printable
+
+
+def evaluate_labelled(model_path: Path, pictures: Path, split: str | None, calibrated: bool) -> dict[str, Any]:
+    """Return how good a saved model is on a folder or an archive with one folder per class.
+
+    Args:
+        model_path: a `.keras` file.
+        pictures: a folder or an archive.
+        split: where its folders are train, validation and test: which of them.
+        calibrated: whether the temperature fitted on validation images is applied.
+
+    Returns:
+        model, dataset, variant, seed, pictures the model learnt from (rendered or photographs), temperature, classes;
+        n, accuracy, accuracy_interval (Wilson, 95 %), loss (nats), balanced_accuracy, macro_f1, recall,
+        calibration_error, confusion (rows true, columns predicted), reliability; rejected: [{picture, reason}].
+
+    Raises:
+        UserError: the model is refused, a class is unknown to it, or there is no usable picture.
+    """
+    classes_of = _labelled_places(pictures, split)  # before the model, whose loading takes seconds
+    predictor = Predictor(model_path, calibrated)
+    facts, counts = predictor.facts, Counts()
+    unknown = sorted(set(classes_of.values()) - set(facts.classes))
+    if unknown:
+        raise UserError(
+            f"{pictures} holds the class {unknown[0]!r}, but the model knows only {', '.join(facts.classes)}: "
+            "rename the folder or move it away"
+        )
+    rows = list(predictor.rows(list(classes_of), counts))
+    good = [row for row in rows if row.probabilities is not None]
+    if not good:
+        raise UserError(f"{pictures} holds no usable picture ({counts.sentence()})")
+    labels = np.array([facts.classes.index(classes_of[row.place]) for row in good], dtype=np.int64)
+    numbers = evaluate_split(np.array([row.probabilities for row in good]), labels, facts.classes)
+    return {
+        "model": str(model_path),
+        "dataset": facts.dataset,
+        "variant": facts.variant,
+        "seed": facts.seed,
+        "learnt_from": facts.pictures,
+        "temperature": predictor.temperature,
+        "classes": list(facts.classes),
+        **numbers,
+        "accuracy_interval": list(wilson_interval(numbers["accuracy"], numbers["n"])),
+        "left_out": counts.left_out,
+        "rejected": [{"picture": row.place.member or row.place.path, "reason": row.error} for row in rows if row.error],
+    }
+
+
+def evaluation_text(result: dict[str, Any]) -> str:
+    """Return the numbers of `evaluate_labelled` as a table for the terminal."""
+    low, high = result["accuracy_interval"]
+    origin = f", learnt from {result['learnt_from']}" if result["learnt_from"] else ""
+    temperature = f", temperature {result['temperature']:.3f}" if result["temperature"] else ""
+    names = [printable(name) for name in result["classes"]]
+    lines = [
+        f"{result['dataset']}/{result['variant']} seed {result['seed']}{origin}{temperature}",
+        f"{result['n']:,} pictures: accuracy {100 * result['accuracy']:.1f} % "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %), loss {result['loss']:.3f}, "
+        f"balanced accuracy {100 * result['balanced_accuracy']:.1f} %, macro F1 {100 * result['macro_f1']:.1f} %",
+        "",
+        *_confusion_lines(names, result["confusion"], list(result["recall"].values())),
+    ]
+    if result["rejected"]:
+        first = result["rejected"][0]
+        lines += [
+            "",
+            f"{len(result['rejected']):,} files could not be used, the first: {first['picture']}: {first['reason']}",
+        ]
+    return "\n".join(map(printable, lines)) + "\n"
+
+
+def _labelled_places(pictures: Path, split: str | None) -> dict[Place, str]:
+    """Return the class of every file in a class folder."""
+    if pictures.is_dir():
+        files, folders = folder_files(pictures)
+        # The names that packing gave to these for training, or the model would not know their classes.
+        names = {escape_name(name): name for name in files}
+        layout = read_layout([Member(name, 0) for name in names], [escape_name(name) for name in folders])
+        chosen = _of_split(layout, pictures, split)
+        return {Place(str(pictures / names[image.name])): image.class_name for image in chosen}
+    if not pictures.is_file() or not is_archive(pictures):
+        raise UserError(f"{pictures} is no folder and no archive: give one that holds a folder of pictures per class")
+    with open_archive(pictures) as archive:
+        layout = read_layout(archive.members(), archive.folders())
+    return {Place(str(pictures), image.name): image.class_name for image in _of_split(layout, pictures, split)}
+
+
+def _of_split(layout: Layout, pictures: Path, split: str | None) -> Sequence[ImageMember]:
+    splits = sorted({image.official_split for image in layout.images if image.official_split})
+    if split is None and len(splits) > 1:
+        raise UserError(f"{pictures} is divided into {', '.join(splits)}: choose one with --split, test if you can")
+    chosen = [image for image in layout.images if split is None or image.official_split == split]
+    if not chosen:
+        what = f"the split {split}" if split else "class folders with pictures"
+        raise UserError(f"{pictures} has no {what}: put the pictures of each class into a folder of its name")
+    return chosen
+
+
+def _confusion_lines(
+    names: Sequence[str], confusion: Sequence[Sequence[int]], recall: Sequence[float | None]
+) -> list[str]:
+    head = ["true \\ predicted", *names, "recall"]
+    body = [
+        [name, *(f"{count:,}" for count in counts), "-" if share is None else f"{100 * share:.1f} %"]
+        for name, counts, share in zip(names, confusion, recall, strict=True)
+    ]
+    widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in [head, *body]
+    ]

@@ -1,0 +1,153 @@
+"""The pictures a user names: files, folders and archives, read one at a time.
+
+In a folder or an archive a file counts if its suffix or its content is that of a picture; read-me files and the like
+are left out. A file that is named itself always counts, so that a mistake shows.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from convnet.data.archives import is_tar_header, open_archive
+from convnet.data.decoding import DEFAULT_LIMITS, SUFFIXES, BadImage
+from convnet.data.file_types import HEAD_BYTES, describe_content
+from convnet.data.member_names import is_clutter
+from convnet.data.packing import entries_of, is_file_inside
+from convnet.system.errors import UserError, printable
+
+ARCHIVES = {"a ZIP archive", "an empty ZIP archive", "a gzip file"}
+# Pictures of kinds that cannot be read here: they get a row that says so, and are not left out in silence.
+OTHER_SUFFIXES = {".heic", ".heif", ".avif", ".svg"}
+PICTURE_WORDS = {"image", "photograph", "drawing"}  # the last word of `describe_content`
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a picture is: a file, or a member of an archive; `named` if the user named the file itself."""
+
+    path: str
+    member: str | None = None
+    named: bool = field(default=False, compare=False)
+
+
+def find_places(paths: Sequence[Path]) -> list[Place]:
+    """List what files, folders and archives hold, in the order given and sorted within each.
+
+    An archive that cannot be opened is listed as a file, so that reading it tells why.
+
+    Raises:
+        UserError: a path does not exist, is neither a file nor a folder, or a folder in it cannot be opened.
+    """
+    places: list[Place] = []
+    for path in paths:
+        if path.is_dir():
+            places += [Place(str(path / name)) for name in folder_files(path)[0]]
+        elif not path.is_file():
+            raise UserError(f"{path} is neither a file nor a folder: give files, folders or archives of pictures")
+        elif is_archive(path):
+            try:
+                with open_archive(path) as archive:
+                    names = [member.name for member in archive.members()]
+            except UserError:
+                places.append(Place(str(path), named=True))
+            else:
+                places += [Place(str(path), name) for name in names if not any(map(is_clutter, name.split("/")))]
+        else:
+            places.append(Place(str(path), named=True))
+    return list(dict.fromkeys(places))
+
+
+def read_places(places: Iterable[Place]) -> Iterator[tuple[Place, bytes | BadImage | None]]:
+    """Yield every place once: its content, what is wrong with it, or None where nothing claims to be a picture.
+
+    The members of an archive come together, in the archive's order.
+    """
+    ordered = list(places)
+    members: dict[str, dict[str, Place]] = {}
+    for place in ordered:
+        if place.member is not None:
+            members.setdefault(place.path, {})[place.member] = place
+    for place in ordered:
+        if place.member is None:
+            yield place, _read_file(Path(place.path), place.named)
+            continue
+        wanted = members.pop(place.path, {})  # empty after the first member of this archive
+        if wanted:
+            yield from _read_members(place.path, wanted)
+
+
+def folder_files(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names of all files and of all folders below `folder`, relative to it, sorted; hidden ones left out.
+
+    A link to a file inside the folder is followed, every other link is skipped, and a line on stderr says so.
+
+    Raises:
+        UserError: a folder in it cannot be opened.
+    """
+    root, waiting = folder.resolve(), [""]
+    files: list[str] = []
+    folders: list[str] = []
+    skipped: list[str] = []
+    while waiting:
+        inside = waiting.pop()
+        for entry in entries_of(folder / inside):
+            name = f"{inside}/{entry.name}" if inside else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(name)
+                waiting.append(name)
+            else:
+                (files if is_file_inside(root, entry) else skipped).append(name)
+    if skipped:
+        note = f"{folder}: links and special files skipped: {len(skipped)}, for example {min(skipped)!r}"
+        print(printable(note), file=sys.stderr)
+    return sorted(files), sorted(folders)
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file is a ZIP or tar archive, by its content."""
+    head = _head(path)
+    content = describe_content(head)
+    # A tar file has no signature at its beginning, so it is asked for last.
+    return content in ARCHIVES or (content is None and is_tar_header(head))
+
+
+def _read_file(path: Path, named: bool) -> bytes | BadImage | None:
+    if not named and not _claims_to_be_picture(path.name, _head(path)):
+        return None
+    try:
+        if is_archive(path):
+            if named:
+                open_archive(path).close()  # raises: had it opened, its members would be the places
+            return BadImage("an archive inside a folder is not looked into: give its path")
+        if (length := path.stat().st_size) > DEFAULT_LIMITS.maximum_bytes:
+            return BadImage(f"{length:,} bytes, more than the allowed {DEFAULT_LIMITS.maximum_bytes:,}")
+        return path.read_bytes()
+    except UserError as fault:
+        return BadImage(str(fault))
+    except OSError as error:
+        return BadImage(f"cannot be read: {error.strerror}")
+
+
+def _read_members(path: str, wanted: dict[str, Place]) -> Iterator[tuple[Place, bytes | BadImage | None]]:
+    with open_archive(Path(path)) as archive:
+        for name, content in archive.read_all():
+            if (place := wanted.get(name)) is None:
+                continue
+            known = isinstance(content, BadImage) or _claims_to_be_picture(name, content)
+            yield place, content if known else None
+
+
+def _claims_to_be_picture(name: str, content: bytes) -> bool:
+    if PurePosixPath(name).suffix.lower() in {*SUFFIXES, *OTHER_SUFFIXES}:
+        return True
+    words = (describe_content(content) or "").split()
+    return bool(words) and words[-1] in PICTURE_WORDS
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""  # reading the whole file will say why

@@ -1,0 +1,67 @@
+"""Saved models loaded safely, and the probabilities they give."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.evaluation.calibration import apply_temperature, fit_temperature
+from convnet.jobs.model_files import ModelFacts, check_model
+from convnet.jobs.predictions import load_predictions
+from convnet.models.heads import as_probabilities
+from convnet.system.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+
+def load_model_checked(path: Path) -> tuple["keras.Model", ModelFacts]:
+    """Load a saved model that `check_model` lets through; only then is Keras imported.
+
+    Call `convnet.backend.device.configure_device` with the threads of `check_model` before, if bits are to be repeated.
+
+    Raises:
+        UserError: the file is refused, or does not fit what job.json says of it.
+    """
+    facts = check_model(path)
+    import keras
+
+    try:
+        model = keras.saving.load_model(path, safe_mode=True, compile=False)
+        shape, units = model.input_shape, model.output_shape[-1]
+    except Exception as error:  # Keras raises nearly every exception on a file that it did not write
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} cannot be loaded ({reason}); run `dvc repro` to make it again") from error
+    classes = len(facts.classes)
+    if shape != (None, *facts.image_size, 3) or units not in ({1, 2} if classes == 2 else {classes}):
+        raise UserError(f"{path} does not fit the job.json beside it (images {shape}, outputs {units}); train it again")
+    return model, facts
+
+
+def predict_probabilities(
+    model: Any, images: NDArray[np.uint8], temperature: float | None = None
+) -> NDArray[np.floating[Any]]:
+    """Return one probability per class and image, (n, classes).
+
+    Args:
+        model: from `load_model_checked`.
+        images: uint8 (n, height, width, 3), as `convnet.data.decoding.load_image` gives them.
+        temperature: from `fitted_temperature`, or None for the model's own probabilities.
+    """
+    from convnet.training.batches import all_rows, predict
+
+    probabilities = as_probabilities(predict(model, all_rows(images)))
+    return probabilities if temperature is None else apply_temperature(probabilities, temperature)
+
+
+def fitted_temperature(facts: ModelFacts) -> float:
+    """Return the temperature that corrects the model's confidence best on its validation images.
+
+    Raises:
+        UserError: predictions.npz does not lie beside the model, or does not know this seed.
+    """
+    splits = load_predictions(facts.predictions).get(facts.seed, {})
+    if "validation" not in splits:
+        raise UserError(f"{facts.predictions} knows no validation predictions of seed {facts.seed}; run `dvc repro`")
+    return fit_temperature(splits["validation"].probabilities, splits["validation"].labels)

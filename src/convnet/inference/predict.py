@@ -1,0 +1,161 @@
+"""What a saved model says of a user's pictures, as rows of CSV or lines of JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.backend.device import configure_device
+from convnet.data.decoding import BadImage, load_image
+from convnet.inference.inputs import Place, find_places, read_places
+from convnet.inference.loading import fitted_temperature, load_model_checked, predict_probabilities
+from convnet.jobs.model_files import check_model
+from convnet.system.csv_cells import safe_text
+from convnet.system.errors import printable
+from convnet.system.processes import FEWEST_FOR_PROCESSES, map_in_processes, usable_cores
+from convnet.system.progress import progress
+
+Format = Literal["csv", "jsonl"]
+DECIMALS = 6
+PICTURES_AT_ONCE = 100  # held in memory, and told, together
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is said of one file: probabilities in the order of the classes, or an error."""
+
+    place: Place
+    probabilities: tuple[float, ...] | None
+    error: str | None
+
+
+@dataclass
+class Counts:
+    """How many files were seen: predicted, bad, and left out because nothing in them claims to be a picture."""
+
+    predicted: int = 0
+    bad: int = 0
+    left_out: int = 0
+
+    def sentence(self) -> str:
+        """Return the counts in words."""
+        text = f"{self.predicted:,} pictures predicted, {self.bad:,} files could not be used"
+        return text + (f", {self.left_out:,} files that are no pictures left out" if self.left_out else "")
+
+
+class Predictor:
+    """A loaded model, applied to pictures that are decoded as in training."""
+
+    def __init__(self, model_path: Path, calibrated: bool) -> None:
+        """Load the model.
+
+        Args:
+            model_path: a `.keras` file, see `convnet.jobs.model_files.find_model`.
+            calibrated: whether probabilities are corrected by the temperature fitted on validation images.
+
+        Raises:
+            UserError: the model is refused, or has no validation predictions to fit a temperature on.
+        """
+        # As many threads as in training give the same bits.
+        configure_device(threads=check_model(model_path).threads, precision="float32")
+        self._model, self.facts = load_model_checked(model_path)
+        self.temperature = fitted_temperature(self.facts) if calibrated else None
+
+    def rows(self, places: Sequence[Place], counts: Counts) -> Iterator[Row]:
+        """Yield one row per picture or bad file, and count them; what is no picture gives no row."""
+        processes = usable_cores() if len(places) >= FEWEST_FOR_PROCESSES else 1
+        loaded = map_in_processes(partial(_load, self.facts.image_size), read_places(places), processes)
+        label = f"predict with {self.facts.dataset}/{self.facts.variant}"
+        shown = iter(progress(loaded, total=len(places), label=label, unit="files"))
+        while chunk := list(islice(shown, PICTURES_AT_ONCE)):
+            counts.left_out += sum(content is None for _, content in chunk)
+            rows = list(self._predict([(place, content) for place, content in chunk if content is not None]))
+            counts.bad += sum(row.error is not None for row in rows)
+            counts.predicted += sum(row.error is None for row in rows)
+            yield from rows
+
+    def _predict(self, chunk: Sequence[tuple[Place, NDArray[np.uint8] | str]]) -> Iterator[Row]:
+        images = [content for _, content in chunk if not isinstance(content, str)]
+        found = iter(predict_probabilities(self._model, np.stack(images), self.temperature) if images else ())
+        for place, content in chunk:
+            if isinstance(content, str):
+                yield Row(place, None, content)
+            else:
+                yield Row(place, tuple(float(value) for value in next(found)), None)
+
+
+def predict_files(
+    model_path: Path, paths: Sequence[Path], calibrated: bool, form: Format, counts: Counts
+) -> Iterator[str]:
+    """Yield lines of CSV (with a heading) or JSON, each with its line end, while pictures are read and predicted.
+
+    Args:
+        model_path: a `.keras` file.
+        paths: files, folders and archives.
+        calibrated: see `Predictor`.
+        form: csv or jsonl.
+        counts: is filled while the lines are drawn.
+
+    Raises:
+        UserError: the model is refused, or a path does not exist.
+    """
+    places = find_places(paths)  # before the model, whose loading takes seconds
+    predictor = Predictor(model_path, calibrated)
+    classes = predictor.facts.classes
+    rows = predictor.rows(places, counts)
+    return _csv_lines(classes, rows) if form == "csv" else (_json_line(classes, row) for row in rows)
+
+
+def _load(
+    image_size: tuple[int, int], file: tuple[Place, bytes | BadImage | None]
+) -> tuple[Place, NDArray[np.uint8] | str | None]:
+    """Return the picture, or why it is none; None stays None."""
+    place, content = file
+    if isinstance(content, bytes):
+        try:
+            return place, load_image(content, place.member or place.path, image_size)
+        except BadImage as fault:
+            return place, str(fault)
+    return place, None if content is None else str(content)
+
+
+def _csv_lines(classes: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
+    """CSV as the tables of the report: UTF-8, no cell that a spreadsheet would run, names on one line."""
+    columns = ["path", "member", "class", *(f"probability_{printable(name)}" for name in classes), "error"]
+    yield _csv_line(columns)
+    for row in rows:
+        place = [safe_text(row.place.path), safe_text(row.place.member or "")]
+        if row.probabilities is None:
+            yield _csv_line([*place, "", *("" for _ in classes), safe_text(row.error or "")])
+        else:
+            values = [f"{value:.{DECIMALS}f}" for value in row.probabilities]
+            yield _csv_line([*place, safe_text(_most_probable(classes, row.probabilities)), *values, ""])
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()
+
+
+def _json_line(classes: Sequence[str], row: Row) -> str:
+    content: dict[str, Any] = {"path": row.place.path, "member": row.place.member, "class": None}
+    if row.probabilities is not None:
+        content["class"] = _most_probable(classes, row.probabilities)
+        content["probabilities"] = {
+            name: round(value, DECIMALS) for name, value in zip(classes, row.probabilities, strict=True)
+        }
+    # ASCII: any name survives, also one that is no UTF-8, and none can drive a terminal.
+    return json.dumps(content | {"error": row.error}, allow_nan=False) + "\n"
+
+
+def _most_probable(classes: Sequence[str], probabilities: Sequence[float]) -> str:
+    return classes[int(np.argmax(probabilities))]

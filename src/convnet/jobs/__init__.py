@@ -1,0 +1,1 @@
+"""A training run as data: its key, its store, its artefacts on disk."""

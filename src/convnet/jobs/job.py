@@ -1,0 +1,139 @@
+"""Jobs: one variant, one dataset, one seed, and the store that keeps what they gave.
+
+A job's key is the digest of everything that decides its result, so results of other parameters, data or code can
+never be taken for it. The store lies under `.jobs/`: `<key>/result/` is whole or absent when it is made, and its
+timing.json holds the digests by which later damage shows.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from convnet.params.schema import Backbone, Recipe
+from convnet.system.files import json_digest
+
+STORE = Path(".jobs")
+# The folders and modules whose code decides a job's result. Folders, so that a new module in one of them counts.
+CODE = ("backend", "models", "training", "data/splits.py", "jobs/checkpoints.py")
+PACKAGE = Path(__file__).parents[1]
+# What decides how a backbone is built from its weights; the rest of its entry is for reports.
+BUILDS_A_BACKBONE = {"architecture", "alpha", "input_range"}
+LIBRARIES = ("keras", "numpy", "tensorflow")
+
+
+@dataclass(frozen=True)
+class UsedBackbone:
+    """The pretrained network of a job.
+
+    Attributes:
+        name: in params.yaml.
+        settings: its entry there.
+        weights: its weight file.
+        last_layer: where it is cut.
+        pooling: how its feature maps become one row of numbers: `flatten` or `average`.
+    """
+
+    name: str
+    settings: Backbone
+    weights: Path
+    last_layer: str
+    pooling: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run.
+
+    Attributes:
+        recipe: the resolved settings.
+        seed: decides initial weights, shuffles, augmentation, dropout, and the split when `resplit`.
+        classes: class names in label order.
+        arrays: folder of the packed arrays.
+        data_digest: digest of the arrays, and of the backbone's weights where one is used.
+        threads: processor threads, fixed because their number changes result bits.
+        resplit: draw the split anew from the pooled images for this seed.
+        share: share of the training images used, for the size sweep.
+        features: folder of the backbone's features, for a recipe of kind `features`.
+        backbone: the pretrained network, for transfer variants.
+        start_model: fine-tuning only: the saved transfer model training goes on from.
+        start_digest: the digest of its weights.
+    """
+
+    recipe: Recipe
+    seed: int
+    classes: tuple[str, ...]
+    arrays: Path
+    data_digest: str
+    threads: int
+    resplit: bool = False
+    share: float = 1.0
+    features: Path | None = None
+    backbone: UsedBackbone | None = None
+    start_model: Path | None = None
+    start_digest: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The digest of everything that decides the result; names and folders do not."""
+        recipe = self.recipe.model_dump(exclude={"dataset", "variant", "start", "backbone"})
+        content: dict[str, Any] = {
+            "recipe": recipe,
+            "seed": self.seed,
+            "classes": self.classes,
+            "data": self.data_digest,
+            "threads": self.threads,
+            "resplit": self.resplit,
+            "share": self.share,
+            "start": self.start_digest,
+            "backbone": self.backbone and self.backbone.settings.model_dump(include=BUILDS_A_BACKBONE, mode="json"),
+            "code": code_digest(),
+            "versions": library_versions(),
+        }
+        return json_digest(content)
+
+    @property
+    def label(self) -> str:
+        """What the job is called in progress lines."""
+        share = "" if self.share == 1.0 else f" {self.share:.1%} of training"
+        return f"{self.recipe.dataset}/{self.recipe.variant} seed {self.seed}{share}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the store keeps this job."""
+        return STORE / self.key
+
+    @property
+    def result(self) -> Path:
+        """The finished result, if it exists."""
+        return self.folder / "result"
+
+    @property
+    def done(self) -> bool:
+        """Whether the job has finished before; `damaged_file` tells whether its result is still as it was."""
+        return (self.result / "facts.json").is_file()
+
+
+@cache
+def code_digest() -> str:
+    """Return the digest of the source of the modules that decide a result."""
+    digest = hashlib.sha256()
+    for name in CODE:
+        for path in sorted((PACKAGE / name).rglob("*.py")) if (PACKAGE / name).is_dir() else [PACKAGE / name]:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide a result, without importing them."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # another Keras backend may stand in for TensorFlow
+    return found | {"backend": os.environ.get("KERAS_BACKEND", "tensorflow")}

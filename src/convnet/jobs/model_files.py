@@ -1,0 +1,228 @@
+"""Which saved model is meant, what is known of it, and whether it may be loaded: a file is not believed unchecked.
+
+A saved model can carry code (a Lambda layer, a function by its name), so a model is loaded only if it is the very file
+that the job.json beside it describes and holds nothing but the layers that this program builds.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convnet.data.file_types import HEAD_BYTES, describe_content
+from convnet.system.errors import UserError
+from convnet.system.files import file_digest, read_json
+
+JOB = "job.json"
+BEST = "model.keras"  # what the folder of a chosen model holds instead of seed-<n>.keras
+MOST_CONFIGURATION = 64 * 2**20  # bytes; InceptionV3 needs 0.3 MB
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
+# Everything that convnet.models.backbones builds consists of these. Whatever else stands in a file was not made here.
+KNOWN = {
+    *(("keras.layers", name) for name in (
+        "Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
+        "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "InputLayer", "MaxPooling2D", "ReLU",
+        "Rescaling", "ZeroPadding2D",
+    )),
+    *(("keras.initializers", name) for name in ("GlorotUniform", "Ones", "Zeros")),
+    ("keras", "DTypePolicy"),
+    ("keras.src.models.functional", "Functional"),
+    (None, "__keras_tensor__"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What job.json says of one saved model.
+
+    Attributes:
+        path: the `.keras` file.
+        dataset: what it was trained on.
+        variant: how.
+        seed: which of the variant's runs.
+        classes: class names in the order of the probabilities.
+        image_size: (height, width) in pixels.
+        threads: processor threads it was trained with; as many give the same bits again.
+        pictures: "rendered" or "photographs"; None where an older job.json does not say.
+        sha256: of the file.
+    """
+
+    path: Path
+    dataset: str
+    variant: str
+    seed: int
+    classes: tuple[str, ...]
+    image_size: tuple[int, int]
+    threads: int
+    pictures: str | None
+    sha256: str
+
+    @property
+    def predictions(self) -> Path:
+        """The predictions that were saved with the model."""
+        return self.path.parent / "predictions.npz"
+
+
+def find_model(path: Path, seed: int | None = None) -> Path:
+    """Return the `.keras` file that `path` means: itself, or the one of `seed` in a variant's folder.
+
+    Args:
+        path: a `.keras` file, or a folder that holds job.json.
+        seed: which model of a folder; None takes the first.
+
+    Raises:
+        UserError: there is no such model, or a seed is given beside a file.
+    """
+    if not path.is_dir():
+        if seed is not None:
+            raise UserError(f"--seed chooses among the models of a folder, but {path} is no folder: leave one of them")
+        if not path.exists():
+            raise UserError(f"the model {path} is missing: give a .keras file, or the folder of a variant")
+        return path
+    runs = [run["seed"] for run in _read_job(path)["seeds"]]
+    if seed is not None and seed not in runs:
+        raise UserError(f"{path} holds no model of seed {seed}; its seeds are {', '.join(map(str, sorted(runs)))}")
+    chosen = runs[0] if seed is None else seed
+    found = [file for file in (path / f"seed-{chosen}.keras", path / BEST) if file.is_file()]
+    if not found:
+        raise UserError(f"{path} holds no seed-{chosen}.keras, which its {JOB} names: run `dvc repro` to make it")
+    return found[0]
+
+
+def check_model(path: Path) -> ModelFacts:
+    """Return what is known of a saved model, after making sure that it may be loaded; nothing in it is executed.
+
+    Raises:
+        UserError: it is no `.keras` file, job.json is missing or describes another file, or it holds a part that this
+            program never builds.
+    """
+    _refuse_other_formats(path)
+    job = _read_job(path.parent)
+    digest = file_digest(path)
+    run = next((run for run in job["seeds"] if run["model_sha256"] == digest), None)
+    if run is None:
+        raise UserError(
+            f"{path} is refused: it is none of the files that the {JOB} beside it describes (another SHA-256), so it "
+            "was cut off or changed; run `dvc repro` to make it again"
+        )
+    if foreign := _foreign_part(path):
+        raise UserError(f"{path} is refused: it holds {foreign}, which no model made here does; nothing was loaded")
+    height, width = job["recipe"]["image_size"]
+    return ModelFacts(
+        path=path,
+        dataset=job["dataset"],
+        variant=job["variant"],
+        seed=run["seed"],
+        classes=tuple(job["classes"]),
+        image_size=(height, width),
+        threads=job["threads"],
+        pictures=job.get("pictures"),
+        sha256=digest,
+    )
+
+
+def _refuse_other_formats(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise UserError(
+            f"the model {path} cannot be read ({error.strerror}); make sure that it is there and readable, or run "
+            "`dvc repro` to make it"
+        ) from error
+    if path.suffix.lower() in (".h5", ".hdf5") or head.startswith(HDF5):
+        raise UserError(f"{path} is refused: HDF5 models can run code when loaded; give the .keras file made here")
+    if path.suffix != ".keras":
+        raise UserError(f"{path} is refused: only .keras files made here are loaded")
+    if describe_content(head) != "a ZIP archive":
+        content = describe_content(head) or "of an unknown kind"
+        raise UserError(f"{path} is refused: it is {content} and no Keras model; run `dvc repro` to make it again")
+
+
+def _read_job(folder: Path) -> Any:
+    """Return job.json, its shape checked as far as it is used here."""
+    path = folder / JOB
+    if not path.is_file():
+        raise UserError(
+            f"{folder} is refused: no {JOB} lies there that says what its models are; copy a model with its whole "
+            "folder, or train it here with `dvc repro`"
+        )
+    job = read_json(path)
+    try:
+        height, width = job["recipe"]["image_size"]
+        whole = (
+            isinstance(height, int) and isinstance(width, int) and isinstance(job["threads"], int)
+            and all(isinstance(name, str) for name in (job["dataset"], job["variant"], *job["classes"]))
+            and all(isinstance(run["seed"], int) and isinstance(run["model_sha256"], str) for run in job["seeds"])
+            and len(job["classes"]) >= 2 and len(job["seeds"]) >= 1
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise UserError(f"{path} does not describe trained models as this program writes it; run `dvc repro`")
+    return job
+
+
+def _foreign_part(path: Path) -> str | None:
+    """Return what in the model's configuration is not known, or None."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo("config.json").file_size > MOST_CONFIGURATION:
+                return "a configuration of unlikely length"
+            configuration = json.loads(archive.read("config.json"))
+        parts = [(part.get("module"), part["class_name"]) for part in _parts(configuration)]
+        foreign = next((part for part in parts if part not in KNOWN), None)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, RuntimeError, TypeError):  # RuntimeError: too deep
+        return "a damaged configuration"
+    return f"{foreign[1]!r} of {foreign[0]!r}" if foreign else None
+
+
+def _parts(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every part of a Keras configuration that is made by its class name."""
+    if isinstance(value, dict):
+        if "class_name" in value:
+            yield value
+        for item in value.values():
+            yield from _parts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _parts(item)
+
+
+RESIZE = (
+    "stretched to the image size without cropping: halved by averaging 2x2 pixels as long as neither side falls below "
+    "the result, then Pillow's bilinear filter with antialiasing"
+)
+
+
+def describe(facts: ModelFacts, temperature: float | None) -> dict[str, Any]:
+    """Return the labels and the preprocessing of a model, ready for JSON.
+
+    Args:
+        facts: from `check_model`.
+        temperature: fitted on validation images; None where it is not known.
+    """
+    height, width = facts.image_size
+    return {
+        "dataset": facts.dataset,
+        "variant": facts.variant,
+        "seed": facts.seed,
+        "learnt_from": facts.pictures,
+        "model_sha256": facts.sha256,
+        "classes": list(facts.classes),
+        "input": {
+            "image_size": [height, width],
+            "shape": ["batch", height, width, 3],
+            "colour_order": "RGB",
+            "range": [0, 255],
+            "scaling": "none: it is inside the model",
+            "orientation": "upright: EXIF rotation applied",
+            "transparency": "laid over white",
+            "resize": RESIZE,
+        },
+        "temperature": temperature,
+        "temperature_use": "optional: softmax(ln(probabilities) / temperature)",
+    }

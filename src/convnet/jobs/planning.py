@@ -1,0 +1,97 @@
+"""Which jobs a variant on a dataset consists of."""
+
+from pathlib import Path
+
+from convnet.data.arrays import check_batch_size
+from convnet.data.splits import images_at
+from convnet.jobs.job import Job, UsedBackbone
+from convnet.jobs.model_files import check_model
+from convnet.params.schema import Params
+from convnet.system.errors import UserError
+from convnet.system.files import file_digest, json_digest, read_json
+
+
+def plan_jobs(
+    params: Params,
+    dataset: str,
+    variant: str,
+    arrays: Path,
+    *,
+    features: Path | None = None,
+    backbone: Path | None = None,
+    start: Path | None = None,
+    share: float = 1.0,
+) -> list[Job]:
+    """Return one job per seed.
+
+    Args:
+        params: the whole of params.yaml.
+        dataset: its name.
+        variant: its name.
+        arrays: folder of the prepare stage.
+        features: folder of the features stage, for feature variants.
+        backbone: folder of the backbone stage, for feature and fine-tune variants.
+        start: folder of the variant that fine-tuning starts from.
+        share: share of the training images, for the size sweep.
+
+    Raises:
+        UserError: a file of an earlier stage is missing, a model or weight file to start from is not the one that was
+            made, or there are too few images for one batch.
+    """
+    recipe = params.recipe(dataset, variant)
+    described = read_json(arrays / "dataset.json")
+    images = images_at(share, described["counts"]["train"], len(described["classes"]))
+    check_batch_size(f"{dataset}/{variant}", recipe.fit.batch_size, images, share)
+    digests = [described["digest"]]
+    used = None
+    if backbone is not None and recipe.backbone and recipe.last_layer and recipe.pooling:
+        weights, digest = _checked_weights(backbone)
+        digests.append(digest)
+        settings = params.backbones[recipe.backbone]
+        used = UsedBackbone(recipe.backbone, settings, weights, recipe.last_layer, recipe.pooling)
+    if features is not None and recipe.kind == "features":
+        digests.append(read_json(features / "features.json")["digest"])
+        if recipe.augmented_views is not None:
+            digests.append(read_json(features / "views.json")["digest"])
+    started = {seed["seed"]: seed for seed in read_json(start / "job.json")["seeds"]} if start else {}
+    return [
+        Job(
+            recipe=recipe,
+            seed=seed,
+            classes=tuple(described["classes"]),
+            arrays=arrays,
+            data_digest=json_digest(digests),
+            threads=params.engine.threads_per_job,
+            resplit=params.run.resplit,
+            share=share,
+            features=features,
+            backbone=used,
+            start_model=check_model(start / f"seed-{seed}.keras").path if start else None,
+            start_digest=started[seed]["weights_digest"] if start else None,
+        )
+        for seed in params.run.seeds
+    ]
+
+
+def weights_file(backbone: Path) -> Path:
+    """Return the weight file in the folder of the backbone stage.
+
+    Raises:
+        UserError: it is not there, or not the one that the stage described.
+    """
+    return _checked_weights(backbone)[0]
+
+
+def _checked_weights(backbone: Path) -> tuple[Path, str]:
+    """Return the weight file and its SHA-256, which is the one that backbone.json gives."""
+    described = read_json(backbone / "backbone.json")
+    path = backbone / str(described["file"])
+    if not path.is_file():
+        raise UserError(f"{path} is missing; run `dvc repro` to make it")
+    digest = file_digest(path)
+    if digest != described["sha256"]:
+        raise UserError(
+            f"{path} is refused: it is not the file that the backbone.json beside it describes (another SHA-256), so "
+            "it was cut off or changed; run `dvc repro` to make it again"
+        )
+    return path, digest

@@ -1,0 +1,65 @@
+"""What a model says of every image of every split, kept so that all later questions need no model."""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.system.errors import UserError
+from convnet.system.files import atomic_path
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictions of one model on one split.
+
+    Attributes:
+        probabilities: float32 (n, classes), each row sums to 1.
+        labels: true classes, int64 (n,).
+        index: rows of the split's array, int64 (n,); with resplit, rows of train + validation + test joined.
+    """
+
+    probabilities: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    index: NDArray[np.int64]
+
+
+Predictions = dict[str, Prediction]  # by split
+
+
+def save_predictions(path: Path, by_seed: Mapping[int, Predictions]) -> None:
+    """Write the predictions of every seed to one .npz; equal predictions give equal bytes."""
+    arrays = {
+        f"seed-{seed}/{split}/{field}": getattr(prediction, field)
+        for seed, splits in sorted(by_seed.items())
+        for split, prediction in splits.items()
+        for field in ("probabilities", "labels", "index")
+    }
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def load_predictions(path: Path) -> dict[int, Predictions]:
+    """Read predictions by seed and split.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    by_seed: dict[int, Predictions] = {}
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            for name in arrays.files:
+                seed, split, field = name.split("/")
+                if field == "labels":
+                    prefix = f"{seed}/{split}"
+                    by_seed.setdefault(int(seed.removeprefix("seed-")), {})[split] = Prediction(
+                        arrays[f"{prefix}/probabilities"], arrays[f"{prefix}/labels"], arrays[f"{prefix}/index"]
+                    )
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is missing or damaged ({error}); delete it and run `dvc repro`") from error
+    return by_seed

@@ -1,0 +1,1 @@
+"""The networks as functions of their settings: CNN, backbones, heads, augmentation layer."""

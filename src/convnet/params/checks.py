@@ -1,0 +1,130 @@
+"""What pydantic cannot check of params.yaml: names that lead nowhere, overrides, and what does not go together."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from convnet.params.messages import check_known, nearest
+from convnet.system.errors import UserError
+
+if TYPE_CHECKING:
+    from convnet.params.schema import Params, Section, Variant
+
+
+def check_params(params: "Params") -> None:
+    """Check what pydantic cannot: names that lead nowhere, every override, and what does not go together.
+
+    Raises:
+        UserError: one sentence with the key, the value and the nearest valid name.
+    """
+    _check_run(params)
+    _check_start(params)
+    _check_sweep(params)
+    _check_backbones(params)
+    # All of them, not only those of the run: a typo would else wait for the day its entry is used.
+    for variant, diff in params.variants.items():
+        sections = _sections(params, diff)
+        _check_overrides(diff, sections, f"variants.{variant}")
+        for section in sections:
+            params.of_variant(section, variant)
+        params.knobs(variant)
+    for dataset, data in params.datasets.items():
+        _refuse_start(data.fine_tune, f"datasets.{dataset}.fine_tune")
+        for name in ("split", "network", "training", "transfer", "fine_tune"):
+            params.of_dataset(name, dataset)
+    # Whether pictures are large enough depends on both; what does not run may be too small.
+    for dataset in params.run.datasets:
+        for variant in params.run.variants:
+            params.recipe(dataset, variant)
+
+
+def _check_run(params: "Params") -> None:
+    """Every name in the run must be defined, and every list must hold variants of its kind."""
+    for dataset in params.run.datasets:
+        check_known("run.datasets", dataset, params.datasets)
+    for key in ("pixel_variants", "feature_variants", "fine_tune_variants"):
+        for name in getattr(params.run, key):
+            check_known(f"run.{key}", name, params.variants)
+            if (right := _list_of(params.variants[name])) != key:
+                raise UserError(f"params.yaml: run.{key} names {name!r}, which belongs in run.{right}; move it there")
+
+
+def _check_start(params: "Params") -> None:
+    """Fine-tuning goes on from a transfer variant that is run too."""
+    if not any(diff.fine_tune for diff in params.variants.values()):
+        return
+    start = params.fine_tune.start
+    check_known("fine_tune.start", start, params.variants)
+    if _list_of(params.variants[start]) != "feature_variants":
+        raise UserError(
+            f"params.yaml: fine_tune.start names {start!r}, which has no backbone to go on with; name a variant with "
+            "transfer: true"
+        )
+    if params.run.fine_tune_variants and start not in params.run.feature_variants:
+        raise UserError(
+            f"params.yaml: fine_tune.start names {start!r}, which is not in run.feature_variants; add it there, or "
+            "empty run.fine_tune_variants"
+        )
+
+
+def _check_sweep(params: "Params") -> None:
+    """The sweep trains variants of the run, and none that starts from another."""
+    for name in params.sweep.variants:
+        check_known("sweep.variants", name, params.variants)
+        where = _list_of(params.variants[name])
+        if where == "fine_tune_variants":
+            raise UserError(
+                f"params.yaml: sweep.variants names {name!r}, which is fine-tuned; the sweep trains pixel and feature "
+                "variants only, so take it out"
+            )
+        if params.sweep.enabled and name not in params.run.variants:
+            raise UserError(
+                f"params.yaml: sweep.variants names {name!r}, which is not in run.{where}; add it there, or take it "
+                "out of sweep.variants"
+            )
+
+
+def _check_backbones(params: "Params") -> None:
+    """A dataset's backbone must be defined, and must not have been trained on the classes of a dataset."""
+    for dataset, data in params.datasets.items():
+        check_known(f"datasets.{dataset}.backbone", data.backbone, params.backbones)
+        for name, backbone in params.backbones.items():
+            drawn = data.source.rendered
+            if drawn and backbone.pretrain and drawn.name == backbone.pretrain.rendered:
+                raise UserError(
+                    f"params.yaml: backbones.{name}.pretrain.rendered is {drawn.name!r}, which datasets.{dataset} "
+                    "draws too, so the backbone would be trained on the classes it is tested on; choose another"
+                )
+
+
+def _sections(params: "Params", diff: "Variant") -> "list[Section]":
+    """Return the sections that a variant trains by."""
+    if diff.fine_tune:
+        return [params.fine_tune]
+    return [params.transfer] if diff.transfer else [params.training, params.network]
+
+
+def _check_overrides(diff: "Variant", sections: "list[Section]", where: str) -> None:
+    """Every key of a variant must be a flag of its own, or a setting of a section it trains by."""
+    if diff.fine_tune and "dropout" in diff.model_fields_set:
+        raise UserError(
+            f"params.yaml: {where}.dropout is {diff.dropout}, but fine-tuning goes on with the head of its start; set "
+            "it in the variant that fine_tune.start names"
+        )
+    _refuse_start(diff.overrides, where)
+    names = [*type(diff).model_fields, *(key for section in sections for key in type(section).model_fields)]
+    for key in diff.overrides:
+        if key not in names:
+            raise UserError(f"params.yaml: unknown key {where}.{key}{nearest(key, names)}")
+
+
+def _refuse_start(overrides: Mapping[str, Any], where: str) -> None:
+    """Where fine-tuning starts is a path in dvc.yaml, one for all."""
+    if "start" in overrides:
+        raise UserError(f"params.yaml: {where}.start is {overrides['start']!r}; it can only be set as fine_tune.start")
+
+
+def _list_of(variant: "Variant") -> str:
+    """Return the list of the run that a variant belongs in."""
+    if variant.fine_tune:
+        return "fine_tune_variants"
+    return "feature_variants" if variant.transfer else "pixel_variants"

@@ -1,0 +1,63 @@
+"""params.yaml changed by program: comments, order and everything else stay as the user wrote them."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from convnet.params.load import load_params
+from convnet.system.files import atomic_path
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null as `null`, as params.yaml does."""
+
+
+_Representer.add_representer(
+    type(None), lambda representer, value: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+)
+
+
+def write_dataset(path: Path, name: str, entry: Mapping[str, Any], run: Sequence[str]) -> None:
+    """Add or update `datasets.<name>`, and set `run.datasets`.
+
+    Of an entry that exists, only the keys in `entry` change; mappings are merged. The new text is checked as a whole
+    before it replaces the old one.
+
+    Raises:
+        UserError: the result would not be valid; the file is as it was.
+    """
+    yaml = YAML()
+    yaml.Representer = _Representer
+    yaml.preserve_quotes = True
+    yaml.width = 4096  # no line is broken
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    text = path.read_text("utf-8")
+    content = yaml.load(text)
+    if name not in content["datasets"]:
+        # First: behind the last one, the blank line and the comment of the next section would come between.
+        content["datasets"].insert(0, name, CommentedMap())
+    _merge(content, {"datasets": {name: entry}, "run": {"datasets": list(run)}})
+    buffer = io.StringIO()
+    yaml.dump(content, buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_text(buffer.getvalue(), "utf-8")
+        load_params(temporary)
+
+
+def _merge(target: Any, changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(target.get(key), Mapping):
+            _merge(target[key], value)
+        elif isinstance(value, Mapping):
+            target[key] = CommentedMap()
+            _merge(target[key], value)
+        elif isinstance(value, list | tuple):
+            target[key] = CommentedSeq(value)
+            target[key].fa.set_flow_style()
+        else:
+            target[key] = value

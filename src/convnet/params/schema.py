@@ -1,0 +1,494 @@
+"""params.yaml: what a user may change, checked before any work, and resolved into one recipe per variant."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from convnet.params.messages import check_known, merge
+from convnet.system.errors import UserError
+
+Labels = Literal["sparse", "one_hot"]
+
+Pictures = Literal["rendered", "photographs"]
+Drawn = Literal["pets", "hands", "source"]  # the keys of render.RENDERED, whose import would cost every stage
+SplitName = Literal["train", "validation", "test"]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy takes no larger one
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+ImageSize = Annotated[tuple[Positive, Positive], Field(strict=False)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+Counts = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys, wrong types, NaN and infinity are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Run(Section):
+    """What is run: the matrix of datasets, variants and seeds."""
+
+    datasets: Annotated[Names, Field(min_length=1)]
+    pixel_variants: Names
+    feature_variants: Names
+    fine_tune_variants: Names
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+    resplit: bool
+
+    @field_validator("datasets", "pixel_variants", "feature_variants", "fine_tune_variants", "seeds")
+    @classmethod
+    def _unique(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("names an entry twice")
+        return values
+
+    @model_validator(mode="after")
+    def _runs_something(self) -> "Run":
+        if not self.variants:
+            raise ValueError(
+                "pixel_variants, feature_variants and fine_tune_variants are all empty; name a variant in one of them"
+            )
+        return self
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """All variants of the run, pixel variants first."""
+        return self.pixel_variants + self.feature_variants + self.fine_tune_variants
+
+
+class Images(Section):
+    """Which files are taken as images."""
+
+    maximum_pixels: Positive
+    minimum_side: Positive
+
+
+class Split(Section):
+    """How images are divided; official divisions are kept where a source has them."""
+
+    validation: Annotated[float, Field(gt=0.0, lt=1.0)]
+    test: Annotated[float, Field(gt=0.0, lt=1.0)]
+    test_from_validation: Annotated[float, Field(gt=0.0, lt=1.0)]
+    seed: Seed
+    near_duplicate_distance: Annotated[int, Field(ge=0, le=16)]
+    repair_leaks: bool
+    strict: bool
+
+    @model_validator(mode="after")
+    def _leaves_training(self) -> "Split":
+        if self.validation + self.test >= 1.0:
+            raise ValueError("validation and test together leave no training images: make their sum less than 1")
+        return self
+
+
+class Augmentation(Section):
+    """The eight knobs of the course; each draw lies within +- the number."""
+
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)]  # degrees
+    width_shift: Annotated[float, Field(ge=0.0, le=1.0)]  # share of the width
+    height_shift: Annotated[float, Field(ge=0.0, le=1.0)]  # share of the height
+    shear: Annotated[float, Field(ge=0.0, le=1.0)]  # proportion: x moves by shear * y
+    zoom: Share  # scale between 1 - zoom and 1 + zoom
+    horizontal_flip: bool
+    vertical_flip: bool
+    fill: Literal["nearest", "constant", "reflect", "wrap"]
+
+
+class Network(Section):
+    """The course's CNN: 3x3 convolutions, each followed by 2x2 max-pooling, then one dense layer."""
+
+    filters: Counts
+    dense: Positive
+
+
+class Fit(Section):
+    """How a model is trained."""
+
+    optimizer: Literal["rmsprop", "adam", "sgd"]
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)]
+    learning_rate_schedule: Literal["constant", "cosine", "cooldown"]
+    batch_size: Positive
+    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    labels: Labels
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+    early_stopping: Annotated[int, Field(ge=1)] | None  # epochs without a better validation loss; restores the best
+    class_weights: bool
+
+
+class Transfer(Fit):
+    """A head on a frozen backbone's features."""
+
+    pooling: Literal["flatten", "average"]
+    dense: Positive
+    augmented_views: Positive  # augmented copies of each training image whose features are cached
+    fresh_views: bool  # true: new draws every epoch, end to end on pixels (slow)
+
+
+class FineTune(Fit):
+    """Training goes on from a transfer variant, with the upper part of the backbone unfrozen."""
+
+    start: str
+    trainable_from: str | None  # null: the backbone's own
+
+
+class Weights(Section):
+    """A backbone's weight file; it is loaded only if one of the hashes here names it."""
+
+    url: str
+    bytes: Positive | None = None
+    sha256: Sha256 | None = None
+    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+    # Of other files that may lie in its place:
+    stand_ins: Annotated[tuple[Sha256, ...], Field(strict=False)] = ()
+
+
+class Pretrain(Section):
+    """A compact backbone trained here, on rendered source classes that no dataset has."""
+
+    rendered: Drawn
+    images_per_class: Annotated[int, Field(ge=10)]
+    image_size: ImageSize
+    filters: Counts
+    fit: Fit
+    augmentation: bool
+    seed: Seed
+
+
+class Backbone(Section):
+    """A pretrained network, cut at `last_layer`."""
+
+    architecture: Literal["InceptionV3", "MobileNetV2", "compact"]
+    alpha: Annotated[float, Field(gt=0.0)] | None = None  # width multiplier of MobileNetV2
+    weights: Weights | None = None
+    pretrain: Pretrain | None = None
+    seen: str  # what it was trained on, for the report
+    input_range: Annotated[tuple[float, float], Field(strict=False)]
+    smallest_image: Positive  # pixels, the shorter side
+    last_layer: str
+    trainable_from: str
+    explain_layers: Names
+
+    @field_validator("input_range")
+    @classmethod
+    def _increases(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] >= value[1]:
+            raise ValueError(f"{list(value)} does not increase; write the lowest number first")
+        return value
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Backbone":
+        if (self.weights is None) == (self.pretrain is None):
+            raise ValueError("give either `weights` (a file) or `pretrain` (trained here), not both or neither")
+        if self.pretrain is not None and self.architecture != "compact":
+            raise ValueError(f"`pretrain` trains the architecture compact only; give {self.architecture} `weights`")
+        if self.alpha is not None and self.architecture != "MobileNetV2":
+            raise ValueError(f"`alpha` is {self.alpha}, but only MobileNetV2 has one; take it out")
+        return self
+
+
+class ArchiveSource(Section):
+    """One archive: an address (https://, file:// or a local path), with its pins where they are known."""
+
+    url: str
+    mirrors: Names = ()
+    bytes: Positive | None = None
+    sha256: Sha256 | None = None
+    split: SplitName | None = None  # null: by the archive's own folders
+
+
+class RenderedSource(Section):
+    """Pictures drawn here."""
+
+    name: Drawn
+    images_per_class: Annotated[int, Field(ge=10)]
+    image_size: ImageSize
+    seed: Seed
+
+
+class Source(Section):
+    """Where a dataset comes from: exactly one of the three."""
+
+    rendered: RenderedSource | None = None
+    archives: Annotated[tuple[ArchiveSource, ...], Field(strict=False, min_length=1)] | None = None
+    folder: str | None = None  # class-named folders, or an archive of them
+    fingerprint: str | None = None  # of the folder when it was added; a change asks for a new look
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Source":
+        given = [name for name in ("rendered", "archives", "folder") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one of rendered, archives, folder")
+        return self
+
+
+class Dataset(Section):
+    """A dataset: its source, its picture size, its backbone, and where it departs from the common settings."""
+
+    pictures: Pictures
+    source: Source
+    image_size: ImageSize
+    backbone: str
+    last_layer: str | None = None  # null: the backbone's own
+    split: dict[str, Any] = {}
+    network: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    transfer: dict[str, Any] = {}
+    fine_tune: dict[str, Any] = {}
+
+
+def _flag_or_knobs(value: Any) -> Any:
+    """Refuse what is neither; pydantic's own union would name its parts as if they were keys of the file."""
+    if not isinstance(value, bool | dict):
+        raise PydanticCustomError("flag_or_knobs", "Input should be true, false or a mapping of the knobs to change")
+    return value
+
+
+class Variant(BaseModel):
+    """A variant: the baseline plus a diff. Keys not listed here override the section it trains by."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+
+    # A mapping changes single knobs of the common section:
+    augmentation: Annotated[bool | dict[str, Any], PlainValidator(_flag_or_knobs)] = False
+    dropout: Share = 0.0
+    transfer: bool = False
+    fine_tune: bool = False
+
+    @model_validator(mode="after")
+    def _trains_one_way(self) -> "Variant":
+        if self.transfer and self.fine_tune:
+            raise ValueError("transfer and fine_tune are both true; leave out transfer, which fine_tune.start names")
+        return self
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What the variant changes in the section it trains by."""
+        return self.model_extra or {}
+
+
+class Robustness(Section):
+    """Accuracy on perturbed copies of validation and test."""
+
+    images_per_split: Annotated[int, Field(ge=0)]  # at most; 0 switches it off
+
+
+class Sweep(Section):
+    """Training on nested subsets, to see how accuracy and gap depend on the number of images."""
+
+    enabled: bool
+    shares: Annotated[tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...], Field(strict=False, min_length=1)]
+    variants: Names
+
+
+class Explain(Section):
+    """Which pictures the explain stage makes."""
+
+    images: Positive  # images shown, the same for all variants
+    draws: Positive  # augmentation draws per image
+    channels: Positive  # most active channels shown per layer
+
+
+class Checkpoints(Section):
+    """How often a running job saves its state. It never changes a result."""
+
+    seconds_between: Annotated[float, Field(ge=0.0)]
+
+
+class Engine(Section):
+    """Where jobs run, and what each may use. Of all this only `threads_per_job` changes result bits."""
+
+    kind: Literal["local", "ray"]
+    address: Annotated[str, Field(pattern=r"^[\w.-]+:[0-9]+$")] | None  # ray: null starts one on this machine
+    parallel_jobs: Positive  # local: processes at once, as far as the cores allow
+    threads_per_job: Positive  # fixed, since the number of threads changes result bits
+    cpus_per_job: Positive  # ray: cores reserved for a job
+    gpus_per_job: Annotated[float, Field(ge=0.0)]  # ray: 0.5 lets two jobs share one; 0 trains on the processor
+
+    @field_validator("gpus_per_job")
+    @classmethod
+    def _whole_gpus(cls, value: float) -> float:
+        if value > 1.0 and not value.is_integer():
+            raise ValueError("more than one GPU must be a whole number of them")
+        return value
+
+
+class Recipe(Section):
+    """Everything that decides the result of one variant on one dataset, besides the data and the seed."""
+
+    dataset: str
+    variant: str
+    kind: Literal["pixels", "features", "fine_tune", "pretrain"]
+    image_size: ImageSize
+    network: Network
+    fit: Fit
+    dropout: Share
+    augmentation: Augmentation | None
+    backbone: str | None = None
+    last_layer: str | None = None
+    pooling: Literal["flatten", "average"] | None = None
+    augmented_views: Positive | None = None
+    start: str | None = None
+    trainable_from: str | None = None
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    run: Run
+    images: Images
+    split: Split
+    network: Network
+    training: Fit
+    augmentation: Augmentation
+    transfer: Transfer
+    fine_tune: FineTune
+    variants: dict[str, Variant]
+    backbones: dict[str, Backbone]
+    datasets: dict[str, Dataset]
+    robustness: Robustness
+    sweep: Sweep
+    explain: Explain
+    checkpoints: Checkpoints
+    engine: Engine
+
+    def dataset(self, name: str) -> Dataset:
+        """Return a dataset by name.
+
+        Raises:
+            UserError: there is none of that name.
+        """
+        check_known("--dataset", name, self.datasets)
+        return self.datasets[name]
+
+    def variant(self, name: str) -> Variant:
+        """Return a variant by name.
+
+        Raises:
+            UserError: there is none of that name.
+        """
+        check_known("--variant", name, self.variants)
+        return self.variants[name]
+
+    def split_rules(self, dataset: str) -> Split:
+        """Return the split settings of a dataset."""
+        rules: Split = self.of_dataset("split", dataset)
+        return rules
+
+    def recipe(self, dataset: str, variant: str) -> Recipe:
+        """Return the resolved settings of one variant on one dataset.
+
+        Raises:
+            UserError: there is no such dataset or variant, or its pictures are too small for the network or backbone.
+        """
+        diff = self.variant(variant)
+        if diff.fine_tune:
+            recipe = self._fine_tune_recipe(dataset, variant)
+        elif diff.transfer:
+            recipe = self._transfer_recipe(dataset, variant)
+        else:
+            recipe = self._pixel_recipe(dataset, variant)
+        self._check_image_size(recipe)
+        return recipe
+
+    def _pixel_recipe(self, dataset: str, variant: str) -> Recipe:
+        return Recipe(
+            dataset=dataset,
+            variant=variant,
+            kind="pixels",
+            image_size=self.dataset(dataset).image_size,
+            network=self.of_variant(self.of_dataset("network", dataset), variant),
+            fit=self.of_variant(self.of_dataset("training", dataset), variant),
+            dropout=self.variants[variant].dropout,
+            augmentation=self.knobs(variant),
+        )
+
+    def _transfer_recipe(self, dataset: str, variant: str) -> Recipe:
+        data, knobs = self.dataset(dataset), self.knobs(variant)
+        transfer: Transfer = self.of_variant(self.of_dataset("transfer", dataset), variant)
+        fresh = knobs is not None and transfer.fresh_views  # new draws every epoch have no features to keep
+        return Recipe(
+            dataset=dataset,
+            variant=variant,
+            kind="pixels" if fresh else "features",
+            image_size=data.image_size,
+            network=Network(filters=(1,), dense=transfer.dense),
+            fit=_fit(transfer),
+            dropout=self.variants[variant].dropout,
+            augmentation=knobs,
+            backbone=data.backbone,
+            last_layer=data.last_layer or self.backbones[data.backbone].last_layer,
+            pooling=transfer.pooling,
+            augmented_views=None if knobs is None or fresh else transfer.augmented_views,
+        )
+
+    def _fine_tune_recipe(self, dataset: str, variant: str) -> Recipe:
+        tune: FineTune = self.of_variant(self.of_dataset("fine_tune", dataset), variant)
+        first = self.recipe(dataset, tune.start)  # whose network goes on, head and all
+        return Recipe(
+            dataset=dataset,
+            variant=variant,
+            kind="fine_tune",
+            image_size=first.image_size,
+            network=first.network,
+            fit=_fit(tune),
+            dropout=first.dropout,
+            augmentation=self.knobs(variant),
+            backbone=first.backbone,
+            last_layer=first.last_layer,
+            pooling=first.pooling,
+            start=tune.start,
+            trainable_from=tune.trainable_from or self.backbones[self.datasets[dataset].backbone].trainable_from,
+        )
+
+    def of_dataset(self, section: str, dataset: str) -> Any:
+        """Return a section, by name, with what the dataset changes in it."""
+        overrides = getattr(self.dataset(dataset), section)
+        return merge(getattr(self, section), overrides, f"datasets.{dataset}.{section}")
+
+    def of_variant(self, section: Any, variant: str) -> Any:
+        """Return a section with what the variant changes in it."""
+        overrides = self.variants[variant].overrides
+        of_section = {key: value for key, value in overrides.items() if key in type(section).model_fields}
+        return merge(section, of_section, f"variants.{variant}")
+
+    def knobs(self, variant: str) -> Augmentation | None:
+        """Return the knobs of a variant's augmentation, or None where it has none."""
+        augmentation = self.variants[variant].augmentation
+        if augmentation is False:
+            return None
+        changed = {} if augmentation is True else augmentation
+        knobs: Augmentation = merge(self.augmentation, changed, f"variants.{variant}.augmentation")
+        return knobs
+
+    def _check_image_size(self, recipe: Recipe) -> None:
+        side = min(recipe.image_size)
+        if recipe.backbone is not None:
+            smallest = self.backbones[recipe.backbone].smallest_image
+            if side < smallest:
+                raise UserError(
+                    f"params.yaml: datasets.{recipe.dataset}.image_size is {list(recipe.image_size)}, but backbone "
+                    f"{recipe.backbone} takes images of at least {smallest} pixels a side; make it larger or choose "
+                    "another backbone"
+                )
+        elif (least := smallest_image(recipe.network)) > side:
+            raise UserError(
+                f"params.yaml: datasets.{recipe.dataset}.image_size is {list(recipe.image_size)}, but "
+                f"{len(recipe.network.filters)} convolutions with pooling need at least {least} pixels a side; "
+                "make it larger or give fewer filters"
+            )
+
+
+def smallest_image(network: Network) -> int:
+    """Return the shortest side in pixels that leaves one pixel after every 3x3 convolution and 2x2 pooling."""
+    side = 1
+    for _ in network.filters:
+        side = side * 2 + 2
+    return side
+
+
+def _fit(section: Fit) -> Fit:
+    """Return only how a model is trained, of a section that holds more."""
+    return Fit(**{name: getattr(section, name) for name in Fit.model_fields})

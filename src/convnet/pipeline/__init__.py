@@ -1,0 +1,1 @@
+"""What dvc.yaml and make need besides DVC: code digests, pruning, the plots page."""

@@ -1,0 +1,74 @@
+"""The page of `dvc plots show`, made to work without a network.
+
+DVC's own page loads vega from a content delivery network. With `plots.html_template` it takes another page; this
+module writes one that carries the scripts, taken from the package vl-convert-python. The page is 0.9 MB and follows
+from the installed version alone, so it is made by `make` and not kept in git.
+"""
+
+import argparse
+from pathlib import Path
+
+import vl_convert
+
+from convnet.system.errors import command
+from convnet.system.files import write_text
+
+# The newest release of the major version that DVC's templates are written for: $schema says vega-lite/v5.json.
+VEGA_LITE_VERSION = "5.21"
+
+# DVC calls vegaEmbed(element, spec). The menu entry "open in the Vega editor" needs a network, so it is left out, and
+# a plot that cannot be drawn says why in its place, not in the console.
+SNIPPET = """
+const options = {renderer: "svg", actions: {export: true, source: false, compiled: false, editor: false}};
+window.vegaEmbed = (element, spec) => vegaEmbed(element, spec, options).catch((error) => {
+  document.querySelector(element).textContent = "This plot cannot be drawn: " + error.message;
+});
+"""
+
+# DVC replaces {refresh_tag} and {plot_divs}. The policy forbids every load from elsewhere; vega compiles expressions,
+# which is what unsafe-eval allows.
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; \
+style-src 'unsafe-inline'; img-src 'self' file: data: blob:">
+{refresh_tag}
+<title>Plots</title>
+<style>
+  body { margin: 2rem auto; max-width: 75rem; padding: 0 1rem; background: #fff; color: #222;
+         font: 1rem/1.5 system-ui, sans-serif; }
+  body > div { margin: 0 0 2rem; padding: 1rem !important; border: 1px solid #ddd !important; border-radius: 4px;
+               overflow-x: auto; }
+  img { max-width: 100%; }
+  table { border-collapse: collapse; }
+  th, td { padding: 0.25rem 0.75rem; border-bottom: 1px solid #ddd; text-align: left; }
+</style>
+<script>SCRIPTS</script>
+</head>
+<body>
+<h1>Plots</h1>
+{plot_divs}
+</body>
+</html>
+"""
+
+
+def build_page() -> str:
+    """Return the page template: text with the placeholders `{refresh_tag}` and `{plot_divs}` of DVC, once each."""
+    scripts = vl_convert.javascript_bundle(SNIPPET, VEGA_LITE_VERSION)
+    # Inside a script element only this sequence would end it early; in JavaScript text both spellings are the same.
+    return PAGE.replace("SCRIPTS", scripts.replace("</script", "<\\/script"))
+
+
+@command
+def main() -> None:
+    """Write the page template to the path given on the command line."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("path", type=Path, help="the file that plots.html_template in .dvc/config names")
+    write_text(parser.parse_args().path, build_page())
+
+
+if __name__ == "__main__":
+    main()

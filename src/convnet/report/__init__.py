@@ -1,0 +1,1 @@
+"""Tables, figures, model cards and the offline page, from numbers alone."""

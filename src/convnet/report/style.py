@@ -1,0 +1,118 @@
+"""How every figure looks, and how it is written: one palette, text of at least 9 points, files equal byte for byte."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+
+from convnet.system.errors import printable
+from convnet.system.files import atomic_path
+
+# Okabe and Ito (2008), "Color Universal Design": distinct for all common forms of colour blindness. Yellow is left out,
+# it vanishes on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
+GREY = "#6E6E6E"
+WIDTH = 8.0  # inches, of every figure: text has the same height in all of them
+TEXT_POINTS = 10.0
+SMALL_POINTS = 9.0
+DOTS_PER_INCH = 150
+
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so figures are equal on every machine
+    "font.size": TEXT_POINTS,
+    "axes.titlesize": 11.0,
+    "axes.labelsize": TEXT_POINTS,
+    "xtick.labelsize": SMALL_POINTS,
+    "ytick.labelsize": SMALL_POINTS,
+    "legend.fontsize": SMALL_POINTS,
+    "figure.titlesize": 12.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "legend.frameon": False,
+    "svg.hashsalt": "convnet",  # element ids follow from the content, not from chance
+    "svg.fonttype": "path",
+    "path.simplify": True,
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one variant is drawn; marker and dash say the same as the colour."""
+
+    colour: str
+    marker: str
+    dash: str | tuple[int, tuple[int, ...]]
+
+
+def variant_styles(names: Sequence[str]) -> dict[str, Style]:
+    """Return a style per variant, by its place in `names`: pass all variants of a run, so that figures agree."""
+    unique = list(dict.fromkeys(names))
+    return {
+        name: Style(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[(i // len(COLOURS) + i) % len(DASHES)])
+        for i, name in enumerate(unique)
+    }
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of `width` x `height` inches that arranges its axes by itself."""
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def label(text: str, longest: int | None = None) -> str:
+    """Return untrusted text as matplotlib shall show it: no mathtext, no control characters, no missing glyphs.
+
+    Args:
+        text: a class, variant or file name.
+        longest: characters; a longer text loses its middle to an ellipsis.
+    """
+    shown = printable(text)
+    if longest is not None and len(shown) > longest:
+        head = (longest - 1) // 2
+        shown = shown[:head] + "…" + shown[len(shown) - (longest - 1 - head) :]
+    glyphs = get_font(findfont(FontProperties(family="DejaVu Sans")))
+    shown = "".join(c if glyphs.get_char_index(ord(c)) else "□" for c in shown)
+    return shown.replace("$", r"\$")
+
+
+def title(text: str, evaluation: Mapping[str, Any]) -> str:
+    """Return a title with the dataset and what its pictures are: rendered ones must never pass for photographs.
+
+    Args:
+        text: what the figure shows.
+        evaluation: anything with the keys dataset and pictures ("rendered" or "photographs").
+    """
+    pictures = "rendered pictures" if evaluation["pictures"] == "rendered" else "photographs"
+    return f"{text}: {evaluation['dataset']}, {pictures}"
+
+
+def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
+    """Write `figure` as PNG and SVG; a second run gives the same bytes.
+
+    Args:
+        figure: a drawn figure.
+        path: where to, without a suffix; what follows a dot in the name is kept.
+
+    Returns:
+        The paths of the PNG and of the SVG.
+    """
+    png, svg = (path.with_name(path.name + suffix) for suffix in (".png", ".svg"))
+    with matplotlib.rc_context(STYLE):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # arranged once, for both files
+        with atomic_path(png) as temporary:
+            figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+        with atomic_path(svg) as temporary:
+            figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+    return png, svg

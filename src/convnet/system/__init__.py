@@ -1,0 +1,1 @@
+"""Files, processes, locks and the terminal: what we ask of the operating system."""

@@ -1,0 +1,54 @@
+"""Progress of long work: a bar with rate and time left on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from convnet.system.errors import printable
+
+T = TypeVar("T")
+
+_hidden = False
+_seconds_between_lines = 10.0
+
+
+def hide_progress() -> None:
+    """Show no progress in this process from now on; another process tells how far the work is."""
+    global _hidden
+    _hidden = True
+
+
+def tell_every(seconds: float) -> None:
+    """Let the lines of this process come so often: one of several that share a terminal says less."""
+    global _seconds_between_lines
+    _seconds_between_lines = seconds
+
+
+def progress(items: Iterable[T], *, total: int, label: str, unit: str = "images") -> Iterator[T]:
+    """Yield from `items` while showing how far the work is.
+
+    Args:
+        items: what is worked on, one at a time.
+        total: how many items are expected.
+        label: what the work is called, for example `"verify pets"`.
+        unit: what items are called, in the plural.
+    """
+    if _hidden:
+        yield from items
+        return
+    label = printable(label)  # it may hold the name of a file or class
+    if sys.stderr.isatty():
+        yield from tqdm(items, total=total, desc=label, unit=f" {unit}", dynamic_ncols=True, leave=False)
+        return
+    start = last = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - last >= _seconds_between_lines and done < total:
+            rate = done / (now - start)
+            left = (total - done) / rate
+            print(f"{label}: {done}/{total} {unit}, {rate:.1f}/s, {left:.0f} s left", file=sys.stderr, flush=True)
+            last = now

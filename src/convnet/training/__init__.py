@@ -1,0 +1,1 @@
+"""Train one job: batches, epochs, checkpoints in, one result folder out."""

@@ -1,0 +1,56 @@
+"""The networks of a job."""
+
+import math
+from dataclasses import dataclass
+
+import keras
+
+from convnet.jobs.job import Job, UsedBackbone
+from convnet.models.backbones import build_source_classifier, cut, load_backbone, unfreeze_from
+from convnet.models.cnn import build_cnn, build_head
+from convnet.models.heads import Head
+from convnet.models.transfer import build_transfer, compute_in, with_augmentation, without_training
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The model that trains, and the one that is saved: pixels in, probabilities out. They share their weights."""
+
+    trainee: keras.Model
+    classifier: keras.Model
+
+
+def build_networks(job: Job, head: Head) -> Networks:
+    """Build what the recipe asks for."""
+    recipe = job.recipe
+    if recipe.kind == "fine_tune":
+        classifier = keras.saving.load_model(job.start_model, safe_mode=True, compile=False)
+        compute_in(classifier, keras.config.dtype_policy())
+        unfreeze_from(classifier, str(recipe.trainable_from), "fine_tune.trainable_from")
+    elif job.backbone is not None:
+        backbone = _cut_backbone(job.backbone, recipe.image_size)
+        shape = backbone.output_shape[1:]
+        features = shape[-1] if job.backbone.pooling == "average" else math.prod(shape)
+        top = build_head(features, recipe.network.dense, recipe.dropout, head)
+        # Only `top` is compiled to train; the classifier gets its layers without an optimizer.
+        joined = without_training(top)
+        classifier = build_transfer(backbone, job.backbone.settings.input_range, job.backbone.pooling, joined)
+        if recipe.kind == "features":
+            return Networks(trainee=top, classifier=classifier)
+    elif recipe.kind == "pretrain":
+        classifier = build_source_classifier(recipe.image_size, recipe.network.filters, head.units)
+    else:
+        classifier = build_cnn(recipe.image_size, recipe.network, recipe.dropout, head)
+    trainee = with_augmentation(classifier, recipe.augmentation, job.seed) if recipe.augmentation else classifier
+    return Networks(trainee, classifier)
+
+
+def _cut_backbone(used: UsedBackbone, image_size: tuple[int, int]) -> keras.Model:
+    # In float32 like the cached features, so that the saved model says what the head was trained on.
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        whole = load_backbone(used.name, used.settings, used.weights, image_size)
+        return cut(whole, used.last_layer, f"backbones.{used.name}.last_layer")
+    finally:
+        keras.config.set_dtype_policy(policy)

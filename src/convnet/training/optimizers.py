@@ -1,0 +1,71 @@
+"""Keras' RMSprop with the update of large weights fused into one pass over memory.
+
+A dense layer behind flattened feature maps has up to 38 million weights, and batches of 20 images update all of them:
+the update, a chain of element-wise operations on arrays larger than any cache, then costs more than the arithmetic.
+"""
+
+import math
+from typing import Any
+
+import keras
+
+from convnet.backend.xla import fuse
+from convnet.models.heads import Head
+from convnet.params.schema import Fit
+
+LARGE = 1_000_000  # weights; below, compiling costs more than it saves
+
+
+def _update(gradient: Any, velocity: Any, weights: Any, learning_rate: Any, rho: Any, epsilon: Any) -> None:
+    """Take one step. Compiled, it writes into the memory of both variables: nothing of their size is made anew.
+
+    Source: Hinton, "Neural Networks for Machine Learning", lecture 6e, as Keras computes it: epsilon is added before
+    the root is taken.
+    """
+    mean_square = rho * velocity + (1.0 - rho) * keras.ops.square(gradient)
+    step = learning_rate * gradient / keras.ops.sqrt(mean_square + epsilon)
+    weights.assign(weights - step)
+    velocity.assign(mean_square)
+
+
+@keras.saving.register_keras_serializable("convnet")
+class FusedRMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]  # keras ships no types
+    """RMSprop without momentum, equal to Keras' own up to rounding."""
+
+    def __init__(self, learning_rate: float) -> None:
+        """Take Keras' defaults for all but the learning rate."""
+        super().__init__(learning_rate=learning_rate, name="rmsprop")
+        self._fused = fuse(_update)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one variable and its velocity."""
+        if math.prod(variable.shape) < LARGE:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        velocity = self._velocities[self._get_variable_index(variable)]
+        rate = keras.ops.cast(learning_rate, variable.dtype)
+        gradient = keras.ops.cast(gradient, variable.dtype)
+        self._fused(gradient, _of_backend(velocity), _of_backend(variable), rate, self.rho, self.epsilon)
+
+
+def _of_backend(variable: Any) -> Any:
+    """Return the variable that TensorFlow can compile assignments to; other backends assign to Keras' own."""
+    wrapped = keras.backend.backend() == "tensorflow" and isinstance(variable, keras.Variable)
+    return variable.value if wrapped else variable
+
+
+def compile_model(model: keras.Model, fit: Fit, head: Head) -> None:
+    """Give `model` its optimizer, loss and accuracy as `fit` says."""
+    optimizers = {"rmsprop": FusedRMSprop, "adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
+    metric = "categorical_accuracy" if head.one_hot else "binary_accuracy"
+    if head.units > 1 and not head.one_hot:
+        metric = "sparse_categorical_accuracy"
+    accuracy = keras.metrics.get(metric)
+    accuracy.name = "accuracy"
+    model.compile(
+        optimizer=optimizers[fit.optimizer](learning_rate=fit.learning_rate),
+        loss=head.loss,
+        weighted_metrics=[],
+        metrics=[accuracy],
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",  # XLA is slower on a CPU
+    )

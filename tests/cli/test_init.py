@@ -1,0 +1,258 @@
+import difflib
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from convnet.cli.init import Wishes, initialise
+from convnet.data.sources import bring_sources
+from convnet.params.load import load_params
+from convnet.system.errors import UserError
+from convnet.system.files import read_json
+from helpers.tiny_dataset import encoded, picture, write_archive
+from helpers.tiny_study import PROJECT
+
+WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
+ODD_NAMES = ["Bäume.png", "with space.png", 'quo"te.png', "new\nline.png", "=1+1.png", os.fsdecode(b"latin-\xe9.png")]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the committed params.yaml, whose published weights are a local file that is not there."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    text = (PROJECT / "params.yaml").read_text("utf-8")
+    (folder / "params.yaml").write_text(text.replace(WEIGHTS, f"file://{tmp_path}/weights/"), "utf-8")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("CONVNET_DATA", raising=False)
+    return folder
+
+
+def write_photos(folder: Path, cats: int = 30, dogs: int = 30, size: tuple[int, int] = (130, 100)) -> Path:
+    for number, name in enumerate(["cats"] * cats + ["dogs"] * dogs):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / f"{number:03}.png").write_bytes(encoded(picture(number, size)))
+    return folder
+
+
+def added_and_removed(before: str, after: str) -> tuple[list[str], list[str]]:
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))[2:]
+    return [x[1:] for x in lines if x.startswith("+")], [x[1:] for x in lines if x.startswith("-")]
+
+
+def test_entry_is_added_and_every_other_line_stays(project: Path) -> None:
+    before = (project / "params.yaml").read_text("utf-8")
+    text = initialise(Wishes(write_photos(project / "photos")))
+    added, removed = added_and_removed(before, (project / "params.yaml").read_text("utf-8"))
+    assert removed == ["  datasets: [pets, hands]"]
+    assert added[:3] == ["  datasets: [photos]", "  photos:", "    pictures: photographs"]
+    assert "\ndatasets:\n  photos:\n" in (project / "params.yaml").read_text("utf-8")
+    dataset = load_params().datasets["photos"]
+    assert (dataset.source.folder, dataset.image_size, dataset.backbone) == ("photos", (100, 100), "compact")
+    assert load_params().recipe("photos", "transfer").pooling == "flatten"
+    assert "photos: 60 usable pictures in 2 classes" in text
+    assert "no problems found" in text
+    assert text.endswith("next: dvc repro\n")
+
+
+def test_every_variant_of_the_run_has_a_recipe_whose_batch_fits(project: Path) -> None:
+    initialise(Wishes(write_photos(project / "photos", cats=9, dogs=9)))
+    params = load_params()
+    assert {params.recipe("photos", variant).fit.batch_size for variant in params.run.variants} == {4}
+
+
+def test_large_dataset_keeps_the_batch_of_the_course(project: Path) -> None:
+    initialise(Wishes(write_photos(project / "photos", cats=170, dogs=170, size=(40, 40))))
+    assert load_params().recipe("photos", "baseline").fit.batch_size == 20
+
+
+@pytest.mark.parametrize(("size", "side"), [((400, 300), 150), ((20, 16), 32), ((97, 130), 97)])
+def test_image_size_lies_between_the_backbone_and_the_course(project: Path, size: tuple[int, int], side: int) -> None:
+    initialise(Wishes(write_photos(project / "photos", 6, 6, size)))
+    assert load_params().datasets["photos"].image_size == (side, side)
+
+
+def test_fingerprint_is_that_of_the_archive_which_download_packs(project: Path) -> None:
+    initialise(Wishes(write_photos(project / "photos", 6, 6)))
+    dataset = load_params().datasets["photos"]
+    bring_sources("photos", dataset, project / "archives")
+    assert read_json(project / "archives" / "sources.json")["sources"][0]["sha256"] == dataset.source.fingerprint
+    assert [path.name for path in (project / ".downloads").iterdir()] == [], "the look leaves nothing behind"
+
+
+def test_fingerprint_of_an_archive_is_its_digest(project: Path, tmp_path: Path) -> None:
+    members = {f"{name}/{i}.png": encoded(picture(i + 50 * n)) for n, name in enumerate(("a", "b")) for i in range(6)}
+    write_archive(tmp_path / "Meine Fotos.zip", members)
+    initialise(Wishes(tmp_path / "Meine Fotos.zip"))
+    source = load_params().datasets["meine_fotos"].source
+    assert source.folder == str(tmp_path / "Meine Fotos.zip")
+    assert source.fingerprint == hashlib.sha256((tmp_path / "Meine Fotos.zip").read_bytes()).hexdigest()
+
+
+def test_second_look_at_the_same_folder_changes_nothing(project: Path) -> None:
+    initialise(Wishes(write_photos(project / "photos", 6, 6)))
+    before = (project / "params.yaml").read_bytes()
+    assert "the pictures are the same" in initialise(Wishes(project / "photos"))
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_changed_folder_gets_a_new_fingerprint_and_keeps_the_users_settings(project: Path) -> None:
+    initialise(Wishes(write_photos(project / "photos", 6, 6)))
+    path = project / "params.yaml"
+    path.write_text(path.read_text("utf-8").replace("image_size: [100, 100]", "image_size: [64, 80] # mine"), "utf-8")
+    before = path.read_text("utf-8")
+    write_photos(project / "photos", 7, 6)
+    assert "its fingerprint is new" in initialise(Wishes(project / "photos"))
+    added, removed = added_and_removed(before, path.read_text("utf-8"))
+    assert [line.split(":")[0].strip() for line in added + removed] == ["fingerprint", "fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "fault"),
+    [
+        ({"rendered": True}, r"--rendered would change datasets\.photos, which is in params\.yaml already"),
+        ({"backbone": "mobilenet_v2"}, r"--backbone mobilenet_v2 would change datasets\.photos"),
+    ],
+)
+def test_option_that_a_known_dataset_contradicts_is_refused(project: Path, wishes: dict, fault: str) -> None:
+    initialise(Wishes(write_photos(project / "photos", 6, 6)))
+    before = (project / "params.yaml").read_bytes()
+    write_photos(project / "photos", 7, 6)  # else there would be nothing to write
+    with pytest.raises(UserError, match=fault):
+        initialise(Wishes(project / "photos", **wishes))
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_same_command_again_takes_changed_pictures_in(project: Path) -> None:
+    wishes = Wishes(write_photos(project / "photos", 6, 6), rendered=True, backbone="compact")
+    initialise(wishes)
+    write_photos(project / "photos", 7, 6)
+    assert "its fingerprint is new" in initialise(wishes)
+    assert load_params().datasets["photos"].pictures == "rendered"
+
+
+def test_touched_folder_keeps_its_fingerprint(project: Path) -> None:
+    photos = write_photos(project / "photos", 6, 6)
+    initialise(Wishes(photos))
+    for file in photos.rglob("*.png"):
+        os.utime(file, (1, 1))
+    assert "the pictures are the same" in initialise(Wishes(photos))
+
+
+def test_keep_adds_to_the_run(project: Path) -> None:
+    initialise(Wishes(write_photos(project / "photos", 6, 6), keep=True))
+    assert load_params().run.datasets == ("pets", "hands", "photos")
+
+
+def test_problems_are_named(project: Path) -> None:
+    photos = write_photos(project / "photos", 25, 6)
+    (photos / "cats" / "bad.jpg").write_text("no picture")
+    (photos / "cats" / "lone.png").write_bytes(encoded(picture(99)))
+    shutil.copy(photos / "cats" / "000.png", photos / "dogs" / "copy.png")
+    text = initialise(Wishes(photos))
+    assert "1 files are no usable pictures and stay out: cats/bad.jpg: text file, not an image" in text
+    assert "fewer than 20 pictures teach and prove little: dogs (7)" in text
+    assert "the classes are unequal (26 of cats, 7 of dogs)" in text
+    assert "1 pairs show the same picture, for example cats/000.png and dogs/copy.png" in text
+    assert "1 pairs have two labels, the first is cats/000.png and dogs/copy.png" in text
+
+
+def test_odd_names_are_taken_and_printed_on_one_line_each(project: Path) -> None:
+    photos = project / 'Häuser & "Gärten"'
+    for number, name in enumerate(ODD_NAMES * 2):
+        folder = photos / ("Häuser" if number < len(ODD_NAMES) else "=Gärten\n")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(encoded(picture(number)))
+    text = initialise(Wishes(photos))
+    assert "names percent-escaped: 8, for example" in text
+    assert all(line.isprintable() for line in text.splitlines())
+    params = load_params()
+    assert params.run.datasets == ("hauser_garten",)
+    assert params.datasets["hauser_garten"].source.folder == 'Häuser & "Gärten"'
+    bring_sources("hauser_garten", params.datasets["hauser_garten"], project / "archives")
+
+
+def test_photographs_get_the_courses_backbone_where_its_weights_are(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5").touch()
+    text = initialise(Wishes(write_photos(project / "photos", 6, 6)))
+    params = load_params()
+    assert params.datasets["photos"].backbone == "inception_v3"
+    assert params.recipe("photos", "transfer").pooling == "average"
+    assert "its weights are a local file" in text
+
+
+def test_weights_are_looked_for_beside_the_data_folder(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("weights", "datasets"):
+        (tmp_path / "real" / name).mkdir(parents=True)
+    (tmp_path / "real" / "weights" / "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5").touch()
+    monkeypatch.setenv("CONVNET_DATA", str(tmp_path / "real" / "datasets"))
+    assert "in the folder that CONVNET_DATA names" in initialise(Wishes(write_photos(project / "photos", 6, 6)))
+
+
+@pytest.mark.parametrize(
+    ("wishes", "reason"),
+    [
+        ({"rendered": True}, "trained here on rendered pictures, as these are"),
+        ({}, "not on this machine nor to be reached"),
+        ({"backbone": "mobilenet_v2"}, "as asked"),
+    ],
+)
+def test_reason_for_the_backbone_is_told(project: Path, wishes: dict, reason: str) -> None:
+    assert reason in initialise(Wishes(write_photos(project / "photos", 6, 6), **wishes))
+    assert load_params().datasets["photos"].pictures == ("rendered" if "rendered" in wishes else "photographs")
+
+
+def test_small_pictures_do_not_get_a_backbone_that_would_enlarge_them(project: Path) -> None:
+    assert "needs 75 pixels a side" in initialise(Wishes(write_photos(project / "photos", 6, 6, (60, 60))))
+
+
+def test_name_of_another_dataset_is_not_taken_over(project: Path) -> None:
+    with pytest.raises(UserError, match=r"datasets\.pets in params\.yaml is another dataset"):
+        initialise(Wishes(write_photos(project / "photos", 6, 6), name="pets"))
+
+
+@pytest.mark.parametrize("name", ["best", "size", "a b", "../up", "-x", "12", "Photos"])
+def test_name_that_a_path_or_dvc_cannot_bear_is_refused(project: Path, name: str) -> None:
+    with pytest.raises(UserError, match="cannot name a dataset"):
+        initialise(Wishes(write_photos(project / "photos", 6, 6), name=name))
+
+
+def test_faults_leave_params_as_they_were(project: Path) -> None:
+    before = (project / "params.yaml").read_bytes()
+    (project / "one").mkdir()
+    write_photos(project / "one", cats=6, dogs=0)
+    faults = {
+        "does not exist": Wishes(project / "nothing"),
+        "at least two classes are needed": Wishes(project / "one"),
+        "no backbone 'vgg'": Wishes(write_photos(project / "photos", 6, 6), backbone="vgg"),
+    }
+    for sentence, wishes in faults.items():
+        with pytest.raises(UserError, match=sentence):
+            initialise(wishes)
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_outside_of_a_project_the_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"params.yaml is missing; run this command in the project's folder"):
+        initialise(Wishes(tmp_path))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_pictures_that_changed_since_init_stop_the_download(project: Path, tmp_path: Path, packed: bool) -> None:
+    photos = source = write_photos(project / "photos", 6, 6)
+    if packed:
+        source = Path(shutil.make_archive(str(tmp_path / "photos"), "zip", photos))
+    initialise(Wishes(source))
+    write_photos(photos, 7, 6)
+    if packed:
+        shutil.make_archive(str(tmp_path / "photos"), "zip", photos)
+    with pytest.raises(UserError, match="has changed since `convnet init`: run it again"):
+        bring_sources("photos", load_params().datasets["photos"], project / "archives")
+    initialise(Wishes(source))
+    bring_sources("photos", load_params().datasets["photos"], project / "archives")

@@ -1,0 +1,170 @@
+"""A params.yaml with which the whole pipeline runs in a copy of the project within a minute or two."""
+
+import dataclasses
+import fcntl
+import html
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from helpers.clones import Clone, clone_environment
+from helpers.tiny_study import change, committed
+
+# What makes the committed params.yaml tiny; everything else stays as it is committed. The pictures keep 32 pixels a
+# side, which is what a backbone of two blocks and the third convolution of the course's network leave room for.
+TINY_RUN: Mapping[str, Any] = {
+    "run.datasets": ["pets"],
+    "run.pixel_variants": ["baseline", "half_dropped"],
+    "run.feature_variants": ["transfer"],
+    "run.fine_tune_variants": ["fine_tune"],
+    "run.seeds": [0, 1],
+    "variants.half_dropped": {"dropout": 0.5},  # a name that stands nowhere else, to be looked for
+    "datasets.pets.source.rendered.images_per_class": 20,
+    "datasets.pets.source.rendered.image_size": [32, 32],
+    "datasets.pets.image_size": [32, 32],
+    "datasets.pets.split": {},  # the common shares: half of the training images must still fill a batch
+    "datasets.hands.source.rendered.images_per_class": 20,
+    "datasets.hands.source.rendered.image_size": [32, 32],
+    "datasets.hands.image_size": [32, 32],
+    "datasets.hands.split": {},
+    "network": {"filters": [4, 8], "dense": 16},
+    "training.epochs": 2,
+    "training.batch_size": 8,
+    "transfer.epochs": 2,
+    "transfer.dense": 16,
+    "fine_tune.epochs": 1,
+    "backbones.compact.pretrain.images_per_class": 10,
+    "backbones.compact.pretrain.image_size": [32, 32],
+    "backbones.compact.pretrain.filters": [4, 8],
+    "backbones.compact.pretrain.fit.epochs": 1,
+    "backbones.compact.last_layer": "block2_pool",
+    "backbones.compact.trainable_from": "block2_conv",
+    "backbones.compact.explain_layers": ["block1_relu"],
+    "sweep.enabled": True,
+    "sweep.shares": [0.5, 1.0],
+    "sweep.variants": ["baseline"],
+    "robustness.images_per_split": 4,
+    "explain.images": 2,
+    "explain.draws": 2,
+    "explain.channels": 4,
+}
+
+
+def write_tiny_params(project: Path, changes: Mapping[str, Any] | None = None) -> None:
+    """Replace params.yaml of a copy of the project by its tiny form, with further changes by dotted key."""
+    settings = committed()
+    for key, value in {**TINY_RUN, **(changes or {})}.items():
+        change(settings, key, value)
+    (project / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
+
+
+def change_params(project: Path, changes: Mapping[str, Any]) -> None:
+    """Set values in the params.yaml of a copy of the project by dotted key."""
+    path = project / "params.yaml"
+    settings = yaml.safe_load(path.read_text("utf-8"))
+    for key, value in changes.items():
+        change(settings, key, value)
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
+
+
+def names_in_reports(project: Path, names: Sequence[str]) -> list[str]:
+    """Return the files under reports/ that bear one of `names` in their path or text; params.yaml is quoted freely."""
+    params = {html.escape(line.strip(), quote=False) for line in (project / "params.yaml").read_text().splitlines()}
+    found = []
+    for path in sorted((project / "reports").rglob("*")):
+        text = ""
+        if path.suffix in {".csv", ".json", ".md", ".html", ".svg"}:
+            lines = path.read_text("utf-8").splitlines()
+            text = "\n".join(line for line in lines if path.suffix != ".html" or line.strip() not in params)
+        if any(name in text or name in path.name for name in names):
+            found.append(str(path.relative_to(project)))
+    return found
+
+
+# Bare `dvc repro` starts every stage anew; with this they share the import of TensorFlow.
+WARM_REPRO = ("python", "-m", "convnet.pipeline.warm_repro")
+
+
+def finished_pipeline(factory: pytest.TempPathFactory, clone_project: Callable[[Path], Clone]) -> Clone:
+    """Return a copy of the project in which the whole pipeline has run: once for all tests, those of other workers too.
+
+    A test that runs anything in it takes a copy (`copy_of`). Beside it lies `read`, what RECORDER wrote.
+    """
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pipeline"
+    folder.mkdir(exist_ok=True)
+    finished = folder / "finished"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            shutil.rmtree(folder / "clone", ignore_errors=True)  # another test failed to
+            _run_pipeline(folder, clone_project)
+            finished.touch()
+    return Clone(folder / "clone", clone_environment(folder / "clone"))
+
+
+def _run_pipeline(folder: Path, clone_project: Callable[[Path], Clone]) -> None:
+    (folder / "recorder").mkdir(parents=True, exist_ok=True)
+    (folder / "recorder" / "sitecustomize.py").write_text(RECORDER)
+    clone = start(clone_project(folder / "clone"))
+    path = os.pathsep.join([str(folder / "recorder"), clone.environment["PYTHONPATH"]])
+    recording = clone.environment | {"PYTHONPATH": path, "PARAMS_READ": str(folder / "read")}
+    write_tiny_params(clone.path)
+    dataclasses.replace(clone, environment=recording).run("dvc", "repro")
+    clone.run("git", "add", "--all")
+    clone.run("git", "commit", "--quiet", "--message", "run")
+
+
+def start(clone: Clone) -> Clone:
+    """Take what committed runs left out of a copy of the project, so that what is there later was made there."""
+    for path in ("metrics", "reports"):
+        shutil.rmtree(clone.path / path, ignore_errors=True)
+    (clone.path / "dvc.lock").unlink(missing_ok=True)
+    return clone
+
+
+def copy_of(clone: Clone, target: Path) -> Clone:
+    """Return a copy of a copy of the project, with all it has run."""
+    # Links stay links, and what DVC made read-only stays so; DVC's notes on the files' dates would be out of date.
+    shutil.copytree(clone.path, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return dataclasses.replace(clone, path=target, environment=clone.environment | {"PYTHONPATH": str(target / "src")})
+
+
+# As sitecustomize.py on the path of a stage's interpreter: notes which settings the stage reads once params.yaml is
+# loaded and checked. Of `run` and `split`, of which stages name single keys, it notes the keys.
+RECORDER = """
+import atexit, os, sys
+from pathlib import Path
+
+scripts = [Path(word).stem for word in sys.orig_argv if word.startswith("stages/")]
+if scripts:
+    from convnet import params
+
+    seen, prefixes, load = set(), {"Params": "", "Run": "run.", "Split": "split."}, params.load_params
+
+    def load_params(*arguments):
+        loaded = load(*arguments)
+
+        def read(section, name):
+            prefix = prefixes.get(type(section).__name__)
+            if prefix is not None and name in type(section).model_fields:
+                seen.add(prefix + name)
+            return object.__getattribute__(section, name)
+
+        params.Section.__getattribute__ = read
+        return loaded
+
+    def write():
+        folder = Path(os.environ["PARAMS_READ"])
+        folder.mkdir(exist_ok=True)
+        with (folder / scripts[0]).open("a") as file:
+            file.writelines(f"{name}\\n" for name in seen)
+
+    params.load_params = load_params
+    atexit.register(write)
+"""

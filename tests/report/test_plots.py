@@ -1,0 +1,392 @@
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+from convnet.report import charts, plots, tables
+from convnet.report import image_grids as pictures
+from convnet.report import style as figures
+from helpers.evaluations import VARIANTS, make_evaluation, make_evaluations
+
+STYLES = figures.variant_styles(VARIANTS)
+SEED_COUNTS = [1, 3, 5]
+
+
+@pytest.fixture
+def ax() -> Axes:
+    return figures.new_figure(6, 4).add_subplot()
+
+
+@pytest.fixture(scope="module")
+def images() -> pictures.Images:
+    return np.random.default_rng(0).integers(0, 255, (12, 24, 32, 3), dtype=np.uint8)
+
+
+def texts(figure: Figure) -> list[Text]:
+    """All text that is drawn: ticks outside the limits and the ticks of pictures are not."""
+    found: list[Text] = list(figure.texts)
+    for legend in figure.legends:
+        found += legend.get_texts()
+    for ax in figure.axes:
+        found += [*ax.texts, *(child for child in ax.get_children() if isinstance(child, Text))]
+        for axis in (ax.xaxis, ax.yaxis) if ax.axison else ():
+            low, high = sorted(axis.get_view_interval())
+            found.append(axis.label)
+            found += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [text for text in dict.fromkeys(found) if text.get_visible() and text.get_text()]
+
+
+def overlaps(shown: Sequence[Text]) -> list[tuple[str, str]]:
+    # Of the text alone: the extent of an annotation holds its arrow too.
+    boxes = [(text.get_text(), Text.get_window_extent(text).shrunk(0.98, 0.98)) for text in shown]
+    return [(a, b) for (a, box), (b, other) in combinations(boxes, 2) if box.overlaps(other)]
+
+
+@pytest.mark.parametrize("seeds", SEED_COUNTS)
+def test_learning_curves_show_each_seed_thin_and_the_mean_thick(ax: Axes, seeds: int) -> None:
+    curves = plots.learning_curves(make_evaluation("pets", "baseline", seeds), "accuracy")
+    plots.plot_learning_curves(ax, curves, STYLES["baseline"])
+    thick = [line for line in ax.lines if line.get_linewidth() >= 2]
+    assert len(thick) == 2
+    assert len(ax.lines) - len(thick) == (2 * seeds if seeds > 1 else 0)
+    expected = np.mean([curve.validation for curve in curves], axis=0)
+    np.testing.assert_allclose(np.asarray(thick[1].get_ydata()), expected)
+
+
+def test_mean_curve_ends_where_the_first_seed_stopped() -> None:
+    curves = [
+        plots.SeedCurve((1, 2, 3), (0.5, 0.6, 0.7), (0.5, 0.5, 0.5)),
+        plots.SeedCurve((1, 2), (0.7, 0.8), (0.6, 0.7)),
+    ]
+    middle = plots.mean_curve(curves)
+    assert middle.epochs == (1, 2)
+    np.testing.assert_allclose(middle.train, (0.6, 0.7))
+
+
+@pytest.mark.parametrize(("epochs", "marker"), [(1, "o"), (5, "o"), (6, "None")])
+def test_few_epochs_have_a_marker_each(ax: Axes, epochs: int, marker: str) -> None:
+    curve = plots.SeedCurve(tuple(range(1, epochs + 1)), (0.5,) * epochs, (0.4,) * epochs)
+    plots.plot_learning_curves(ax, [curve], STYLES["baseline"])
+    assert {line.get_marker() for line in ax.lines} == {marker}
+
+
+def test_panels_of_learning_curves_share_their_height_and_not_their_epochs() -> None:
+    evaluations = [make_evaluation("pets", "baseline", 2, epochs=40), make_evaluation("pets", "fine_tune", 2, epochs=3)]
+    long, short = plots.curves_figure(evaluations, "accuracy", STYLES).axes
+    assert long.get_ylim() == short.get_ylim()
+    assert long.get_xlim()[1] > 40
+    assert 3 < short.get_xlim()[1] < 4
+
+
+@pytest.mark.parametrize("seeds", SEED_COUNTS)
+def test_dots_hold_every_seed_and_the_interval_is_cut_off(ax: Axes, seeds: int) -> None:
+    values = {"baseline": [0.9, 1.0, 0.8, 0.99, 0.97][:seeds], "augmented": [0.99] * seeds}
+    plots.plot_dots(ax, values, STYLES, 0.0, 1.0)
+    dots = [line for line in ax.lines if line.get_linestyle() == "None"]
+    assert [list(line.get_xdata()) for line in dots] == list(values.values())
+    assert max(float(np.max(line.get_xdata())) for line in ax.lines) <= 1.0
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(values)
+    assert len(ax.lines) == (6 if seeds > 1 else 2)
+
+
+def test_confusion_shows_counts_and_shares_of_the_row(ax: Axes) -> None:
+    plots.plot_confusion(ax, [[8, 2], [0, 0]], ["cat", "dog"])
+    assert [text.get_text() for text in ax.texts] == ["8\n80 %", "2\n20 %", "0\n0 %", "0\n0 %"]
+    np.testing.assert_allclose(np.asarray(ax.images[0].get_array()), [[0.8, 0.2], [0.0, 0.0]])
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
+
+
+def test_confusion_of_many_classes_has_no_text_in_its_cells(ax: Axes) -> None:
+    plots.plot_confusion(ax, np.eye(20, dtype=int).tolist(), [f"class {i}" for i in range(20)])
+    assert not ax.texts
+
+
+def test_reliability_leaves_out_empty_bins(ax: Axes) -> None:
+    bins: list[dict[str, Any]] = [
+        {"n": 0, "confidence": None, "accuracy": None},
+        {"n": 4, "confidence": 0.7, "accuracy": 0.5},
+        {"n": 8, "confidence": 0.9, "accuracy": 1.0},
+    ]
+    plots.plot_reliability(ax, bins, STYLES["dropout"])
+    np.testing.assert_allclose(np.asarray(ax.lines[1].get_xdata()), [0.7, 0.9])
+    np.testing.assert_allclose(np.asarray(ax.lines[1].get_ydata()), [0.5, 1.0])
+    assert not ax.collections[0].get_clip_on(), "a marker on the edge is whole"
+
+
+def test_pooled_reliability_of_all_seeds_keeps_every_picture() -> None:
+    evaluation = make_evaluation("pets", "baseline", 3)
+    pooled = plots.pooled_reliability(evaluation)
+    assert sum(part["n"] for part in pooled) == 3 * 80
+    right = sum(part["n"] * part["accuracy"] for part in pooled)
+    assert right / 240 == pytest.approx(tables.mean(tables.split_values(evaluation, "test", "accuracy")))
+
+
+def test_names_in_the_cost_figure_do_not_overlap() -> None:
+    evaluations = make_evaluations(1, 6, 2)
+    for evaluation in evaluations:  # the worst case: all in one place
+        for run in evaluation["seeds"]:
+            run["splits"]["test"]["accuracy"], run["seconds_training"] = 0.9, 10.0
+    figure = plots.cost_figure(evaluations, STYLES)
+    figure.draw_without_rendering()
+    names = [text for text in figure.axes[0].texts if text.get_text() in VARIANTS]
+    assert len(names) == 6
+    assert overlaps(names) == []
+
+
+def test_fine_tuning_costs_what_it_starts_from_as_well() -> None:
+    evaluations = [make_evaluation("pets", name, 2) for name in ("baseline", "transfer", "fine_tune")]
+    evaluations[2]["recipe"]["start"] = "transfer"
+    _, transfer, fine_tune = (seconds for seconds, _ in plots.cost_points(evaluations).values())
+    assert transfer == tables.mean([run["seconds_training"] for run in evaluations[1]["seeds"]])
+    assert fine_tune == transfer + tables.mean([run["seconds_training"] for run in evaluations[2]["seeds"]])
+    assert plots.cost_points(evaluations[2:])["fine_tune"][0] == fine_tune - transfer
+
+
+def test_spread_apart_moves_only_what_is_too_close() -> None:
+    assert plots.spread_apart([0.0, 5.0, 9.0], 1.0) == [0.0, 5.0, 9.0]
+    np.testing.assert_allclose(plots.spread_apart([1.0, 1.0, 1.0, 9.0], 1.0), [0.0, 1.0, 2.0, 9.0])
+    crowded = plots.spread_apart(sorted(np.random.default_rng(0).random(20).tolist()), 0.1)
+    assert min(np.diff(crowded)) >= 0.1 - 1e-9
+
+
+def test_robustness_curves_start_at_the_original() -> None:
+    rows = [
+        {
+            "variant": "baseline",
+            "split": split,
+            "perturbation": name,
+            "strength": strength,
+            "accuracy": [0.9 - strength / 10],
+        }
+        for split in ("validation", "test")
+        for name, strength in [("none", 0), ("blur", 1), ("blur", 2), ("noise", 1)]
+    ]
+    curves = plots.robustness_curves(rows, "validation")
+    assert curves == {
+        "blur": {"baseline": [(0.0, [0.9]), (1, [0.8]), (2, [0.7])]},
+        "noise": {"baseline": [(0.0, [0.9]), (1, [0.8])]},
+    }
+
+
+def size_curve(
+    seeds: int, fit: tuple[float, float, float] | None, sizes: Sequence[int] = (50, 101, 202, 404)
+) -> plots.SizeCurve:
+    accuracies = tuple((float(size), [0.8 - 2 / size + 0.01 * seed for seed in range(seeds)]) for size in sizes)
+    gaps = tuple((float(size), [5 / size - 0.01 * seed for seed in range(seeds)]) for size in sizes)
+    return plots.SizeCurve(accuracies, gaps, fit, "Doubling would help." if fit else "It cannot be said.")
+
+
+def test_size_figure_shows_bands_gap_and_the_accepted_power_law() -> None:
+    a, b, c = 1.5, 0.5, 0.1
+    curves = {"baseline": size_curve(3, (a, b, c)), "augmented": size_curve(3, None)}
+    upper, lower = plots.training_size_figure(make_evaluation("pets", "baseline"), curves, STYLES).axes
+    law = [line for line in upper.lines if line.get_linestyle() == ":"]
+    assert len(law) == 1, "the refused one is not drawn"
+    x, y = (np.asarray(values, dtype=float) for values in law[0].get_data())
+    assert (x[0], x[-1]) == (50, pytest.approx(808))
+    np.testing.assert_allclose(y, 1 - (a * x**-b + c))
+    assert not [line for line in lower.lines if line.get_linestyle() == ":"]
+    half = 4.302653 * 0.01 / np.sqrt(3)  # Student's t, 2 degrees of freedom, from a printed table
+    for ax, middle in ((upper, 0.8 - 2 / 404 + 0.01), (lower, 5 / 404 - 0.01)):
+        assert len(ax.collections) == 2, "a band per variant"
+        corners = ax.collections[0].get_paths()[0].vertices
+        ends = [height for size, height in np.asarray(corners) if size == 404]
+        np.testing.assert_allclose([min(ends), max(ends)], [middle - half, middle + half], rtol=1e-5)
+    assert "gap" in lower.get_ylabel()
+
+
+@pytest.mark.parametrize("seeds", SEED_COUNTS)
+@pytest.mark.parametrize("sizes", [(50, 101, 202, 404), (12_500, 25_000, 47_000, 50_000), (100,)])
+def test_size_chart_is_legible_and_says_what_more_images_bring(seeds: int, sizes: Sequence[int]) -> None:
+    curves = {"baseline": size_curve(seeds, (1.5, 0.5, 0.1), sizes), "augmented": size_curve(seeds, None, sizes)}
+    chart = charts.training_size_chart(make_evaluation("pets", "baseline"), curves, VARIANTS)
+    chart.figure.draw_without_rendering()
+    assert overlaps(texts(chart.figure)) == []
+    assert chart.caption.startswith("baseline: Doubling would help. augmented: It cannot be said. ")
+    assert f"augmented with {sizes[-1]:,} images" in chart.alt
+    assert chart.table is not None
+    rows = [dict(zip(chart.table.columns, row, strict=True)) for row in chart.table.rows]
+    assert [(row["variant"], row["training_images"]) for row in rows] == [(v, n) for v in curves for n in sizes]
+    first, last = rows[0], rows[-1]
+    assert first["generalisation_gap"] == pytest.approx(5 / sizes[0] - 0.01 * (seeds - 1) / 2)
+    assert first["power_law"] == pytest.approx(1 - (1.5 * sizes[0] ** -0.5 + 0.1))
+    assert last["power_law"] is None
+    assert (first["interval_low"] is None) == (seeds == 1)
+
+
+@pytest.mark.parametrize(("variants", "seeds"), [(1, 1), (4, 2), (6, 3)])
+def test_every_chart_of_a_dataset_is_legible(variants: int, seeds: int) -> None:
+    made = charts.dataset_charts(make_evaluations(1, variants, seeds), VARIANTS, _robustness(variants, seeds))
+    names = ["accuracy", "gap", "curves_accuracy", "curves_loss", "confusion", "reliability", "robustness"]
+    assert [chart.name for chart in made] == names + (["cost"] if variants > 1 else [])
+    for chart in made:
+        chart.figure.draw_without_rendering()
+        shown = texts(chart.figure)
+        assert min(text.get_fontsize() for text in shown) >= 9, chart.name
+        assert overlaps(shown) == [], chart.name
+        assert all(ax.has_data() for ax in chart.figure.axes), chart.name  # no empty panel
+        assert "rendered pictures" in chart.title
+        assert "rendered pictures" in chart.figure.get_suptitle()
+        assert chart.alt.endswith(".")
+        assert chart.table is not None
+        assert chart.table.rows
+
+
+def test_charts_of_photographs_say_so() -> None:
+    for chart in charts.dataset_charts(make_evaluations(1, 2, 2, pictures="photographs"), VARIANTS):
+        assert "photographs" in chart.title
+        assert "rendered" not in chart.title
+
+
+def test_variants_keep_colour_and_marker_over_datasets() -> None:
+    evaluations = make_evaluations(2, 5, 2)
+    alone = charts.dataset_charts(evaluations[8:], VARIANTS)[0].figure.axes[0]  # transfer and transfer_dropout only
+    colours = {line.get_markeredgecolor() for line in alone.lines if line.get_marker() == STYLES["transfer"].marker}
+    assert colours == {STYLES["transfer"].colour}
+    assert len({(style.colour, style.marker) for style in STYLES.values()}) == len(VARIANTS)
+    assert len({style.dash for style in STYLES.values()}) == len(VARIANTS)
+
+
+def test_many_variants_still_differ() -> None:
+    styles = figures.variant_styles([str(i) for i in range(20)])
+    assert len({(style.colour, style.marker) for style in styles.values()}) == 20
+
+
+def test_standardise_follows_the_rule_of_the_course() -> None:
+    values = np.array([[0.0, 2.0], [4.0, 100.0]])
+    found = pictures.standardise(values)
+    expected = np.clip((values - values.mean()) / values.std() * 64 + 128, 0, 255).astype("uint8")
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.5, 1e8])
+def test_constant_channel_is_dead(value: float) -> None:
+    assert pictures.standardise(np.full((4, 4), value, dtype=np.float32)) is None
+
+
+def test_wide_layer_shows_its_most_active_channels_and_counts_the_dead() -> None:
+    maps = np.random.default_rng(0).random((5, 5, 768))
+    maps[:, :, 100:] *= 0.1
+    maps[:, :, 3] = 9.0  # the highest mean of all, but dead
+    tiles = pictures.tile_channels(maps)
+    assert (tiles.shown, tiles.channels, tiles.dead) == (32, 768, 1)
+    assert tiles.picture.shape == (2 * 6, 16 * 6, 3)
+    assert not (tiles.picture == pictures.DEAD).all(axis=2).any()
+
+
+def test_tiles_are_viridis_side_by_side_and_dead_ones_grey() -> None:
+    maps = np.zeros((2, 2, 3))
+    maps[:, :, 0] = [[0, 1], [2, 3]]
+    maps[:, :, 2] = [[3, 2], [1, 0]]
+    tiles = pictures.tile_channels(maps)
+    grey = pictures.standardise(maps[:, :, 0])
+    assert grey is not None
+    expected = np.asarray(matplotlib.colormaps["viridis"](grey, bytes=True))[:, :, :3].astype(int)
+    assert np.abs(tiles.picture[:2, :2].astype(int) - expected).max() <= 1
+    assert (tiles.picture[:2, 3:5] == pictures.DEAD).all()
+    assert tiles.dead == 1
+
+
+def test_image_figures_are_legible(images: pictures.Images) -> None:
+    evaluation = make_evaluation("pets", "baseline", 3)
+    worst = tables.top_losses(evaluation, 12)
+    maps = np.random.default_rng(1).random((9, 9, 40))
+    maps[:, :, 0] = 0
+    made = [
+        charts.top_losses_chart(evaluation, images, worst),
+        charts.feature_maps_chart(images[0], {"conv_1": maps, "mixed7": maps[:4, :4]}, "baseline", evaluation),
+        charts.augmentation_chart(images[:3], np.stack([images[:5]] * 3), evaluation),
+        charts.grad_cam_chart(images[:3], np.random.default_rng(2).random((3, 4, 4)), ["a", "b", "c"], "x", evaluation),
+        charts.filters_chart(np.random.default_rng(3).normal(size=(3, 3, 3, 16)), "conv_1", "baseline", evaluation),
+    ]
+    for chart in made:
+        chart.figure.draw_without_rendering()
+        shown = texts(chart.figure)
+        assert min(text.get_fontsize() for text in shown) >= 9, chart.name
+        assert overlaps(shown) == [], chart.name
+        assert "rendered pictures" in chart.title
+    words = " ".join(text.get_text() for text in texts(made[1].figure))
+    assert "32 of 40 channels shown, 1 dead" in words
+
+
+def test_gallery_names_true_predicted_probability_and_file(images: pictures.Images) -> None:
+    loss = tables.TopLoss("test/cat/1.png", "cat", "dog", 0.876, 2.1, 3, 3)
+    figure = pictures.top_losses_figure(images[:1], [loss], "baseline", {"dataset": "pets", "pictures": "rendered"})
+    assert figure.axes[0].get_title(loc="left") == "true: cat\nsaid: dog 88 %\ntest/cat/1.png"
+
+
+def test_grad_cam_shares_one_scale(images: pictures.Images) -> None:
+    heat = np.stack([np.full((3, 3), 0.2), np.full((3, 3), 0.8)])
+    figure = pictures.grad_cam_figure(images[:2], heat, ["a", "b"], "x", {"dataset": "pets", "pictures": "rendered"})
+    overlays = [image for ax in figure.axes for image in ax.images if image.get_cmap().name == "inferno"]
+    assert [image.get_clim() for image in overlays] == [(0.0, 0.8), (0.0, 0.8)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["$\\frac{1}{0}$", "$x$ and $y", "\\$5", "a\nb\tc", "\x00\x1b[31m", "\u202etxt", "猫", '<b>&"cats"', "\udcff"],
+)
+def test_untrusted_names_are_drawn_as_they_are(tmp_path: Path, name: str) -> None:
+    evaluation = make_evaluation("pets", "baseline", 2, classes=[name, "dog"])
+    evaluation["dataset"] = evaluation["variant"] = name
+    for chart in charts.dataset_charts([evaluation], [name]):
+        chart.figure.draw_without_rendering()
+        shown = [text for text in texts(chart.figure) if "\\frac" in text.get_text()]
+        assert all(text.get_text().count("$") == text.get_text().count(r"\$") for text in shown)
+    png, svg = figures.save_figure(plots.confusion_figure([evaluation]), tmp_path / "hostile")
+    Image.open(png).verify()
+    ElementTree.parse(svg)
+
+
+def test_label_shortens_in_the_middle() -> None:
+    assert figures.label("test/a_very_long_folder/0071.png", 20) == "test/a_ve…r/0071.png"
+    assert len(figures.label("x" * 100, 20)) == 20
+
+
+def test_saved_files_are_equal_on_a_second_run(tmp_path: Path) -> None:
+    evaluations = make_evaluations(1, 3, 3)
+    for folder in ("first", "second"):
+        for chart in charts.dataset_charts(evaluations, VARIANTS)[:3]:
+            figures.save_figure(chart.figure, tmp_path / folder / chart.name)
+    files = sorted((tmp_path / "first").iterdir())
+    assert len(files) == 6
+    for path in files:
+        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
+
+
+def test_saved_files_name_neither_program_nor_time(tmp_path: Path) -> None:
+    png, svg = figures.save_figure(plots.confusion_figure(make_evaluations(1, 1, 1)), tmp_path / "v1.5-confusion")
+    assert (png.name, svg.name) == ("v1.5-confusion.png", "v1.5-confusion.svg")
+    with Image.open(png) as image:
+        assert set(image.info) <= {"dpi"}
+        assert image.width == 150 * plots.WIDTH * 0.75
+    text = svg.read_text("utf-8")
+    assert "dc:date" not in text
+    assert "Matplotlib v" not in text
+    assert "<text" not in text  # glyphs are paths: equal on a machine without the font
+
+
+def _robustness(variants: int, seeds: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "variant": variant,
+            "split": split,
+            "perturbation": perturbation,
+            "strength": strength,
+            "n": 60,
+            "accuracy": [0.9 - 0.1 * strength - 0.01 * seed for seed in range(seeds)],
+        }
+        for split in ("validation", "test")
+        for perturbation in ("none", "blur", "noise", "brightness", "rotation")
+        for strength in ([0] if perturbation == "none" else [1, 2, 3])
+        for variant in VARIANTS[:variants]
+    ]
