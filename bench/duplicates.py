@@ -1,11 +1,11 @@
-"""Are copies found, and no strangers taken for copies? Plant changed copies of pictures and look for them.
+"""Are copies found, and no strangers taken for copies? Plant changed copies of images and look for them.
 
     CONVNET_DATA=<folder of the archives> python bench/duplicates.py     writes bench/results/duplicates.json
 
-Of 500 pictures drawn at random from cats vs dogs, each gets four copies: resized to 60 %, JPEG of quality 40, mirrored,
+Of 500 images drawn at random from cats vs dogs, each gets four copies: resized to 60 %, JPEG of quality 40, mirrored,
 20 % brighter. The split stage's own search runs over all of them. A planted copy counts as found if it is grouped with
 its original; every pair of two different originals, or of copies of these, is a false pair. Without CONVNET_DATA the
-pictures are rendered ones.
+images are rendered ones.
 """
 
 import argparse
@@ -25,11 +25,11 @@ from measuring.material import bring_archive
 
 RESULTS = Path(__file__).parent / "results" / "duplicates.json"
 DISTANCE = 8  # bits, as split.near_duplicate_distance in params.yaml
-SIZE = (150, 150)  # (height, width) of rendered pictures
+SIZE = (150, 150)  # (height, width) of rendered images
 
 
 def compressed(image: Image.Image) -> Image.Image:
-    """Return the picture after JPEG compression of quality 40."""
+    """Return the image after JPEG compression of quality 40."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=40)
     return Image.open(buffer)
@@ -47,7 +47,7 @@ def main() -> None:
     """Plant, search, count, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=0, help="decides which pictures are drawn")
+    parser.add_argument("--seed", type=int, default=0, help="decides which images are drawn")
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="duplicates-") as name:
@@ -66,7 +66,7 @@ def main() -> None:
     i, j = found.near_pairs.T
     result = {
         "command": f"python bench/duplicates.py --pictures {arguments.pictures} --seed {arguments.seed}",
-        "pictures": told,
+        "kind": told,
         "originals": count,
         "pairs_compared": len(everything) * (len(everything) - 1) // 2,
         "found": {name: int((row == np.arange(count)).sum()) for name, row in zip(CHANGES, copies, strict=True)},

@@ -1,4 +1,4 @@
-"""Resident memory of the features stage: bounded by a batch, however many pictures there are.
+"""Resident memory of the features stage: bounded by a batch, however many images there are.
 
     python bench/feature_memory.py                 some minutes
     python bench/feature_memory.py --scale full    25,000 repeated photographs, if CONVNET_DATA names their folder
@@ -25,7 +25,7 @@ from measuring.sides import Side, watch
 from peer_transfer import make_weights, start_course
 
 MEMORY_LIMIT_MIB = 2048
-FEWEST = 100  # pictures per class that are repeated
+FEWEST = 100  # images per class that are repeated
 
 
 class Scale(NamedTuple):
@@ -34,7 +34,7 @@ class Scale(NamedTuple):
     backbone: str  # in params.yaml
     last_layer: str
     image_size: tuple[int, int]
-    counts: tuple[int, ...]  # pictures; the first is what the others are held against
+    counts: tuple[int, ...]  # images; the first is what the others are held against
     real: bool
 
 
@@ -46,7 +46,7 @@ SCALES = {
 
 
 def repeat_arrays(arrays: Path, images: int, destination: Path) -> None:
-    """Copy prepared arrays, the training pictures repeated to `images`."""
+    """Copy prepared arrays, the training images repeated to `images`."""
     shutil.copytree(arrays, destination)
     for path in (destination / "train").glob("*.npy"):
         few = np.load(path)
@@ -63,7 +63,7 @@ def repeat_arrays(arrays: Path, images: int, destination: Path) -> None:
 
 
 def peak_mib(folder: Path, images: int) -> tuple[float, float]:
-    """Run the stage on `images` pictures; return its peak in MiB, and images/s."""
+    """Run the stage on `images` images; return its peak in MiB, and images/s."""
     with tempfile.TemporaryDirectory(prefix="many-", dir=folder) as name:
         many = Path(name)
         repeat_arrays(folder / "arrays", images, many / "arrays")
@@ -76,7 +76,7 @@ def peak_mib(folder: Path, images: int) -> tuple[float, float]:
 
 
 def prepare(folder: Path, scale: Scale) -> str:
-    """Put params.yaml, plan, arrays and backbone into `folder`; return what the pictures are."""
+    """Put params.yaml, plan, arrays and backbone into `folder`; return what the images are."""
     pictures = bring_archive(folder / "archives", FEWEST, scale.image_size, real=scale.real)
     ingest(folder / "archives", folder / "arrays", scale.image_size, FEWEST)
     shutil.copy(PROJECT / "params.yaml", folder)
@@ -96,7 +96,7 @@ def prepare(folder: Path, scale: Scale) -> str:
 
 
 def main() -> None:
-    """Bring the pictures, run the stage on more and more of them, write the result."""
+    """Bring the images, run the stage on more and more of them, write the result."""
     arguments = parse_arguments(__doc__, {"toy": "1 minute", "short": "3 minutes", "full": "20 minutes"})
     scale = SCALES[arguments.scale]
     with tempfile.TemporaryDirectory(prefix="feature-memory-") as name:
@@ -106,11 +106,11 @@ def main() -> None:
     few = scale.counts[0]
     rows = [
         compare(
-            f"features stage, peak of resident memory, {images:,} pictures",
+            f"features stage, peak of resident memory, {images:,} images",
             "MiB",
             [found[images][0]],
             [found[few][0]],
-            other_name=f"{few:,} pictures",
+            other_name=f"{few:,} images",
             images_per_second=found[images][1],
             below_2_gib=found[images][0] < MEMORY_LIMIT_MIB,
         )

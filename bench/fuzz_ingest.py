@@ -1,10 +1,10 @@
-"""Does any file stop the ingest? Let hypothesis damage pictures and archives, and read them as the stages do.
+"""Does any file stop the ingest? Let hypothesis damage images and archives, and read them as the stages do.
 
     python bench/fuzz_ingest.py                                 60 s, writes bench/results/fuzz_ingest.json
     python bench/fuzz_ingest.py --seconds 600 --seed 7 --keep findings/
 
-A picture must end as pixels or as a `BadImage`, an archive as a manifest or as a `UserError`; all else is a finding:
-another exception, a crash of a C library, a picture turned otherwise than Pillow turns it, an archive with more members
+An image must end as pixels or as a `BadImage`, an archive as a manifest or as a `UserError`; all else is a finding:
+another exception, a crash of a C library, an image turned otherwise than Pillow turns it, an archive with more members
 than are allowed, more than 5 s or more than 128 MiB. Hypothesis makes what fails smaller until
 it is as simple as it gets; a crash is kept as it was. Rounds of 500 files follow from (seed, number of the round).
 """
@@ -162,7 +162,7 @@ def judge(name: str, content: bytes, folder: Path) -> str:
         is_archive = name.removeprefix("a.") in ARCHIVES
         verdict = _read_archive(name, folder) if is_archive else _read_picture(name, content)
     except BadImage as fault:
-        verdict = _told("pictures refused", fault)
+        verdict = _told("images refused", fault)
     except UserError as fault:
         verdict = _told("archives refused", fault)
     except FoundError:
@@ -182,7 +182,7 @@ def _read_picture(name: str, content: bytes) -> str:
         raise FoundError(f"{name} gave {image.dtype} {image.shape}")
     if name.endswith((".jpg", ".tif")):
         _compare_with_pillow(name, content)
-    return "pictures read"
+    return "images read"
 
 
 def _compare_with_pillow(name: str, content: bytes) -> None:
@@ -205,7 +205,7 @@ def _read_archive(name: str, folder: Path) -> str:
     with suppress(UserError), open_archive(folder / name, FEW) as archive:
         if len(archive.members()) + len(archive.folders()) > FEW.maximum_members:
             raise FoundError(f"{name} was opened though it has more than {FEW.maximum_members} members")
-    sources = {"dataset": "fuzz", "pictures": "rendered", "sources": [{"file": name, "split": None}]}
+    sources = {"dataset": "fuzz", "kind": "rendered", "sources": [{"file": name, "split": None}]}
     (folder / "sources.json").write_text(json.dumps(sources))
     build_manifest(folder, limits=LIMITS, split=RULES)
     return "archives read"

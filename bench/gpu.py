@@ -189,7 +189,7 @@ def agreement(accuracies: Sequence[float], others: Sequence[float]) -> dict[str,
 def main() -> None:
     """Train every variant, try the ways to feed it, write the result."""
     parser = make_parser(__doc__)
-    parser.add_argument("--arrays", type=Path, help="folder of the prepare stage; default: pictures made for this run")
+    parser.add_argument("--arrays", type=Path, help="folder of the prepare stage; default: images made for this run")
     parser.add_argument("--weights", type=Path, help="InceptionV3's weight file, for the transfer variants")
     parser.add_argument("--variants", nargs="+", choices=sorted(PIXEL_VARIANTS), help="pixel variants; default: all")
     parser.add_argument("--epochs", type=int)

@@ -1,9 +1,9 @@
-"""How cost grows: pictures, image size, seeds and variants, each doubled.
+"""How cost grows: images, image size, seeds and variants, each doubled.
 
     python bench/growth.py                 some minutes
     python bench/growth.py --scale full
 
-The stages download, split, prepare and train run as they are, in processes of their own, on rendered pictures,
+The stages download, split, prepare and train run as they are, in processes of their own, on rendered images,
 TensorFlow's start included: once as a base, then with one of the four doubled, in turns. A ratio below 2 says what is
 paid once.
 """

@@ -1,12 +1,12 @@
-"""What bringing pictures in costs, beside Pillow decoding them and doing nothing else.
+"""What bringing images in costs, beside Pillow decoding them and doing nothing else.
 
-    python bench/ingest.py                 1,000 pictures, a minute
+    python bench/ingest.py                 1,000 images, a minute
     python bench/ingest.py --scale full    1,000, 5,000 and 25,000: linear? both cores used? memory?
 
-Per core, in one process, in turns, by processor time: `verify` is what the split stage does to a picture (checksum,
+Per core, in one process, in turns, by processor time: `verify` is what the split stage does to an image (checksum,
 full decode, thumbnail), beside Pillow's full decode; `pack` is what the prepare stage does (decode at reduced size,
 resize), beside Pillow's decode with JPEG draft scaling; both together beside both decodes, and beside all that Pillow
-does in them. Then the two stages as they run, in processes of their own, on archives of repeated pictures, every file
+does in them. Then the two stages as they run, in processes of their own, on archives of repeated images, every file
 with other bytes: seconds, processor seconds, and the resident memory of the stage and its workers together. Their rate
 per core is held against both decodes with every core busy.
 """
@@ -40,7 +40,7 @@ class Scale(NamedTuple):
     """How much is measured."""
 
     drawn_per_class: int
-    sample: int  # pictures per repeat in one process
+    sample: int  # images per repeat in one process
     repeats: int
     counts: tuple[int, ...]
     real: bool
@@ -55,26 +55,26 @@ IMAGE_SIZE = (150, 150)
 
 
 def verify(contents: list[bytes]) -> None:
-    """Do what the split stage does to each picture."""
+    """Do what the split stage does to each image."""
     for content in contents:
         hashlib.sha256(content).hexdigest()
         thumbnail(decode(content, "picture.jpg").image)
 
 
 def pack(contents: list[bytes]) -> None:
-    """Do what the prepare stage does to each picture."""
+    """Do what the prepare stage does to each image."""
     for content in contents:
         load_image(content, "picture.jpg", IMAGE_SIZE)
 
 
 def decode_whole(contents: list[bytes]) -> None:
-    """Let Pillow decode each picture."""
+    """Let Pillow decode each image."""
     for content in contents:
         Image.open(io.BytesIO(content)).load()
 
 
 def decode_draft(contents: list[bytes]) -> None:
-    """Let Pillow decode each picture at the least size that is not below what is wanted."""
+    """Let Pillow decode each image at the least size that is not below what is wanted."""
     for content in contents:
         image = Image.open(io.BytesIO(content))
         image.draft("RGB", IMAGE_SIZE)
@@ -91,7 +91,7 @@ def work_of_pillow(contents: list[bytes]) -> None:
 
 
 def decode_both_ways(contents: list[bytes]) -> float:
-    """Return the seconds in which Pillow decodes each picture whole and with draft."""
+    """Return the seconds in which Pillow decodes each image whole and with draft."""
     start = time.perf_counter()
     decode_whole(contents)
     decode_draft(contents)
@@ -144,7 +144,7 @@ def per_core(contents: list[bytes], repeats: int) -> list[dict[str, Any]]:
 
 
 def stages(archives: Path, images: int, limit: float) -> dict[str, Any]:
-    """Run the split and the prepare stage on `images` repeated pictures; return the row."""
+    """Run the split and the prepare stage on `images` repeated images; return the row."""
     with tempfile.TemporaryDirectory(prefix="ingest-") as name:
         folder = Path(name)
         repeat_archive(archives, images, folder / "archives")
@@ -164,7 +164,7 @@ def stages(archives: Path, images: int, limit: float) -> dict[str, Any]:
     seconds, cores = split.seconds + prepare.seconds, usable_cores()
     peak = max(split.peak_bytes, prepare.peak_bytes)
     return compare(
-        f"stages split and prepare, {images:,} pictures, per core",
+        f"stages split and prepare, {images:,} images, per core",
         "images/s",
         [images / seconds / cores],
         [limit],
@@ -190,13 +190,13 @@ def _write_params(folder: Path) -> None:
     settings["datasets"]["bench"] = settings["datasets"]["pets"] | {
         "source": {"folder": "archives"},
         "image_size": list(IMAGE_SIZE),
-        "split": {},  # the common shares: few pictures must fill a batch too
+        "split": {},  # the common shares: few images must fill a batch too
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
 
 
 def main() -> None:
-    """Bring the pictures, measure one core, then the stages, write the result."""
+    """Bring the images, measure one core, then the stages, write the result."""
     arguments = parse_arguments(__doc__, {"toy": "20 seconds", "short": "1 minute", "full": "6 minutes"})
     scale = SCALES[arguments.scale]
     with tempfile.TemporaryDirectory(prefix="ingest-") as name:

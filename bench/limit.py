@@ -12,7 +12,7 @@ call for each step, so that the share may be above 1. Then
 * data input's share of a step = 1 - seconds(constant) / seconds(arrays);
 * augmentation's share of a step = 1 - seconds(arrays) / seconds(arrays with augmentation).
 
-The last rows are of small rendered pictures, of which a step takes milliseconds: what it is worth that several steps go
+The last rows are of small rendered images, of which a step takes milliseconds: what it is worth that several steps go
 in one call of the backend.
 """
 
@@ -83,7 +83,7 @@ def measure(arrays: Path, filters: tuple[int, ...], scale: Scale) -> list[dict[s
 
 
 def measure_calls(folder: Path, repeats: int) -> list[dict[str, Any]]:
-    """Return the rows of small rendered pictures: several steps to a call beside single steps."""
+    """Return the rows of small rendered images: several steps to a call beside single steps."""
     from measuring.feeding import Feeder
 
     bring_archive(folder / "archives", SMALL_PICTURES.per_class, SMALL_PICTURES.size, real=False)
@@ -114,7 +114,7 @@ def _share(rate_without: list[float], rate_with: list[float]) -> float:
 
 
 def main() -> None:
-    """Bring the pictures, fit in turns, write the result."""
+    """Bring the images, fit in turns, write the result."""
     arguments = parse_arguments(__doc__, {"toy": "1 minute", "short": "3 minutes", "full": "12 minutes"})
     scale = SCALES[arguments.scale]
     from convnet.backend.device import configure_device

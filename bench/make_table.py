@@ -48,7 +48,7 @@ def section(result: Mapping[str, Any]) -> list[str]:
         + ".",
     ]
     if result["scale"] != "full":
-        lines.append("Short run: fewer pictures and repeats than the full one.")
+        lines.append("Short run: fewer images and repeats than the full one.")
     if result["load_average_at_end"] > QUIET * machine["cores"]:
         lines.append(f"**Disturbed**: the load was {result['load_average_at_end']:g} on {machine['cores']} cores.")
     return [

@@ -5,7 +5,7 @@
     python bench/peer_cnn.py --scale full --network baseline-16-32-64    one of four, as a result of its own
 
 The course's way is written out below: files in class folders, ImageDataGenerator.flow_from_directory, fit. Both sides
-have the same network, batch of 20, epochs, seeds, and training and validation pictures; each side resizes as it does,
+have the same network, batch of 20, epochs, seeds, and training and validation images; each side resizes as it does,
 the course's to the nearest pixel. Each runs in a process of its own with its own defaults, in turns. Seconds per epoch
 hold training and validation, building the functions in the first epoch included; on our side also the checkpoints.
 What the course's way does not have is told beside: our ingest, paid once for all variants and seeds.
@@ -183,7 +183,7 @@ def _option(filters: tuple[int, ...], augmented: bool) -> str:
 
 
 def main() -> None:
-    """Bring the pictures, train in turns, write the result."""
+    """Bring the images, train in turns, write the result."""
     parser = make_parser(__doc__)
     choices = [_option(filters, augmented) for filters in (SMALL, LARGE) for augmented in (False, True)]
     parser.add_argument("--network", choices=choices, help="measure this one only")

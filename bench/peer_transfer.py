@@ -211,7 +211,7 @@ def measure(case: Case, folder: Path, ours: Side, course: Side, repeats: int) ->
 
 
 def main() -> None:
-    """Bring pictures and weights, train in turns, write the result."""
+    """Bring images and weights, train in turns, write the result."""
     parser = make_parser(__doc__)
     parser.add_argument("--pooling", choices=TARGETS, help="measure this one only")
     arguments = parser.parse_args()

@@ -32,7 +32,7 @@ except SystemExit:
 KERAS = f"import os, sys; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'; import keras; {COUNT}"
 EVERYTHING = f"""
 import sys
-from convnet.device import configure_device
+from convnet.backend.device import configure_device
 configure_device(threads=2, precision="auto")
 import convnet.training
 {COUNT}

@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("destination", type=Path, help="folder for the model and what belongs to it")
     arguments = parser.parse_args()
     params = load_params()
-    pictures = params.dataset(arguments.dataset).pictures
+    pictures = params.dataset(arguments.dataset).kind
     best = choose_best(arguments.models, params.run.variants, pictures, arguments.destination)
     reached = f"{100 * best.accuracy:.1f} % of {pictures} validation images, mean over seeds"
     print(printable(f"{arguments.dataset}: best is {best.variant}, {reached}; seed {best.seed}"), file=sys.stderr)

@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
     parser.add_argument("models", type=Path, help="folder that holds one folder per variant")
-    parser.add_argument("destination", type=Path, help="folder for the pictures and their list")
+    parser.add_argument("destination", type=Path, help="folder for the images and their list")
     arguments = parser.parse_args()
     params = load_params()
     # Here and not above: the import costs seconds. The device comes first, it quietens what the others load.

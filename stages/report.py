@@ -1,4 +1,4 @@
-"""Stage report: draw the charts and write one offline page, from numbers and pictures of earlier stages."""
+"""Stage report: draw the charts and write one offline page, from numbers and images of earlier stages."""
 
 import argparse
 from dataclasses import fields

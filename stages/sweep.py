@@ -42,7 +42,7 @@ def main() -> None:
         for variant in params.sweep.variants
     }
     run_jobs([job for of_variant in jobs.values() for job in of_variant], params)
-    rendered = params.dataset(arguments.dataset).pictures == "rendered"
+    rendered = params.dataset(arguments.dataset).kind == "rendered"
     write_json(arguments.destination, {"dataset": arguments.dataset, "variants": summarise_sweep(jobs, rendered)})
 
 

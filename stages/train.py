@@ -22,7 +22,7 @@ def main() -> None:
     params = load_params()
     jobs = plan_jobs(params, arguments.dataset, arguments.variant, arguments.arrays)
     run_jobs(jobs, params)
-    gather(jobs, params.dataset(arguments.dataset).pictures, arguments.destination)
+    gather(jobs, params.dataset(arguments.dataset).kind, arguments.destination)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def main() -> None:
         backbone=arguments.backbone,
     )
     run_jobs(jobs, params)
-    gather(jobs, params.dataset(arguments.dataset).pictures, arguments.destination)
+    gather(jobs, params.dataset(arguments.dataset).kind, arguments.destination)
 
 
 if __name__ == "__main__":

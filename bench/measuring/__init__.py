@@ -1,1 +1,1 @@
-"""What the measurements share: sides that alternate, medians and ratios, watched processes, and pictures to work on."""
+"""What the measurements share: sides that alternate, medians and ratios, watched processes, and images to work on."""

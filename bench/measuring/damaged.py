@@ -1,4 +1,4 @@
-"""Damaged and hostile pictures and archives, as strategies of hypothesis: what it draws, it can also make smaller."""
+"""Damaged and hostile images and archives, as strategies of hypothesis: what it draws, it can also make smaller."""
 
 import functools
 import io
@@ -59,7 +59,7 @@ CHANGES = st.builds(
 
 @st.composite
 def damaged_files(draw: Draw) -> tuple[str, bytes]:
-    """Draw the name and content of a damaged picture or archive; a hostile archive may be undamaged.
+    """Draw the name and content of a damaged image or archive; a hostile archive may be undamaged.
 
     PNG checksums are repaired behind the damage in half of the cases, or nothing behind them would ever be reached.
     """
@@ -79,7 +79,7 @@ def damaged_files(draw: Draw) -> tuple[str, bytes]:
 
 @st.composite
 def pictures(draw: Draw, suffix: str) -> bytes:
-    """Draw a picture of noise in one of the modes and forms that its format knows."""
+    """Draw an image of noise in one of the modes and forms that its format knows."""
     height, width = draw(st.integers(8, 79)), draw(st.integers(8, 79))
     pixels = np.random.default_rng(draw(st.integers(0, 999))).integers(0, 256, (height, width, 3)).astype(np.uint8)
     mode = draw(st.sampled_from(MODES[suffix]))
@@ -103,7 +103,7 @@ def pictures(draw: Draw, suffix: str) -> bytes:
 
 @st.composite
 def archives(draw: Draw, kind: str) -> bytes:
-    """Draw an archive of pictures in two classes."""
+    """Draw an archive of images in two classes."""
     suffixes = draw(st.lists(st.sampled_from(tuple(FORMATS)), min_size=MEMBERS, max_size=MEMBERS))
     members = {f"{'cat' if i % 2 else 'dog'}/{i}.{suffix}": draw(pictures(suffix)) for i, suffix in enumerate(suffixes)}
     buffer = io.BytesIO()

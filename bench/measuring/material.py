@@ -1,4 +1,4 @@
-"""Pictures to measure on, and the course's networks as jobs of this program."""
+"""Images to measure on, and the course's networks as jobs of this program."""
 
 import os
 import random
@@ -45,12 +45,12 @@ def bring_archive(folder: Path, images_per_class: int, image_size: tuple[int, in
 
     Args:
         folder: where to.
-        images_per_class: pictures to draw.
+        images_per_class: images to draw.
         image_size: (height, width) of them.
         real: take the course's cats and dogs from the folder that CONVNET_DATA names, if it does.
 
     Returns:
-        What the pictures are, for the result file.
+        What the images are, for the result file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     photographs = data_folder() if real else None
@@ -59,17 +59,17 @@ def bring_archive(folder: Path, images_per_class: int, image_size: tuple[int, in
         file, kind, told = REAL_ARCHIVE, "photographs", f"photographs of {REAL_ARCHIVE}"
     else:
         if real:
-            print(f"{DATA_VARIABLE} is not set: measuring on rendered pictures", file=sys.stderr)
+            print(f"{DATA_VARIABLE} is not set: measuring on rendered images", file=sys.stderr)
         file, kind = "pets.zip", "rendered"
         told = f"rendered pets, {images_per_class} per class, {image_size[0]}x{image_size[1]}"
         render_archive("pets", images_per_class, 0, image_size, folder / file)
     source = {"file": file, "split": None, "sha256": "", "bytes": (folder / file).stat().st_size}
-    write_json(folder / "sources.json", {"dataset": "bench", "pictures": kind, "sources": [source]})
+    write_json(folder / "sources.json", {"dataset": "bench", "kind": kind, "sources": [source]})
     return told
 
 
 def ingest(archives: Path, arrays: Path, image_size: tuple[int, int], most: int | None = None) -> list[Row]:
-    """Verify, divide and pack the pictures as the split and prepare stages do; return the rows that are used.
+    """Verify, divide and pack the images as the split and prepare stages do; return the rows that are used.
 
     Args:
         archives: from `bring_archive`.
@@ -90,7 +90,7 @@ def ingest(archives: Path, arrays: Path, image_size: tuple[int, int], most: int 
 
 
 def unpack(rows: Sequence[Row], archives: Path, folder: Path) -> None:
-    """Write the same pictures as files in `<split>/<class>/`, as flow_from_directory wants them."""
+    """Write the same images as files in `<split>/<class>/`, as flow_from_directory wants them."""
     places = {(row.archive, row.member): row for row in rows}
     for number, (key, content) in enumerate(read_members(archives, places)):
         assert isinstance(content, bytes)  # the manifest accepted it
@@ -119,7 +119,7 @@ def repeat_archive(archives: Path, images: int, destination: Path) -> None:
             class_name = Path(name).parent.name
             repeated.writestr(zipfile.ZipInfo(f"pictures/{class_name}/{number:06d}{Path(name).suffix}"), content)
     source = {"file": "repeated.zip", "split": None, "sha256": "", "bytes": 0}
-    write_json(destination / "sources.json", {"dataset": "bench", "pictures": origin["pictures"], "sources": [source]})
+    write_json(destination / "sources.json", {"dataset": "bench", "kind": origin["kind"], "sources": [source]})
 
 
 def cnn_recipe(

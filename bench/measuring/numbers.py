@@ -13,7 +13,7 @@ from convnet.comparison.statistics import t_interval
 from convnet.system.files import write_json
 
 RESULTS = Path(__file__).parents[1] / "results"
-# toy: seconds, on rendered pictures, for the tests, its numbers mean nothing. short: minutes. full: what is published.
+# toy: seconds, on rendered images, for the tests, its numbers mean nothing. short: minutes. full: what is published.
 SCALES = ("toy", "short", "full")
 MACHINE = ("processor", "cores", "memory_gib", "gpu")
 DIGITS = 4  # significant ones, in result files

@@ -123,7 +123,7 @@ def out(study: Study) -> Path:
 
 @pytest.fixture(scope="module")
 def entries(out: Path) -> dict[str, dict[str, Any]]:
-    """The list of pictures, by file."""
+    """The list of images, by file."""
     return {entry["file"]: entry for entry in read_json(out / "pictures.json")}
 
 
@@ -154,7 +154,7 @@ def test_the_list_names_every_picture_once_in_the_order_of_the_page(out: Path) -
         assert set(entry) == {"section", "title", "file", "alt", "caption", "table"}
         assert entry["section"]
         assert entry["alt"].endswith(".")
-        assert "tiny, rendered pictures" in entry["title"]
+        assert "tiny, rendered images" in entry["title"]
         with Image.open(out / entry["file"]) as picture:
             assert picture.width == 800
             assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 50  # something is drawn

@@ -40,7 +40,7 @@ def configured() -> tuple[Any, str]:
     """What one process, configured several times, answers; and its standard error."""
     return run_python("""
         import dataclasses, json
-        from convnet.device import configure_device, out_of_memory_advice
+        from convnet.backend.device import configure_device; from convnet.backend.memory import out_of_memory_advice
         facts = configure_device(threads=2, precision="mixed_bfloat16")
         import keras, tensorflow as tf
         answer = {
@@ -109,7 +109,7 @@ def test_training_twice_gives_equal_bits() -> None:
     # Also: one operation at a time does not starve the generator that feeds fit.
     program = """
         import hashlib, json
-        from convnet.device import configure_device
+        from convnet.backend.device import configure_device
         configure_device(threads=2, precision="float32")
         import keras, numpy as np
         class Batches(keras.utils.PyDataset):
@@ -134,7 +134,7 @@ def test_training_twice_gives_equal_bits() -> None:
 def test_importing_the_module_and_describing_the_machine_load_no_keras() -> None:
     program = """
         import json, sys
-        from convnet.device import machine_facts
+        from convnet.backend.machine import machine_facts
         machine_facts()
         print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
     """
@@ -146,7 +146,7 @@ def test_jax_backend_is_configured_without_tensorflow() -> None:
     pytest.importorskip("jax")
     program = """
         import dataclasses, json, sys
-        from convnet.device import configure_device, fuse
+        from convnet.backend.device import configure_device; from convnet.backend.xla import fuse
         facts = configure_device(threads=2, precision="mixed_bfloat16")
         assert fuse(len) is len
         print(json.dumps([dataclasses.asdict(facts), "tensorflow" in sys.modules]))
@@ -184,7 +184,7 @@ def test_quiet_leaves_out_what_keras_does_not_need_here_and_others_still_find_it
     loaded, _ = run_python(
         """
         import json, sys
-        from convnet.device import NOT_FOR_KERAS, quiet
+        from convnet.backend.device import NOT_FOR_KERAS, quiet
 
         quiet()
         import keras

@@ -63,7 +63,7 @@ def test_planted_copies_are_counted(tmp_path: Path) -> None:
 
 def test_committed_search_for_duplicates_is_what_the_readme_says() -> None:
     found = json.loads((BENCH / "results" / "duplicates.json").read_text("utf-8"))
-    assert found["pictures"].startswith("photographs")
+    assert found["kind"].startswith("photographs")
     assert found["originals"] == 500
     assert sum(found["found"].values()) == 2000
     assert found["false_pairs"] == 0
@@ -208,7 +208,7 @@ def test_table_keeps_the_rest_of_the_page(tmp_path: Path) -> None:
 def test_ingest_measures_pictures_memory_and_cores(tmp_path: Path) -> None:
     assert "verify and pack, one core" in _measure("ingest", tmp_path)
     rows = {row["what"]: row for row in _result(tmp_path / "ingest-toy.json")["rows"]}
-    stage = rows["stages split and prepare, 60 pictures, per core"]
+    stage = rows["stages split and prepare, 60 images, per core"]
     assert 20 < stage["peak_resident_mib"] < 2048
     assert stage["peak_resident_below_2_gib"]
     assert 0 < rows["verify, one core"]["ratio"]["median"] < 1.2  # it decodes, and more
@@ -255,7 +255,7 @@ def test_gpu_script_agrees_with_itself(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_memory_of_features_is_that_of_the_stage(tmp_path: Path) -> None:
-    assert "peak of resident memory, 300 pictures" in _measure("feature_memory", tmp_path)
+    assert "peak of resident memory, 300 images" in _measure("feature_memory", tmp_path)
     (row,) = _result(tmp_path / "feature_memory-toy.json")["rows"]
     assert 100 < row["ours"]["median"] < 2048  # TensorFlow alone takes more than 100
     assert row["below_2_gib"]

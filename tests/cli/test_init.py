@@ -47,12 +47,12 @@ def test_entry_is_added_and_every_other_line_stays(project: Path) -> None:
     text = initialise(Wishes(write_photos(project / "photos")))
     added, removed = added_and_removed(before, (project / "params.yaml").read_text("utf-8"))
     assert removed == ["  datasets: [pets, hands]"]
-    assert added[:3] == ["  datasets: [photos]", "  photos:", "    pictures: photographs"]
+    assert added[:3] == ["  datasets: [photos]", "  photos:", "    kind: photographs"]
     assert "\ndatasets:\n  photos:\n" in (project / "params.yaml").read_text("utf-8")
     dataset = load_params().datasets["photos"]
     assert (dataset.source.folder, dataset.image_size, dataset.backbone) == ("photos", (100, 100), "compact")
     assert load_params().recipe("photos", "transfer").pooling == "flatten"
-    assert "photos: 60 usable pictures in 2 classes" in text
+    assert "photos: 60 usable images in 2 classes" in text
     assert "no problems found" in text
     assert text.endswith("next: dvc repro\n")
 
@@ -94,7 +94,7 @@ def test_fingerprint_of_an_archive_is_its_digest(project: Path, tmp_path: Path) 
 def test_second_look_at_the_same_folder_changes_nothing(project: Path) -> None:
     initialise(Wishes(write_photos(project / "photos", 6, 6)))
     before = (project / "params.yaml").read_bytes()
-    assert "the pictures are the same" in initialise(Wishes(project / "photos"))
+    assert "the images are the same" in initialise(Wishes(project / "photos"))
     assert (project / "params.yaml").read_bytes() == before
 
 
@@ -130,7 +130,7 @@ def test_same_command_again_takes_changed_pictures_in(project: Path) -> None:
     initialise(wishes)
     write_photos(project / "photos", 7, 6)
     assert "its fingerprint is new" in initialise(wishes)
-    assert load_params().datasets["photos"].pictures == "rendered"
+    assert load_params().datasets["photos"].kind == "rendered"
 
 
 def test_touched_folder_keeps_its_fingerprint(project: Path) -> None:
@@ -138,7 +138,7 @@ def test_touched_folder_keeps_its_fingerprint(project: Path) -> None:
     initialise(Wishes(photos))
     for file in photos.rglob("*.png"):
         os.utime(file, (1, 1))
-    assert "the pictures are the same" in initialise(Wishes(photos))
+    assert "the images are the same" in initialise(Wishes(photos))
 
 
 def test_keep_adds_to_the_run(project: Path) -> None:
@@ -148,14 +148,14 @@ def test_keep_adds_to_the_run(project: Path) -> None:
 
 def test_problems_are_named(project: Path) -> None:
     photos = write_photos(project / "photos", 25, 6)
-    (photos / "cats" / "bad.jpg").write_text("no picture")
+    (photos / "cats" / "bad.jpg").write_text("no image")
     (photos / "cats" / "lone.png").write_bytes(encoded(picture(99)))
     shutil.copy(photos / "cats" / "000.png", photos / "dogs" / "copy.png")
     text = initialise(Wishes(photos))
-    assert "1 files are no usable pictures and stay out: cats/bad.jpg: text file, not an image" in text
-    assert "fewer than 20 pictures teach and prove little: dogs (7)" in text
+    assert "1 files are no usable images and stay out: cats/bad.jpg: text file, not an image" in text
+    assert "fewer than 20 images teach and prove little: dogs (7)" in text
     assert "the classes are unequal (26 of cats, 7 of dogs)" in text
-    assert "1 pairs show the same picture, for example cats/000.png and dogs/copy.png" in text
+    assert "1 pairs show the same image, for example cats/000.png and dogs/copy.png" in text
     assert "1 pairs have two labels, the first is cats/000.png and dogs/copy.png" in text
 
 
@@ -197,14 +197,14 @@ def test_weights_are_looked_for_beside_the_data_folder(
 @pytest.mark.parametrize(
     ("wishes", "reason"),
     [
-        ({"rendered": True}, "trained here on rendered pictures, as these are"),
+        ({"rendered": True}, "trained here on rendered images, as these are"),
         ({}, "not on this machine nor to be reached"),
         ({"backbone": "mobilenet_v2"}, "as asked"),
     ],
 )
 def test_reason_for_the_backbone_is_told(project: Path, wishes: dict, reason: str) -> None:
     assert reason in initialise(Wishes(write_photos(project / "photos", 6, 6), **wishes))
-    assert load_params().datasets["photos"].pictures == ("rendered" if "rendered" in wishes else "photographs")
+    assert load_params().datasets["photos"].kind == ("rendered" if "rendered" in wishes else "photographs")
 
 
 def test_small_pictures_do_not_get_a_backbone_that_would_enlarge_them(project: Path) -> None:

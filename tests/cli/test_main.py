@@ -50,7 +50,7 @@ def test_predict_writes_csv_to_standard_output_and_counts_to_the_other(variant, 
     rows = list(csv.DictReader(out.splitlines()))
     assert [Path(row["path"]).name for row in rows] == [f"{n}.png" for n in (0, 2, 4, 1, 3, 5)]
     assert float(rows[0]["probability_blue"]) + float(rows[0]["probability_green"]) == pytest.approx(1, abs=1e-5)
-    assert err.splitlines()[-1] == "6 pictures predicted, 0 files could not be used"
+    assert err.splitlines()[-1] == "6 images predicted, 0 files could not be used"
 
 
 def test_predict_writes_lines_of_json_to_a_file(variant, photos, tmp_path, monkeypatch, capsys) -> None:
@@ -71,7 +71,7 @@ def test_seeds_and_calibration_change_the_probabilities(variant, photos, monkeyp
 
 
 def test_strict_ends_with_one_after_all_rows_are_written(variant, photos, monkeypatch, capsys) -> None:
-    (photos / "bad.png").write_text("no picture")
+    (photos / "bad.png").write_text("no image")
     assert run(monkeypatch, "predict", variant, photos) == 0
     lenient = capsys.readouterr()
     assert run(monkeypatch, "predict", variant, photos, "--strict") == 1
@@ -84,7 +84,7 @@ def test_strict_ends_with_one_after_all_rows_are_written(variant, photos, monkey
 def test_evaluate_prints_a_table_or_json(variant, photos, monkeypatch, capsys) -> None:
     assert run(monkeypatch, "evaluate", variant, photos) == 0
     table = capsys.readouterr().out
-    assert "6 pictures: accuracy" in table
+    assert "6 images: accuracy" in table
     assert "true \\ predicted" in table
     assert run(monkeypatch, "evaluate", variant, photos, "--format", "json") == 0
     result = json.loads(capsys.readouterr().out)
@@ -94,7 +94,7 @@ def test_evaluate_prints_a_table_or_json(variant, photos, monkeypatch, capsys) -
 
 def test_evaluate_names_a_bad_picture_in_json_whatever_its_name(variant, photos, monkeypatch, capsys) -> None:
     bad = photos / "blue" / os.fsdecode(b"caf\xe9-B\xc3\xa4ume.png")
-    bad.write_text("no picture")
+    bad.write_text("no image")
     assert run(monkeypatch, "evaluate", variant, photos, "--format", "json") == 0
     out = capsys.readouterr().out
     assert out.isascii()
@@ -108,7 +108,7 @@ def test_export_names_its_files_and_the_difference(variant, photos, tmp_path, mo
     options = ("--to", "saved_model", "--output", output, "--images", photos)
     assert run(monkeypatch, "export", variant, *options) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1].startswith("largest difference of a probability on 6 pictures: ")
+    assert lines[-1].startswith("largest difference of a probability on 6 images: ")
     assert (tmp_path / "exported.labels.json").is_file()
 
 
@@ -198,7 +198,7 @@ def test_help_has_an_example_that_the_parser_takes(name: str | None, monkeypatch
 def test_reader_that_stops_early_is_no_error(variant: Path, photos: Path) -> None:
     """`head -1` closes the pipe; here it is closed before the first line, in a process of its own."""
     for number in range(6, 40):
-        (photos / f"{'long name ' * 20}{number}.txt.png").write_text("no picture")
+        (photos / f"{'long name ' * 20}{number}.txt.png").write_text("no image")
     command = [sys.executable, "-m", "convnet.cli.main", "predict", variant, photos]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ)
     process.stdout.close()

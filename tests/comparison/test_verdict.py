@@ -33,7 +33,7 @@ def evaluation(
     seed_deviation: float = 0.02,
     resplit: bool = False,
     dataset: str = "pets",
-    pictures: str = "photographs",
+    kind: str = "photographs",
 ) -> dict[str, Any]:
     """An evaluation as the contract has it: images differ in difficulty, which all variants share."""
     rows = []
@@ -60,7 +60,7 @@ def evaluation(
     return {
         "dataset": dataset,
         "variant": variant,
-        "pictures": pictures,
+        "kind": kind,
         "classes": CLASSES,
         "resplit": resplit,
         "seeds": rows,
@@ -125,12 +125,12 @@ def test_decisions_at_their_limits():
 
 
 def test_sentence_holds_the_numbers():
-    found = verdict([evaluation(v, a, pictures="rendered") for v, a in [("baseline", 0.6), ("up", 0.75)]])
+    found = verdict([evaluation(v, a, kind="rendered") for v, a in [("baseline", 0.6), ("up", 0.75)]])
     up = row(found, "up")
     lower, upper = (points(bound) for bound in up["interval"])
     assert up["sentence"] == (
         f"up helps: test accuracy changes by {points(up['mean'])} points (95 % interval {lower} to {upper} over seeds "
-        "and test images; p < 0.001; 5 seeds, 300 test images, rendered pictures)."
+        "and test images; p < 0.001; 5 seeds, 300 test images, rendered images)."
     )
 
 
@@ -304,10 +304,10 @@ def test_test_lists_beside_the_seeds_are_understood():
 
 
 def test_report_opens_with_two_sentences_on_all_datasets():
-    pets = verdict([evaluation(v, a, pictures="rendered") for v, a in [("baseline", 0.6), ("up", 0.75), ("twin", 0.6)]])
+    pets = verdict([evaluation(v, a, kind="rendered") for v, a in [("baseline", 0.6), ("up", 0.75), ("twin", 0.6)]])
     horses = verdict([evaluation(v, a, dataset="horses") for v, a in [("baseline", 0.6), ("down", 0.45)]])
     first, second = opening_sentences([pets, horses])
-    assert first.startswith("On pets (rendered pictures) up helps most: test accuracy 6")
+    assert first.startswith("On pets (rendered images) up helps most: test accuracy 6")
     assert first.endswith("; on horses no remedy is shown to help.")
     assert "hurts: down on horses (-" in second.lower()
     assert "not decided: twin on pets (" in second

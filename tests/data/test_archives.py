@@ -245,7 +245,7 @@ def test_compression_that_unpacks_without_bound_is_refused(tmp_path, method):
         archive.writestr("cats/1.jpg", b"one")
     message = refusal(tmp_path / "bad.zip")
     assert f"{tmp_path / 'bad.zip'} is refused: its member 'cats/1.jpg' is compressed by method {method}" in message
-    assert message.endswith("pack the pictures again with the usual method, deflate")
+    assert message.endswith("pack the images again with the usual method, deflate")
 
 
 def test_zip_member_without_a_name_is_refused(tmp_path):
@@ -283,7 +283,7 @@ def test_bomb_of_many_members_is_refused_though_each_is_small(tmp_path, kind):
     content = {f"cats/{number}.bmp": bytes(500_000) for number in range(10)}
     path = make(tmp_path / "bomb", content, kind)
     message = refusal(path, ArchiveLimits(ratio_floor=1_000_000))
-    assert "which no picture" in message
+    assert "which no image" in message
     if kind == "zip":
         packed = path.stat().st_size
         assert f"its 10 members together unpack from {packed:,} to 5,000,000 bytes" in message
@@ -308,7 +308,7 @@ def test_bomb_of_members_that_share_their_bytes_is_refused(tmp_path):
 def test_zeros_behind_the_end_of_a_tar_are_a_bomb_too(tmp_path):
     path = tmp_path / "bomb.tgz"
     path.write_bytes(gzip.compress(gzip.decompress(make(path, CONTENT, "tgz").read_bytes()) + bytes(5_000_000)))
-    assert "which no picture does" in refusal(path, ArchiveLimits(ratio_floor=2_000_000))
+    assert "which no image does" in refusal(path, ArchiveLimits(ratio_floor=2_000_000))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -323,7 +323,7 @@ def test_folders_are_members_too(tmp_path, kind):
     path = make(tmp_path / "a", CONTENT, kind, tuple(f"class {number}" for number in range(7)))
     assert refusal(path, ArchiveLimits(maximum_members=9)) == (
         f"the archive {path} holds more than 9 files and folders: "
-        "pack only the pictures, or divide them among several archives"
+        "pack only the images, or divide them among several archives"
     )
     open_archive(path, ArchiveLimits(maximum_members=10)).close()
 
@@ -371,8 +371,8 @@ def test_tar_header_that_claims_gigabytes_takes_no_memory(tmp_path):
         file.truncate(5 * 2**30)
     code = f"""
 from pathlib import Path
-from convnet.archives import open_archive
-from convnet.errors import UserError
+from convnet.data.archives import open_archive
+from convnet.system.errors import UserError
 try:
     open_archive(Path({str(path)!r}))
 except UserError as error:
@@ -396,8 +396,8 @@ def test_zip_that_unpacks_to_more_than_it_says_takes_no_memory(tmp_path, method)
     declare(path, 100)
     code = f"""
 from pathlib import Path
-from convnet.archives import open_archive
-from convnet.errors import UserError
+from convnet.data.archives import open_archive
+from convnet.system.errors import UserError
 # Not getrusage: a child begins with the peak of the process it was forked from.
 peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
 before = peak()

@@ -71,7 +71,7 @@ def test_dataset_file_says_what_is_there(tmp_path: Path) -> None:
     digest = dataset.pop("digest")
     assert len(digest) == 64
     assert dataset == {
-        "dataset": "tiny", "pictures": "rendered", "classes": ["cat", "dog"], "image_size": [12, 16],
+        "dataset": "tiny", "kind": "rendered", "classes": ["cat", "dog"], "image_size": [12, 16],
         "counts": {split: sum(row.split == split for row in rows) for split in SPLITS},
     }  # fmt: skip
 

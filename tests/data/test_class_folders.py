@@ -161,8 +161,8 @@ def test_two_classes_with_two_images_are_enough():
 def test_depth_of_a_name_costs_no_memory():
     # These 56 KB were 1.5 GB: every folder with all folders around it, quadratic in the depth.
     code = """
-from convnet.layout import image_members
-from convnet.members import Member
+from convnet.data.class_folders import image_members
+from convnet.data.member_names import Member
 images = image_members(Member(f"{name}/" + "a/" * 7000 + "1.jpg", 1) for name in "abcd")
 print([image.class_name for image in images])
 print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) // 1024)

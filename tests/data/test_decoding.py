@@ -18,7 +18,7 @@ from convnet.data.decoding import BadImage, Limits, decode, load_image
 
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
 
-# What a user expects of each real file: (mode, width, height, note) where it is a picture, else the reason.
+# What a user expects of each real file: (mode, width, height, note) where it is an image, else the reason.
 ODD_IMAGES = {
     "bmp_renamed.jpg": ("RGB", 128, 128, "BMP content under .jpg"),
     "broken_data_stream.png": "damaged: wrong checksum in PNG chunk IDAT",
@@ -37,10 +37,10 @@ ODD_IMAGES = {
     "no_palette.gif": "1x1 pixels, a side is below the minimum of 8",
     "pal8rle.bmp": ("P", 127, 64, None),
     "pil_sample_cmyk.jpg": ("CMYK", 100, 100, None),
-    "shortfile.bmp": "truncated after 273 bytes, before the picture is complete",
+    "shortfile.bmp": "truncated after 273 bytes, before the image is complete",
     "text_renamed.jpg": "text file, not an image",
-    "truncated_image.png": "truncated after 81,920 bytes, before the picture is complete",
-    "truncated_jpeg.jpg": "truncated after 6,698 bytes, before the picture is complete",
+    "truncated_image.png": "truncated after 81,920 bytes, before the image is complete",
+    "truncated_jpeg.jpg": "truncated after 6,698 bytes, before the image is complete",
     "uncompressed_la.png": ("LA", 128, 128, None),
     "zero_byte.jpg": "empty file",
 }
@@ -139,8 +139,8 @@ def test_content_decides_and_wrong_suffix_is_noted():
         (bytes(500), "file that begins with zero bytes only, not an image"),
         (b"\x93\x01\xfe\x80\xc3", "not an image (JPEG, PNG, GIF, BMP, WEBP, TIFF)"),
         (b"II*\0\x08\0\0\0\0\0", "damaged: the header of a TIFF image is broken or cut off"),
-        (b"\xff\xd8\xff\xe0\0\x10JFIF", "truncated after 10 bytes, before the picture is complete"),
-        (b"RIFF\x10\0\0\0WEBPVP8 \0\0", "truncated after 18 bytes, before the picture is complete"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "truncated after 10 bytes, before the image is complete"),
+        (b"RIFF\x10\0\0\0WEBPVP8 \0\0", "truncated after 18 bytes, before the image is complete"),
     ],
 )
 def test_what_is_no_image_is_named(data, expected):
@@ -161,7 +161,7 @@ def test_truncated_image_is_refused(image_format, share):
 def test_truncated_jpeg_and_png_say_so():
     for image_format in ("JPEG", "PNG", "WEBP"):
         data = encoded(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8), image_format)[:-600]
-        assert reason(data) == f"truncated after {len(data):,} bytes, before the picture is complete"
+        assert reason(data) == f"truncated after {len(data):,} bytes, before the image is complete"
 
 
 def test_png_without_its_end_is_truncated():
@@ -196,8 +196,8 @@ def test_pixel_bomb_takes_no_memory():
     # A subprocess, because the peak of this one is already high. The last line proves that the measure can rise.
     code = """
 from pathlib import Path
-from convnet.images import BadImage, Limits, decode
-from test_images import gif_that_grows, png
+from convnet.data.decoding import BadImage, Limits, decode
+from data.test_decoding import gif_that_grows, png
 # Not getrusage: a child begins with the peak of the process it was forked from.
 peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
 bomb = png(10_000, 10_000, 1, bytes(10_000 * 1251))

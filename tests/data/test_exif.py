@@ -1,4 +1,4 @@
-"""Pictures that EXIF turns: the same network, the same predictions and the same report as of upright ones."""
+"""Images that EXIF turns: the same network, the same predictions and the same report as of upright ones."""
 
 import csv
 import subprocess
@@ -17,7 +17,7 @@ from helpers.tiny_study import environment, run_stage, write_params
 pytestmark = pytest.mark.slow
 
 ORIENTATION = 0x0112
-# EXIF 2.3: how a picture lies in a file that says so. Each undoes what a viewer does to show it upright.
+# EXIF 2.3: how an image lies in a file that says so. Each undoes what a viewer does to show it upright.
 STORED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -30,7 +30,7 @@ STORED = {
 CHANGES = {
     "run.feature_variants": [],
     "run.fine_tune_variants": [],
-    "datasets.tiny.pictures": "photographs",
+    "datasets.tiny.kind": "photographs",
     "explain.images": 2,
     "explain.draws": 2,
     "explain.channels": 4,
@@ -53,7 +53,7 @@ class Study:
 
 
 def write_pictures(folder: Path, *, turned: bool) -> None:
-    """Write 20 pictures in two classes, upright or as cameras store them."""
+    """Write 20 images in two classes, upright or as cameras store them."""
     for number in range(20):
         image, exif = picture(number, (48, 40)), Image.Exif()
         orientation = 2 + number % 7
@@ -66,7 +66,7 @@ def write_pictures(folder: Path, *, turned: bool) -> None:
 
 
 def run_study(folder: Path, *, turned: bool) -> Study:
-    """Bring pictures in, train on them, draw what the network sees, and predict the files."""
+    """Bring images in, train on them, draw what the network sees, and predict the files."""
     write_pictures(folder / "pictures", turned=turned)
     write_params(folder, CHANGES)
     for stage, paths in STAGES.items():
@@ -112,7 +112,7 @@ def test_pictures_that_exif_turns_are_predicted_alike(upright: Study, turned: St
 
 def test_pictures_that_exif_turns_are_drawn_upright(upright: Study, turned: Study) -> None:
     drawn = [path.relative_to(upright.folder) for path in sorted(upright.folder.glob("explanations/**/*.png"))]
-    assert len(drawn) >= 4  # feature maps, Grad-CAM, filters and augmented pictures
+    assert len(drawn) >= 4  # feature maps, Grad-CAM, filters and augmented images
     for path in drawn:
         with Image.open(upright.folder / path) as one, Image.open(turned.folder / path) as other:
             assert one.tobytes() == other.tobytes(), path

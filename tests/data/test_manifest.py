@@ -164,7 +164,7 @@ def test_copies_are_grouped_and_counted(tmp_path: Path) -> None:
         "two_labels": [["cat/002.png", "dog/small.jpg"]],
     }
     line = duplicates_line(summary)
-    assert line == "tiny: 1 pairs of one picture have two labels, the first is cat/002.png and dog/small.jpg"
+    assert line == "tiny: 1 pairs of one image have two labels, the first is cat/002.png and dog/small.jpg"
 
 
 def test_leak_is_reported_and_repaired_only_on_demand(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_leak_is_reported_and_repaired_only_on_demand(tmp_path: Path) -> None:
 
     rows, summary = build_manifest(folder, limits=Limits(), split=replace(RULES, repair_leaks=True, strict=True))
     assert [(row.member, row.reason) for row in rows if not row.accepted] == [
-        ("train/cat/005.png", "shows the same picture as test/cat/leak.jpg in test, left out by split.repair_leaks")
+        ("train/cat/005.png", "shows the same image as test/cat/leak.jpg in test, left out by split.repair_leaks")
     ]
     assert summary["duplicates"]["across_splits"] == 0
     assert summary["counts"]["train"] == {"cat": 7, "dog": 8}

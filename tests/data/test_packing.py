@@ -166,7 +166,7 @@ def test_read_only_folder_is_packed_and_stays_as_it_is(pets, open_folder):
     code = f"""
 import os
 from pathlib import Path
-from convnet.folders import pack_folder
+from convnet.data.packing import pack_folder
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
@@ -193,8 +193,8 @@ def test_unreadable_file_or_folder_is_named(open_folder, name):
     code = f"""
 import os
 from pathlib import Path
-from convnet.errors import UserError
-from convnet.folders import pack_folder
+from convnet.system.errors import UserError
+from convnet.data.packing import pack_folder
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
@@ -271,7 +271,7 @@ def test_packing_takes_no_memory_for_a_large_file(tmp_path):
     code = f"""
 import resource
 from pathlib import Path
-from convnet.folders import pack_folder
+from convnet.data.packing import pack_folder
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 pack_folder(Path({str(tmp_path)!r}, "films"), Path({str(tmp_path)!r}, "a.zip"))
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

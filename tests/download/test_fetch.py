@@ -691,7 +691,7 @@ def test_file_name_that_leaves_the_folder_is_refused(name: str) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from convnet.downloads import Address, fetch
+from convnet.download.fetch import Address, fetch
 url, destination, sha256 = sys.argv[1:]
 print(fetch(Address((url,), sha256=sha256), Path(destination), redirect_folder=None, timeout=60).sha256)
 """

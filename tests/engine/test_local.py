@@ -18,17 +18,18 @@ from convnet.jobs.planning import plan_jobs
 from convnet.params.load import load_params
 from convnet.system.files import read_json
 from convnet.system.processes import usable_cores
+from helpers.processes import end_by, processes_of
 from helpers.tiny_study import CHANGES, environment, pixel_jobs, write_arrays, write_params
 
 DRIVER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from convnet.errors import command
-from convnet.local_engine import run_in_processes
-from convnet.params import load_params
-from convnet.plans import plan_jobs
-from convnet.tally import Tally
+from convnet.system.errors import command
+from convnet.engine.local import run_in_processes
+from convnet.params.load import load_params
+from convnet.jobs.planning import plan_jobs
+from convnet.engine.job_log import Tally
 
 def plan(variant):
     jobs = plan_jobs(load_params(), "tiny", variant, Path("arrays"))
@@ -86,19 +87,6 @@ def wait_for_states(folder: Path, jobs: int, driver: "subprocess.Popen[str]") ->
         time.sleep(0.05)
 
 
-def processes_of(session: int) -> list[int]:
-    """Return the living processes of a session, from /proc."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has just ended
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(status.parent.name))
-    return found
-
-
 def trainers(session: int) -> list[int]:
     """Return the processes that run jobs."""
 
@@ -106,24 +94,6 @@ def trainers(session: int) -> list[int]:
         return b"multiprocessing.spawn" in Path(f"/proc/{process}/cmdline").read_bytes()
 
     return [process for process in processes_of(session) if is_trainer(process)]
-
-
-def end_by(kind: signal.Signals, leader: "subprocess.Popen[str]") -> str:
-    """Send a signal to a command that leads its session; return what it said once no process of it is left."""
-    if kind is signal.SIGINT:
-        os.killpg(leader.pid, kind)  # as Ctrl-C does
-    else:
-        leader.send_signal(kind)  # as a supervisor does: to the command alone
-    _, errors = leader.communicate(timeout=60)
-    assert_all_end(leader.pid)
-    return errors
-
-
-def assert_all_end(session: int, seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while (left := processes_of(session)) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert left == []
 
 
 @pytest.mark.slow

@@ -20,14 +20,14 @@ from convnet.system.errors import UserError
 from convnet.system.files import file_digest, write_json
 from helpers import tiny_study as tiny
 from helpers.clones import PROJECT, Clone
+from helpers.processes import end_by
 from helpers.tiny_run import WARM_REPRO, write_tiny_params
-from helpers.tiny_study import end_by
 
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "dvc.yaml").read_text("utf-8"))["stages"]
 SWEEP = """
 import argparse, sys
-from convnet.errors import command
-from convnet.sweep_cluster import add_sweep_arguments, run_sweep
+from convnet.system.errors import command
+from convnet.cli.train import add_sweep_arguments, run_sweep
 
 @command
 def main():
@@ -159,7 +159,7 @@ def test_dry_run_names_each_job_without_a_result_once(
 SLOW_STAGE = """
 import os, time
 from pathlib import Path
-from convnet.errors import command
+from convnet.system.errors import command
 
 @command
 def main():

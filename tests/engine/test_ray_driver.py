@@ -38,10 +38,10 @@ DRIVER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from convnet.engine import run_jobs
-from convnet.errors import command
-from convnet.params import load_params
-from convnet.plans import plan_jobs
+from convnet.engine.run import run_jobs
+from convnet.system.errors import command
+from convnet.params.load import load_params
+from convnet.jobs.planning import plan_jobs
 
 def plan(params, variant):
     jobs = plan_jobs(params, "tiny", variant, Path("arrays"))

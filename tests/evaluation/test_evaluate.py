@@ -31,7 +31,7 @@ def predictions(study: Path) -> dict[int, Predictions]:
 
 def test_evaluation_has_the_keys_of_the_contract(evaluation: dict[str, Any]) -> None:
     assert set(evaluation) >= {
-        *("dataset", "variant", "pictures", "classes", "image_size", "backbone", "resplit", "recipe", "parameters"),
+        *("dataset", "variant", "kind", "classes", "image_size", "backbone", "resplit", "recipe", "parameters"),
         *("trainable_parameters", "model_bytes", "seeds", "history", "seconds", "machine", "versions"),
     }
     for seed in evaluation["seeds"]:
@@ -49,7 +49,7 @@ def test_evaluation_has_the_keys_of_the_contract(evaluation: dict[str, Any]) -> 
 
 
 def test_facts_are_those_of_dataset_and_job(evaluation: dict[str, Any], study: Path) -> None:
-    assert (evaluation["dataset"], evaluation["variant"], evaluation["pictures"]) == ("tiny", "hard", "rendered")
+    assert (evaluation["dataset"], evaluation["variant"], evaluation["kind"]) == ("tiny", "hard", "rendered")
     assert (evaluation["classes"], evaluation["image_size"]) == (["blue", "green"], [16, 16])
     assert evaluation["backbone"] is None
     assert evaluation["parameters"] == evaluation["trainable_parameters"] == 953

@@ -58,7 +58,7 @@ def test_doubling_is_said_with_its_interval():
     assert found["doubling"]["interval"][0] < true_gain < found["doubling"]["interval"][1]
     assert "Doubling your images from 2,000 to 4,000 would bring about 1." in found["sentence"]
     assert "rendered" not in found["sentence"]
-    assert "rendered pictures" in learning_curve(study(), rendered=True)["sentence"]
+    assert "rendered images" in learning_curve(study(), rendered=True)["sentence"]
 
 
 def test_interval_of_the_gain_holds_the_truth_in_repeated_studies():

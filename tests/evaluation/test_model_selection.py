@@ -66,7 +66,7 @@ def test_chosen_folder_is_complete_and_passes_the_check(made: Path, tmp_path: Pa
         *("model.keras", "job.json", "predictions.npz", "labels.json")
     }
     facts = check_model(find_model(tmp_path / "best"))
-    assert (facts.seed, facts.variant, facts.pictures) == (1, "baseline", "photographs")
+    assert (facts.seed, facts.variant, facts.kind) == (1, "baseline", "photographs")
     kept, all_of_them = (load_predictions(tmp_path / part / "predictions.npz") for part in ("best", "models/baseline"))
     assert set(kept) == {1}
     np.testing.assert_array_equal(kept[1]["test"].probabilities, all_of_them[1]["test"].probabilities)

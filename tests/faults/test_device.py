@@ -18,7 +18,7 @@ echo 'Model: 		 NVIDIA H200' > /proc/driver/nvidia/gpus/0000:01:00.0/information
 exec "$@"
 """
 CONFIGURE = """
-from convnet.device import configure_device
+from convnet.backend.device import configure_device
 facts = configure_device(threads=1, precision="float32")
 import keras
 keras.ops.convert_to_numpy(keras.ops.matmul([[1.0]], [[2.0]]))

@@ -46,7 +46,7 @@ def test_five_hundred_damaged_files_are_read_or_refused_in_one_sentence(tmp_path
     assert done.returncode == 0, done.stderr
     counts, finding = json.loads(done.stdout)
     assert finding is None
-    assert set(counts) == {"pictures read", "pictures refused", "archives read", "archives refused"}
+    assert set(counts) == {"images read", "images refused", "archives read", "archives refused"}
     assert sum(counts.values()) == 500
     assert done.stderr == "", "no decoder writes past the program"
 

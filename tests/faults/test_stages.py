@@ -19,10 +19,10 @@ from helpers.tiny_study import environment, run_stage, write_arrays, write_param
 GOOD_AND_BAD = """
 from dataclasses import replace
 from pathlib import Path
-from convnet.engine import run_jobs
-from convnet.errors import command
-from convnet.params import load_params
-from convnet.plans import plan_jobs
+from convnet.engine.run import run_jobs
+from convnet.system.errors import command
+from convnet.params.load import load_params
+from convnet.jobs.planning import plan_jobs
 
 @command
 def main():

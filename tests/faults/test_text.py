@@ -82,7 +82,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
         (folder / "pictures" / name).mkdir(parents=True)
         for index, file in enumerate(FILES):
             (folder / "pictures" / name / file).write_bytes(encoded(picture(100 * number + index)))
-    (folder / "pictures" / CLASSES[0] / REJECTED).write_text("no picture")
+    (folder / "pictures" / CLASSES[0] / REJECTED).write_text("no image")
     write_params(folder)
     archives, table, summary = "data/archives/tiny", "data/splits/tiny.csv", "data/splits/tiny.summary.json"
     said = ""
@@ -101,7 +101,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
 
 
 def _report(folder: Path, classes: list[str], members: list[str]) -> None:
-    """Write tables and report from made-up predictions on the real test pictures."""
+    """Write tables and report from made-up predictions on the real test images."""
     evaluations = []
     for variant in ("baseline", "augmented"):
         evaluation = make_evaluation("tiny", variant, 2, classes=classes)

@@ -18,11 +18,11 @@ UNSEEN = {"baseline": 0.74, "augmented": 0.82, "dropout": 0.76, "transfer": 0.93
 
 
 def make_evaluations(
-    datasets: int = 2, variants: int = 5, seeds: int = 3, *, pictures: str = "rendered"
+    datasets: int = 2, variants: int = 5, seeds: int = 3, *, kind: str = "rendered"
 ) -> list[dict[str, Any]]:
     """Return one evaluation for each of the first `datasets` x the first `variants`, each with `seeds` seeds."""
     return [
-        make_evaluation(dataset, variant, seeds, pictures=pictures)
+        make_evaluation(dataset, variant, seeds, kind=kind)
         for dataset in DATASETS[:datasets]
         for variant in VARIANTS[:variants]
     ]
@@ -34,7 +34,7 @@ def make_evaluation(
     seeds: int = 3,
     *,
     classes: Sequence[str] | None = None,
-    pictures: str = "rendered",
+    kind: str = "rendered",
     epochs: int = 15,
 ) -> dict[str, Any]:
     """Return one `data/evaluations/<dataset>-<variant>.json`; equal arguments give equal values."""
@@ -74,7 +74,7 @@ def make_evaluation(
     return {
         "dataset": dataset,
         "variant": variant,
-        "pictures": pictures,
+        "kind": kind,
         "classes": names,
         "image_size": [96, 96],
         "counts": COUNTS,
@@ -108,7 +108,7 @@ def make_backbone(origin: str, **changes: Any) -> dict[str, Any]:
     if origin == "trained here":
         described |= {
             "backbone": "compact",
-            "seen": "rendered pictures of other classes",
+            "seen": "rendered images of other classes",
             "file": "source.keras",
             "source_classes": ["bears", "fish"],
             "source_images": {"train": 1800, "validation": 500, "test": 600},
@@ -126,12 +126,12 @@ def make_backbone(origin: str, **changes: Any) -> dict[str, Any]:
     return described | changes
 
 
-def make_summary(dataset: str, classes: Sequence[str] | None = None, *, pictures: str = "rendered") -> dict[str, Any]:
+def make_summary(dataset: str, classes: Sequence[str] | None = None, *, kind: str = "rendered") -> dict[str, Any]:
     """Return one `data/splits/<dataset>.summary.json`, with a rejected file, a note and duplicates."""
     names = list(classes if classes is not None else CLASSES[dataset])
     return {
         "dataset": dataset,
-        "pictures": pictures,
+        "kind": kind,
         "classes": names,
         "counts": {split: {name: n // len(names) for name in names} for split, n in COUNTS.items()},
         "rejected": [{"archive": f"{dataset}.zip", "member": "cat/=666.jpg", "reason": "holds no bytes"}],

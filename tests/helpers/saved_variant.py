@@ -27,7 +27,7 @@ def build_model(classes: int, seed: int = 0) -> keras.Model:
     height, width = IMAGE_SIZE
     seen = np.stack([np.asarray(picture(number, (width, height)), dtype=np.float32) for number in range(32)])
     features = keras.Model(model.inputs, model.get_layer("dense").output).predict(seen, verbose=0)
-    # Outputs centred and spread, as after training: each class is the most probable one for some pictures.
+    # Outputs centred and spread, as after training: each class is the most probable one for some images.
     kernel, _ = model.get_layer("output").get_weights()
     logits = features @ kernel
     model.get_layer("output").set_weights([kernel / logits.std(axis=0), -logits.mean(axis=0) / logits.std(axis=0)])

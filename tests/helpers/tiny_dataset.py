@@ -1,4 +1,4 @@
-"""Small datasets of real files: pictures with something to see in them, packed as the download stage leaves them."""
+"""Small datasets of real files: images with something to see in them, packed as the download stage leaves them."""
 
 import io
 import json
@@ -13,13 +13,13 @@ from PIL import Image
 
 
 def picture(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
-    """Return a picture of soft coloured patches, unlike that of any other seed; `size` is (width, height)."""
+    """Return an image of soft coloured patches, unlike that of any other seed; `size` is (width, height)."""
     patches = np.random.default_rng([seed]).integers(40, 200, (6, 6, 3)).astype(np.uint8)
     return Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC)
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    """Return the picture as a file's content."""
+    """Return the image as a file's content."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -56,5 +56,5 @@ def write_sources(folder: Path, splits: Mapping[str, str | None]) -> None:
         {"file": name, "split": split, "sha256": "", "bytes": 0, "origin": "local", "address": name, "note": None}
         for name, split in splits.items()
     ]
-    content = {"dataset": "tiny", "pictures": "rendered", "sources": sources}
+    content = {"dataset": "tiny", "kind": "rendered", "sources": sources}
     (folder / "sources.json").write_text(json.dumps(content))

@@ -15,7 +15,7 @@ import yaml
 from helpers.clones import Clone, clone_environment
 from helpers.tiny_study import change, committed
 
-# What makes the committed params.yaml tiny; everything else stays as it is committed. The pictures keep 32 pixels a
+# What makes the committed params.yaml tiny; everything else stays as it is committed. The images keep 32 pixels a
 # side, which is what a backbone of two blocks and the third convolution of the course's network leave room for.
 TINY_RUN: Mapping[str, Any] = {
     "run.datasets": ["pets"],

@@ -39,7 +39,7 @@ TINY: Mapping[str, Any] = {
     "run.fine_tune_variants": ["fine_tune"],
     "run.seeds": [0],
     "datasets.tiny": {
-        "pictures": "rendered",
+        "kind": "rendered",
         "source": {"folder": "pictures"},
         "image_size": list(IMAGE_SIZE),
         "backbone": "compact",
@@ -102,7 +102,7 @@ def write_arrays(
         first += count
     described = {
         "dataset": "tiny",
-        "pictures": "rendered",
+        "kind": "rendered",
         "classes": list(CLASSES[:classes]),
         "image_size": list(image_size),
         "counts": dict(counts),

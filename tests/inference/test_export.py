@@ -24,7 +24,7 @@ CLASSES = ("blue", "green", "red")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_variant(tmp_path_factory.mktemp("models") / "baseline", CLASSES, pictures="rendered") / "seed-0.keras"
+    return write_variant(tmp_path_factory.mktemp("models") / "baseline", CLASSES, kind="rendered") / "seed-0.keras"
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     for seed in range(5):
         (folder / f"{seed}.png").write_bytes(encoded(picture(seed)))
-    (folder / "bad.png").write_text("no picture")
+    (folder / "bad.png").write_text("no image")
     return folder
 
 
 def decoded(pictures: Path) -> np.ndarray:
-    """The pictures as a user of the exported model would prepare them."""
+    """The images as a user of the exported model would prepare them."""
     names = [f"{seed}.png" for seed in range(5)]
     return np.stack([load_image((pictures / name).read_bytes(), name, IMAGE_SIZE) for name in names]).astype("float32")
 
@@ -165,6 +165,6 @@ def test_folder_that_holds_something_is_not_replaced(model: Path, tmp_path: Path
 
 
 def test_pictures_without_a_usable_one_are_refused(model: Path, tmp_path: Path) -> None:
-    (tmp_path / "bad.png").write_text("no picture")
-    with pytest.raises(UserError, match="no usable picture to compare on"):
+    (tmp_path / "bad.png").write_text("no image")
+    with pytest.raises(UserError, match="no usable image to compare on"):
         export.export_model(model, "saved_model", tmp_path / "exported", [tmp_path / "bad.png"])

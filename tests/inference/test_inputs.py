@@ -1,4 +1,4 @@
-"""Which files of a folder are taken for the pictures of a user."""
+"""Which files of a folder are taken for the images of a user."""
 
 import os
 import subprocess
@@ -73,7 +73,7 @@ def test_file_larger_than_a_picture_takes_no_memory_though_it_begins_like_a_tar(
         file.truncate(310 * 2**20)
     code = f"""
 from pathlib import Path
-from convnet.inputs import find_places, read_places
+from convnet.inference.inputs import find_places, read_places
 # Not getrusage: a child begins with the peak of the process it was forked from.
 peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
 before = peak()

@@ -46,7 +46,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def expected(model: Path, contents: Sequence[bytes]) -> np.ndarray:
-    """What Keras says itself of pictures decoded as for training."""
+    """What Keras says itself of images decoded as for training."""
     images = np.stack([load_image(content, "a.png", IMAGE_SIZE) for content in contents])
     return as_probabilities(keras.saving.load_model(model).predict(images, verbose=0))
 
@@ -78,7 +78,7 @@ def test_files_get_the_probabilities_of_the_model(model: Path, tmp_path: Path) -
     wanted = expected(model, contents)
     np.testing.assert_allclose(probabilities(rows), wanted, atol=1e-6)
     assert [row["class"] for row in rows] == [CLASSES[i] for i in wanted.argmax(axis=1)]
-    assert len({row["class"] for row in rows}) > 1, "the model must tell these pictures apart"
+    assert len({row["class"] for row in rows}) > 1, "the model must tell these images apart"
     assert [row["path"] for row in rows] == [str(tmp_path / name) for name in ("c.png", "a.png", "b.png")]
     assert all(row["error"] is None and row["member"] is None for row in rows)
 
@@ -105,8 +105,8 @@ def test_folder_is_walked_in_order_without_hidden_files_and_read_me(model: Path,
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
 def test_archive_is_read_in_place(model: Path, tmp_path: Path, kind: str) -> None:
     contents = {f"cats/{seed}.png": encoded(picture(seed)) for seed in range(3)}
-    write_archive(tmp_path / f"pictures.{kind}", contents | {"notes.txt": b"none"})
-    rows = json_rows(model, tmp_path / f"pictures.{kind}")
+    write_archive(tmp_path / f"images.{kind}", contents | {"notes.txt": b"none"})
+    rows = json_rows(model, tmp_path / f"images.{kind}")
     assert [row["member"] for row in rows] == list(contents)
     np.testing.assert_allclose(probabilities(rows), expected(model, list(contents.values())), atol=1e-6)
 
@@ -115,7 +115,7 @@ def test_bad_files_get_a_row_with_the_reason_and_the_others_are_predicted(model:
     good = write_pictures(tmp_path, ["good.png"])
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "cut.png").write_bytes(good[0][:-100])
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
     rows = {Path(row["path"]).name: row for row in csv_rows(model, tmp_path)}
     assert rows["good.png"]["error"] == ""
@@ -189,7 +189,7 @@ def test_missing_path_is_refused_before_anything_is_read(model: Path, tmp_path: 
 
 
 def write_labelled(folder: Path, model: Path, count: int = 12) -> list[str]:
-    """Sort pictures into the folders of the classes that the model takes them for; return these classes."""
+    """Sort images into the folders of the classes that the model takes them for; return these classes."""
     contents = [encoded(picture(seed)) for seed in range(count)]
     said = [CLASSES[i] for i in expected(model, contents).argmax(axis=1)]
     for seed, (name, content) in enumerate(zip(said, contents, strict=True)):
@@ -204,7 +204,7 @@ def test_labelled_pictures_give_accuracy_interval_and_confusion(model: Path, tmp
     other = CLASSES[(CLASSES.index(said[0]) + 1) % 3]
     (tmp_path / "in" / other).mkdir(exist_ok=True)
     first.rename(tmp_path / "in" / other / "wrong.png")
-    (tmp_path / "in" / other / "bad.png").write_text("no picture")
+    (tmp_path / "in" / other / "bad.png").write_text("no image")
     result = evaluate_labelled(model, tmp_path / "in", None, False)
     assert (result["n"], result["accuracy"]) == (12, pytest.approx(11 / 12))
     # Wilson's formula worked out by hand: 0.8156 -+ 0.1695
@@ -231,7 +231,7 @@ def test_odd_names_of_classes_and_pictures_are_those_that_training_gave(tmp_path
     folders = [os.fsdecode(b"caf\xe9"), "back\\slash"]
     for number, name in enumerate(folders):
         write_pictures(tmp_path / "in" / name, [f"{number}.png", *ODD_NAMES, os.fsdecode(b"latin-\xe9.png")])
-        (tmp_path / "in" / name / os.fsdecode(b"bad-\xe9.png")).write_text("no picture")
+        (tmp_path / "in" / name / os.fsdecode(b"bad-\xe9.png")).write_text("no image")
     pack_folder(tmp_path / "in", tmp_path / "packed.zip")
     with open_archive(tmp_path / "packed.zip") as archive:
         classes = tuple(sorted({image.class_name for image in image_members(archive.members())}))
@@ -241,7 +241,7 @@ def test_odd_names_of_classes_and_pictures_are_those_that_training_gave(tmp_path
     assert result["n"] == 20
     assert evaluation_text(result).replace("\n", "").isprintable()
     packed = evaluate_labelled(model, tmp_path / "packed.zip", None, False)
-    assert packed | {"rejected": []} == result | {"rejected": []}  # there, the picture is named as packed
+    assert packed | {"rejected": []} == result | {"rejected": []}  # there, the image is named as packed
 
 
 def test_unknown_class_is_named(model: Path, tmp_path: Path) -> None:
@@ -261,5 +261,5 @@ def test_divided_folder_asks_for_a_split_and_takes_it(model: Path, tmp_path: Pat
 
 def test_folder_without_classes_is_refused(model: Path, tmp_path: Path) -> None:
     write_pictures(tmp_path / "in", ["a.png"])
-    with pytest.raises(UserError, match="no class folders with pictures"):
+    with pytest.raises(UserError, match="no class folders with images"):
         evaluate_labelled(model, tmp_path / "in", None, False)

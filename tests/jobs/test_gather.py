@@ -43,7 +43,7 @@ def test_job_names_the_recipe_and_every_seed(study: Path) -> None:
     assert set(job) == {
         "dataset",
         "variant",
-        "pictures",
+        "kind",
         "classes",
         "resplit",
         "recipe",
@@ -52,7 +52,7 @@ def test_job_names_the_recipe_and_every_seed(study: Path) -> None:
         "seeds",
     }
     assert (job["dataset"], job["variant"], job["classes"]) == ("tiny", "hard", ["blue", "green"])
-    assert job["pictures"] == "rendered"
+    assert job["kind"] == "rendered"
     assert job["recipe"]["dropout"] == 0.5
     assert job["recipe"]["augmentation"]["rotation"] == 40.0
     assert job["versions"]["keras"] == keras.__version__

@@ -11,6 +11,7 @@ import pytest
 from convnet.engine.job_process import stored
 from convnet.engine.ray_cluster.job_files import pack_result, store_result
 from convnet.jobs import job as jobs
+from convnet.jobs import store
 from convnet.jobs.job import CODE, Job, UsedBackbone, code_digest, library_versions
 from convnet.jobs.planning import plan_jobs
 from convnet.jobs.store import damaged_file, facts, result_folder, timing
@@ -322,7 +323,7 @@ def test_result_that_cannot_be_read_for_now_is_kept(finished: Job, monkeypatch: 
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "file_digest", too_many)
+        patch.setattr(store, "file_digest", too_many)
         with pytest.raises(UserError, match=r"cannot be read \(Too many open files\): run the same command again, or"):
             stored(finished)
     assert damaged_file(finished) is None

@@ -239,7 +239,7 @@ def test_key_unlike_any_other_lists_the_valid_ones(tmp_path: Path) -> None:
         ("datasets.pets.image_size", [64], "image_size.1 is missing"),
         ("datasets.pets.image_size", [64, 64, 3], "[64, 64, 3]"),
         ("datasets.pets.image_size", [64, 64.5], "64.5"),
-        ("datasets.pets.pictures", "photos", "'photos'"),
+        ("datasets.pets.kind", "photos", "'photos'"),
         ("sweep.shares", [0.0], "0.0"),
         ("checkpoints.seconds_between", -1.0, "-1.0"),
         ("engine.threads_per_job", 0, "0"),

@@ -1,4 +1,4 @@
-"""A user's own pictures, as a folder, an archive or official archives, from download to packed arrays."""
+"""A user's own images, as a folder, an archive or official archives, from download to packed arrays."""
 
 import csv
 import io
@@ -24,8 +24,8 @@ ARRAYS = "data/arrays/tiny"
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """A folder as people have it: two classes, and what cameras, editors and systems leave beside the pictures."""
-    folder = tmp_path / "my pictures"
+    """A folder as people have it: two classes, and what cameras, editors and systems leave beside the images."""
+    folder = tmp_path / "my images"
     for number, name in enumerate(("cat", "dog")):
         (folder / name).mkdir(parents=True)
         for i in range(10):
@@ -87,7 +87,7 @@ def test_cmyk_picture_keeps_its_colours(tmp_path: Path, pictures: Path) -> None:
     split = next(split for split, names in members.items() if "dog/print.jpg" in names)
     stored = np.load(tmp_path / ARRAYS / split / "images.npy")[members[split].index("dog/print.jpg")]
     expected = np.asarray(picture(500).resize((16, 16), Image.Resampling.BILINEAR))
-    # An inverted picture, the usual fault with CMYK, is over 100 away.
+    # An inverted image, the usual fault with CMYK, is over 100 away.
     assert np.abs(stored.astype(int) - expected).mean() < 20
 
 
@@ -106,7 +106,7 @@ def test_equal_folders_give_equal_archives(tmp_path: Path, pictures: Path) -> No
     _set_source(tmp_path, {"folder": str(pictures)})
     _run(tmp_path, "download")
     first = (tmp_path / ARCHIVES / "tiny.zip").read_bytes()
-    again = tmp_path / "moved" / "my pictures"
+    again = tmp_path / "moved" / "my images"
     shutil.copytree(pictures, again, copy_function=shutil.copyfile)  # other dates, and written in another order
     _set_source(tmp_path, {"folder": str(again)})
     shutil.rmtree(tmp_path / "data")
@@ -233,7 +233,7 @@ def test_odd_files_of_the_real_world_end_in_the_manifest(tmp_path: Path, convnet
 
 
 def _set_source(folder: Path, source: dict[str, Any], changes: dict[str, Any] | None = None) -> None:
-    write_params(folder, {"datasets.tiny.source": source, "datasets.tiny.pictures": "photographs", **(changes or {})})
+    write_params(folder, {"datasets.tiny.source": source, "datasets.tiny.kind": "photographs", **(changes or {})})
 
 
 def _run(folder: Path, stage: str, check: bool = True) -> subprocess.CompletedProcess[str]:

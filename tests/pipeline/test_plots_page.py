@@ -33,7 +33,7 @@ shapes,dropout,2,0.875
 
 
 class LoadedAddresses(HTMLParser):
-    """Collects what a browser would fetch to show a page, except pictures beside it."""
+    """Collects what a browser would fetch to show a page, except images beside it."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The commands of the README for own pictures, one after the other, in a copy of the project."""
+"""The commands of the README for own images, one after the other, in a copy of the project."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ CLASSES = ("Kätzchen & co", "dogs")
 
 
 def write_photos(folder: Path) -> None:
-    """Write 60 pictures in two classes under odd names, and two files that are none."""
+    """Write 60 images in two classes under odd names, and two files that are none."""
     for number, name in enumerate(CLASSES):
         (folder / name).mkdir(parents=True)
         for i in range(30):
@@ -43,8 +43,8 @@ def test_own_folder_goes_from_init_to_prediction_and_export(
     write_tiny_params(clone.path, {"run.pixel_variants": ["baseline"], "run.seeds": [0], "sweep.enabled": False})
     write_photos(clone.path / "photos")
     told = clone.run("convnet", "init", "photos/").stdout
-    assert "photos: 60 usable pictures in 2 classes" in told
-    assert "2 files are no usable pictures and stay out" in told
+    assert "photos: 60 usable images in 2 classes" in told
+    assert "2 files are no usable images and stay out" in told
     clone.run("dvc", "repro")
     page = (clone.path / "reports" / "index.html").read_text("utf-8")
     assert "Kätzchen &amp; co" in page
@@ -63,7 +63,7 @@ def test_own_folder_goes_from_init_to_prediction_and_export(
     predicted = {os.path.relpath(row["path"], tmp_path / "holiday"): row for row in rows}
     plain = {member: values for member, values in tested.items() if "plain" in member}
     assert plain
-    # The pictures come to predict by another way than to the test split; decoding and network are the same.
+    # The images come to predict by another way than to the test split; decoding and network are the same.
     for member, values in plain.items():
         for name, probability in zip(CLASSES, values, strict=True):
             assert float(predicted[member][f"probability_{name}"]) == pytest.approx(probability, abs=1e-4)

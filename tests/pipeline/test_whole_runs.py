@@ -1,4 +1,4 @@
-"""The pipeline as users run it: the real dvc in a copy of the project, on a few tiny pictures."""
+"""The pipeline as users run it: the real dvc in a copy of the project, on a few tiny images."""
 
 import json
 import re

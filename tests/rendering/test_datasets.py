@@ -22,7 +22,7 @@ Drawn = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
 
 
 def drawn(dataset: str) -> Drawn:
-    """Return pictures (n, 64, 64, 3), masks (n, 64, 64), both 0..1, and labels (n,)."""
+    """Return images (n, 64, 64, 3), masks (n, 64, 64), both 0..1, and labels (n,)."""
     pictures, masks, labels = [], [], []
     for label, name in enumerate(RENDERED[dataset]):
         for index in range(PER_CLASS[dataset]):

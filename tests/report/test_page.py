@@ -71,14 +71,14 @@ def dataset_report(folder: Path, dataset: str, variants: int, seeds: int, **chan
     """A report on one dataset, with two real charts."""
     names = changes.pop("classes", CLASSES.get(dataset))
     kind = changes.pop("pictures_are", "rendered")
-    evaluations = [make_evaluation(dataset, name, seeds, classes=names, pictures=kind) for name in VARIANTS[:variants]]
+    evaluations = [make_evaluation(dataset, name, seeds, classes=names, kind=kind) for name in VARIANTS[:variants]]
     pictures = []
     for chart in charts.dataset_charts(evaluations, VARIANTS)[:2]:
         png, _ = save_figure(chart.figure, folder / f"{chart.name}")
         pictures.append(page.Picture(chart.section, chart.title, png, chart.alt, chart.caption, chart.table))
     parts: dict[str, Any] = {
         "verdict": verdict(evaluations) | {"trivial": [TRIVIAL]},
-        "summary": make_summary(dataset, names, pictures=kind),
+        "summary": make_summary(dataset, names, kind=kind),
         "pictures": pictures,
         "backbone": backbone_sentence(HERE, "block4_pool", 56.4),
         "layers": LAYERS,
@@ -123,7 +123,7 @@ def test_every_picture_has_words_and_numbers(full: Path) -> None:
 
 def test_page_opens_with_two_sentences_and_says_rendered(full: Path) -> None:
     parsed = Parsed(full.read_text("utf-8"))
-    assert "On pets (rendered pictures)" in parsed.text[:400]
+    assert "On pets (rendered images)" in parsed.text[:400]
     assert parsed.text.count("the numbers say nothing about photographs") == 2
     for row in verdict(make_evaluations(1, 5, 3))["comparisons"]:
         assert row["sentence"] in parsed.text
@@ -197,7 +197,7 @@ def test_missing_parts_leave_no_heading_and_no_empty_cell(tmp_path: Path) -> Non
 def test_pictures_of_one_section_share_a_heading(tmp_path: Path) -> None:
     Image.new("RGB", (40, 30)).save(tmp_path / "black.png")
     sections = ("Mistakes", "Cost", "Mistakes")
-    pictures = [page.Picture(section, "black", tmp_path / "black.png", "a black picture") for section in sections]
+    pictures = [page.Picture(section, "black", tmp_path / "black.png", "a black image") for section in sections]
     report = dataset_report(tmp_path, "pets", 1, 1, pictures=pictures)
     assert [(name, len(group)) for name, group in report.sections] == [("Mistakes", 2), ("Cost", 1)]
     assert Parsed(write(tmp_path, report)).text.count("Mistakes") == 1
@@ -217,9 +217,9 @@ def test_layers_behind_the_cut_are_called_not_used(full: Path) -> None:
 def test_page_says_what_the_backbone_had_seen(full: Path) -> None:
     parsed = Parsed(full.read_text("utf-8"))
     expected = (
-        "Backbone The backbone compact, cut at block4_pool, had seen before: rendered pictures of other classes; it "
-        "was trained here in 56 seconds on 1,800 rendered pictures of 2 classes (bears, fish), and is right on 83.8 % "
-        "of 600 rendered pictures of these classes that it had not seen. All 3 layers"
+        "Backbone The backbone compact, cut at block4_pool, had seen before: rendered images of other classes; it "
+        "was trained here in 56 seconds on 1,800 rendered images of 2 classes (bears, fish), and is right on 83.8 % "
+        "of 600 rendered images of these classes that it had not seen. All 3 layers"
     )
     assert parsed.text.count(expected) == 2
     assert "trains the layers" not in parsed.text, "no variant is fine-tuned"
@@ -288,20 +288,20 @@ def test_page_of_many_noisy_pictures_stays_under_5_mb(tmp_path: Path) -> None:
     pictures = []
     for i in range(20):
         path = noise(tmp_path / f"{i}.png", i)
-        pictures.append(page.Picture("Noise", f"noise {i}", path, "a picture of nothing but noise"))
+        pictures.append(page.Picture("Noise", f"noise {i}", path, "an image of nothing but noise"))
     text = write(tmp_path, dataset_report(tmp_path, "pets", 1, 1, pictures=pictures))
     assert len(text.encode()) <= 5_000_000
     assert len(Parsed(text).all("img")) == 20
 
 
 def noise(path: Path, seed: int) -> Path:
-    """Write a picture of noise, the worst that can be compressed."""
+    """Write an image of noise, the worst that can be compressed."""
     Image.fromarray(np.random.default_rng(seed).integers(0, 255, (600, 1000, 3), dtype=np.uint8)).save(path)
     return path
 
 
 def large_report(folder: Path, dataset: str) -> page.DatasetReport:
-    """Six variants, three seeds, 400 epochs: every chart's table, one chart's picture for all, and galleries."""
+    """Six variants, three seeds, 400 epochs: every chart's table, one chart's image for all, and galleries."""
     evaluations = [make_evaluation(dataset, name, 3, epochs=400) for name in VARIANTS]
     made = charts.dataset_charts(evaluations, VARIANTS)
     png, _ = save_figure(made[0].figure, folder / dataset)
@@ -415,7 +415,7 @@ def test_model_card_holds_numbers_recipe_and_limits(tmp_path: Path) -> None:
     accuracy = tables.mean(tables.split_values(evaluations[3], "test", "accuracy"))
     assert f"| accuracy | {100 * accuracy:.1f} % |" in card
     for expected in (
-        "rendered pictures",
+        "rendered images",
         "| learning\\_rate | 0.0001 |",
         "80 test images",
         "backbone compact",

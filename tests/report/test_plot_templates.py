@@ -56,7 +56,7 @@ def test_every_panel_is_named_and_fits_a_page(template: str, datasets: int, vari
     shown = words(svg)
     assert "The title" in shown
     for evaluation in evaluations:
-        assert f"{evaluation['dataset']}, rendered pictures" in shown
+        assert f"{evaluation['dataset']}, rendered images" in shown
         assert evaluation["variant"] in shown
     assert float(str(svg.get("width"))) < 1500
     sizes = [float(str(text.get("font-size")).removesuffix("px")) for text in svg.iter(f"{SVG}text")]

@@ -32,7 +32,7 @@ def images() -> pictures.Images:
 
 
 def texts(figure: Figure) -> list[Text]:
-    """All text that is drawn: ticks outside the limits and the ticks of pictures are not."""
+    """All text that is drawn: ticks outside the limits and the ticks of images are not."""
     found: list[Text] = list(figure.texts)
     for legend in figure.legends:
         found += legend.get_texts()
@@ -234,15 +234,15 @@ def test_every_chart_of_a_dataset_is_legible(variants: int, seeds: int) -> None:
         assert min(text.get_fontsize() for text in shown) >= 9, chart.name
         assert overlaps(shown) == [], chart.name
         assert all(ax.has_data() for ax in chart.figure.axes), chart.name  # no empty panel
-        assert "rendered pictures" in chart.title
-        assert "rendered pictures" in chart.figure.get_suptitle()
+        assert "rendered images" in chart.title
+        assert "rendered images" in chart.figure.get_suptitle()
         assert chart.alt.endswith(".")
         assert chart.table is not None
         assert chart.table.rows
 
 
 def test_charts_of_photographs_say_so() -> None:
-    for chart in charts.dataset_charts(make_evaluations(1, 2, 2, pictures="photographs"), VARIANTS):
+    for chart in charts.dataset_charts(make_evaluations(1, 2, 2, kind="photographs"), VARIANTS):
         assert "photographs" in chart.title
         assert "rendered" not in chart.title
 
@@ -313,20 +313,20 @@ def test_image_figures_are_legible(images: pictures.Images) -> None:
         shown = texts(chart.figure)
         assert min(text.get_fontsize() for text in shown) >= 9, chart.name
         assert overlaps(shown) == [], chart.name
-        assert "rendered pictures" in chart.title
+        assert "rendered images" in chart.title
     words = " ".join(text.get_text() for text in texts(made[1].figure))
     assert "32 of 40 channels shown, 1 dead" in words
 
 
 def test_gallery_names_true_predicted_probability_and_file(images: pictures.Images) -> None:
     loss = tables.TopLoss("test/cat/1.png", "cat", "dog", 0.876, 2.1, 3, 3)
-    figure = pictures.top_losses_figure(images[:1], [loss], "baseline", {"dataset": "pets", "pictures": "rendered"})
+    figure = pictures.top_losses_figure(images[:1], [loss], "baseline", {"dataset": "pets", "kind": "rendered"})
     assert figure.axes[0].get_title(loc="left") == "true: cat\nsaid: dog 88 %\ntest/cat/1.png"
 
 
 def test_grad_cam_shares_one_scale(images: pictures.Images) -> None:
     heat = np.stack([np.full((3, 3), 0.2), np.full((3, 3), 0.8)])
-    figure = pictures.grad_cam_figure(images[:2], heat, ["a", "b"], "x", {"dataset": "pets", "pictures": "rendered"})
+    figure = pictures.grad_cam_figure(images[:2], heat, ["a", "b"], "x", {"dataset": "pets", "kind": "rendered"})
     overlays = [image for ax in figure.axes for image in ax.images if image.get_cmap().name == "inferno"]
     assert [image.get_clim() for image in overlays] == [(0.0, 0.8), (0.0, 0.8)]
 

@@ -44,7 +44,7 @@ def test_every_file_opens_with_dataset_variant_and_pictures(
     for path in tmp_path.glob("*.csv"):
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
-        assert rows[0][:3] == ["dataset", "variant", "pictures"]
+        assert rows[0][:3] == ["dataset", "variant", "kind"]
         assert {len(row) for row in rows} == {len(rows[0])}
         assert {row[2] for row in rows[1:]} == {"rendered"}
 

@@ -25,7 +25,7 @@ from convnet.system.files import (
 KILLED_WRITER = """
 import os, signal, sys
 from pathlib import Path
-from convnet.storage import atomic_path
+from convnet.system.files import atomic_path
 with atomic_path(Path(sys.argv[1])) as temporary:
     temporary.write_text("half of the new con")
     os.kill(os.getpid(), signal.SIGKILL)

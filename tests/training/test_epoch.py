@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from convnet.backend import steps as executions
 from convnet.models.augmentation import reset_seed_generators
 from convnet.models.cnn import build_cnn
 from convnet.models.heads import choose_head, encode_labels
 from convnet.models.transfer import with_augmentation
 from convnet.params.load import load_params
 from convnet.params.schema import Augmentation, Network
+from convnet.training import epoch as executions
 from convnet.training.batches import Batches, all_rows, epoch_order
 from convnet.training.epoch import EpochTrainer
 from convnet.training.optimizers import compile_model

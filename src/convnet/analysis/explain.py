@@ -1,4 +1,4 @@
-"""Pictures of what the networks of a dataset see: augmentation, first filters, feature maps and Grad-CAM.
+"""Images of what the networks of a dataset see: augmentation, first filters, feature maps and Grad-CAM.
 
 Of every variant it is the network of the run's first seed, and all networks are shown the same test images.
 """
@@ -28,10 +28,10 @@ from convnet.system.files import atomic_path, read_json, write_json
 from convnet.system.progress import progress
 from convnet.training.batches import Rows
 
-DOTS_PER_INCH = 100  # two thirds of a chart's: these pictures are many, and what they show is coarse
+DOTS_PER_INCH = 100  # two thirds of a chart's: these images are many, and what they show is coarse
 LONGEST_NAME = 8  # of a class, above an image: two of them fit
 LARGEST_FLOAT16 = 65504.0
-# Their pictures lie in a folder of their own, which dvc.yaml names: `dvc plots show` takes a whole folder of images.
+# Their images lie in a folder of their own, which dvc.yaml names: `dvc plots show` takes a whole folder of images.
 PLOTTED = ("augmentation", "feature maps")
 FROZEN = "the frozen backbone"
 
@@ -71,7 +71,7 @@ class Examples:
 
 
 def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, destination: Path) -> None:
-    """Draw all pictures of a dataset; equal models and settings give equal bytes.
+    """Draw all images of a dataset; equal models and settings give equal bytes.
 
     Args:
         params: the settings of the run.
@@ -231,7 +231,7 @@ def _look_inside(
         _draw(chart, destination / "feature_maps" / f"{_file_name(network.name)}_{number}.png")
     remarks = [f"The test image {examples.members[0]}, the same for all networks."]
     if others:
-        remarks.append(f"The maps of {len(others)} more lie beside the explain stage's pictures, in feature_maps.")
+        remarks.append(f"The maps of {len(others)} more lie beside the explain stage's images, in feature_maps.")
     if len(network.shared_by) > 1:
         remarks.append(f"The variants {', '.join(network.shared_by)} share this backbone unchanged.")
     if absent := [name for name in network.layers if name not in names]:

@@ -1,4 +1,4 @@
-"""Perturbed copies of images, to see how accuracy holds when the pictures are not as the training set was."""
+"""Perturbed copies of images, to see how accuracy holds when the images are not as the training set was."""
 
 import io
 from collections.abc import Callable

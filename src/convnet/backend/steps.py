@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LOGGED = ("accuracy", "loss")  # what `compile_model` has a step tell
-SECONDS_AT_ONCE = 0.2  # so long a Ctrl-C waits and the progress stands still
 MOST_AT_ONCE = 32
-MOST_BYTES = 2**24  # of rows for one call
 
 Logs = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""A user's own pictures made a dataset of the pipeline: `convnet init photos/`, then `dvc repro`."""
+"""A user's own images made a dataset of the pipeline: `convnet init photos/`, then `dvc repro`."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Wishes:
     Attributes:
         source: the folder or the archive.
         name: of the dataset; None: after the source.
-        rendered: whether the pictures are drawn by a computer.
+        rendered: whether the images are drawn by a computer.
         backbone: its name; None: what suits.
         keep: whether the other datasets of the run stay in it.
     """
@@ -35,12 +35,12 @@ class Wishes:
 
 
 def initialise(wishes: Wishes, params_path: Path = Path("params.yaml")) -> str:
-    """Look at the pictures, write their entry into params.yaml, and return what to tell the user.
+    """Look at the images, write their entry into params.yaml, and return what to tell the user.
 
     An entry of the same name and folder keeps all its settings; only its fingerprint is brought up to date.
 
     Raises:
-        UserError: no dataset can be made of the pictures, the name is taken, the entry that is there has other
+        UserError: no dataset can be made of the images, the name is taken, the entry that is there has other
             settings than the wishes, or params.yaml is not valid; then nothing is written.
     """
     params = load_params(params_path)
@@ -50,17 +50,17 @@ def initialise(wishes: Wishes, params_path: Path = Path("params.yaml")) -> str:
     known = _known_folder(params, name, folder)
     if known:
         _check_settings(wishes, name, params.datasets[name])
-    pictures = params.datasets[name].pictures if known else "rendered" if wishes.rendered else "photographs"
-    look = look_at(wishes.source, name, pictures, params)
+    kind = params.datasets[name].kind if known else "rendered" if wishes.rendered else "photographs"
+    look = look_at(wishes.source, name, kind, params)
     run = [*params.run.datasets, *([] if name in params.run.datasets else [name])] if wishes.keep else [name]
     if known:
         changed = params.datasets[name].source.fingerprint != look.fingerprint
         write_dataset(params_path, name, {"source": {"fingerprint": look.fingerprint}}, run)
-        what = "the pictures have changed, its fingerprint is new" if changed else "the pictures are the same"
+        what = "the images have changed, its fingerprint is new" if changed else "the images are the same"
         done = [f"datasets.{name} is known; {what}; all its settings stay"]
     else:
-        advice = advise(look, pictures, params, wishes.backbone)
-        write_dataset(params_path, name, _entry(folder, pictures, look, advice), run)
+        advice = advise(look, kind, params, wishes.backbone)
+        write_dataset(params_path, name, _entry(folder, kind, look, advice), run)
         done = [f"datasets.{name} is added to {params_path.name}", *(f"  {reason}" for reason in advice.reasons)]
     lines = [*_found(name, look), "", *done, f"run.datasets is {', '.join(run)}", "next: dvc repro"]
     return "\n".join(map(printable, lines)) + "\n"
@@ -70,7 +70,7 @@ def _found(name: str, look: Look) -> list[str]:
     counts, sizes = look.counts, look.summary["image_sizes"]
     width = max(map(len, counts))
     splits = look.summary["counts"]
-    lines = [f"{name}: {sum(counts.values()):,} usable pictures in {len(counts)} classes"]
+    lines = [f"{name}: {sum(counts.values()):,} usable images in {len(counts)} classes"]
     for class_name, count in counts.items():
         parts = ", ".join(f"{splits[split][class_name]:,} {split}" for split in splits)
         lines.append(f"  {class_name:<{width}}  {count:>6,}  ({parts})")
@@ -80,9 +80,9 @@ def _found(name: str, look: Look) -> list[str]:
     return [*lines, "no problems found"] if not found else [*lines, "problems:", *(f"  {line}" for line in found)]
 
 
-def _entry(folder: str, pictures: str, look: Look, advice: Advice) -> dict[str, Any]:
+def _entry(folder: str, kind: str, look: Look, advice: Advice) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "pictures": pictures,
+        "kind": kind,
         "source": {"folder": folder, "fingerprint": look.fingerprint},
         "image_size": list(advice.image_size),
         "backbone": advice.backbone,
@@ -125,9 +125,9 @@ def _check_settings(wishes: Wishes, name: str, dataset: Dataset) -> None:
     Raises:
         UserError: `--rendered` or `--backbone` asks for something else than the entry says.
     """
-    if wishes.rendered and dataset.pictures != "rendered":
+    if wishes.rendered and dataset.kind != "rendered":
         raise UserError(
-            f"--rendered would change datasets.{name}, which is in params.yaml already: set its `pictures` to rendered "
+            f"--rendered would change datasets.{name}, which is in params.yaml already: set its `kind` to rendered "
             "there, and run the command without --rendered"
         )
     if wishes.backbone is not None and wishes.backbone != dataset.backbone:

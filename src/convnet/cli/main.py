@@ -1,4 +1,4 @@
-"""The command `convnet`: use trained models, and bring own pictures into the pipeline."""
+"""The command `convnet`: use trained models, and bring own images into the pipeline."""
 
 import argparse
 import json
@@ -81,11 +81,11 @@ def _add_predict(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser = _command(
         commands,
         "predict",
-        "name the class of pictures, with one probability per class",
+        "name the class of images, with one probability per class",
         "convnet predict models/best/pets photos/ holiday.zip --output predictions.csv",
     )
     _add_model(parser)
-    parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="pictures, folders or archives")
+    parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="images, folders or archives")
     parser.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="default: csv")
     parser.add_argument("--output", type=Path, help="file to write; default: standard output")
     parser.add_argument("--calibrated", action="store_true", help="apply the temperature fitted on validation images")
@@ -97,7 +97,7 @@ def _add_evaluate(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser = _command(
         commands,
         "evaluate",
-        "measure a model on pictures whose folders name their classes",
+        "measure a model on images whose folders name their classes",
         "convnet evaluate models/best/pets labelled_photos/",
     )
     _add_model(parser)
@@ -124,7 +124,7 @@ def _add_export(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="file or new folder to write; default: DATASET.onnx, DATASET.tflite or DATASET_saved_model, here",
     )
     parser.add_argument(
-        "--images", metavar="PATH", type=Path, nargs="+", default=[], help="pictures to check on; default: noise"
+        "--images", metavar="PATH", type=Path, nargs="+", default=[], help="images to check on; default: noise"
     )
     parser.set_defaults(run=_export)
 
@@ -133,13 +133,13 @@ def _add_init(commands: "argparse._SubParsersAction[_Parser]") -> None:
     parser = _command(
         commands,
         "init",
-        "look at own pictures and make them a dataset in params.yaml",
+        "look at own images and make them a dataset in params.yaml",
         "convnet init photos/ && dvc repro",
     )
     parser.add_argument("source", metavar="FOLDER", type=Path, help="one folder per class, or an archive of them")
     parser.add_argument("--name", help="of the dataset; default: after the folder")
-    parser.add_argument("--rendered", action="store_true", help="the pictures are drawn, not photographed")
-    parser.add_argument("--backbone", help="default: what suits the pictures and can be had")
+    parser.add_argument("--rendered", action="store_true", help="the images are drawn, not photographed")
+    parser.add_argument("--backbone", help="default: what suits the images and can be had")
     parser.add_argument("--keep", action="store_true", help="keep the other datasets of the run beside it")
     parser.set_defaults(run=_init)
 
@@ -176,7 +176,7 @@ def _export(arguments: argparse.Namespace) -> None:
     from convnet.inference.export import export_model
 
     done = export_model(find_model(arguments.model, arguments.seed), arguments.to, arguments.output, arguments.images)
-    kind = "pictures" if done.real else "pictures of noise"
+    kind = "images" if done.real else "images of noise"
     print(f"{printable(str(done.path))} and {printable(done.labels.name)} are written")
     print(f"largest difference of a probability on {done.pictures} {kind}: {done.difference:.2g}")
     if done.rounding is not None:

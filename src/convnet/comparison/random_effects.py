@@ -9,7 +9,7 @@ factors random, as readers and cases are in multi-reader multi-case studies (Dor
                                    `--- seen between seeds ---'   `- images -'
 
 The mean squares of the two-way analysis of variance estimate both parts. The interval over seeds alone leaves out the
-second part and holds the truth for new pictures far too rarely. Three choices, all tried in
+second part and holds the truth for new images far too rarely. Three choices, all tried in
 bench/simulate_verdict.py:
 
 * Critical value: the t of the seeds (S - 1 degrees of freedom) and the t of the images (n - 1), averaged with the two

@@ -40,7 +40,7 @@ def verdict(
         baseline: the variant all others are compared with.
 
     Returns:
-        dataset, pictures, rendered, classes, resplit, baseline (None if it is missing), metric (what decides),
+        dataset, images, rendered, classes, resplit, baseline (None if it is missing), metric (what decides),
         n_test, imbalance, variants (one row each, the baseline first), comparisons (one row per other variant), trivial
         rows, warnings. Shares are 0..1, losses nats; no NaN, so it can be written as JSON.
 
@@ -50,7 +50,7 @@ def verdict(
     _check(evaluations)
     ordered = sorted(evaluations, key=lambda e: (e["variant"] != baseline, e["variant"]))
     first = ordered[0]
-    rendered = first["pictures"] == "rendered"
+    rendered = first["kind"] == "rendered"
     imbalance = _imbalance(first)
     metric = "balanced_accuracy" if imbalance["ratio"] is None or imbalance["ratio"] > IMBALANCE else "accuracy"
     variants = [_variant_row(evaluation, trivial, metric) for evaluation in ordered]
@@ -61,7 +61,7 @@ def verdict(
         row["sentence"] = comparison_sentence(row, metric, rendered, len(comparisons))
     result = {
         "dataset": first["dataset"],
-        "pictures": first["pictures"],
+        "kind": first["kind"],
         "rendered": rendered,
         "classes": first["classes"],
         "resplit": any(bool(e.get("resplit")) for e in ordered),

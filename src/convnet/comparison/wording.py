@@ -10,14 +10,14 @@ METRIC_WORDS = {"accuracy": "test accuracy", "balanced_accuracy": "balanced test
 
 
 def basis(comparison: Mapping[str, Any], rendered: bool) -> str:
-    """Return what a comparison rests on: seeds, test images, and whether the pictures are rendered."""
+    """Return what a comparison rests on: seeds, test images, and whether the images are rendered."""
     images = f"{comparison['n_test']:,} test image{'' if comparison['n_test'] == 1 else 's'}"
     seeds = len(comparison["seeds"])
     parts = [
         "one seed only" if seeds == 1 else plural(seeds, "seed"),
         images + (" per split" if comparison["resplit"] else ""),
     ]
-    return ", ".join(parts + (["rendered pictures"] if rendered else []))
+    return ", ".join(parts + (["rendered images"] if rendered else []))
 
 
 def comparison_sentence(comparison: Mapping[str, Any], metric: str, rendered: bool, comparisons: int) -> str:
@@ -26,7 +26,7 @@ def comparison_sentence(comparison: Mapping[str, Any], metric: str, rendered: bo
     Args:
         comparison: one row of a verdict's `comparisons`.
         metric: "accuracy" or "balanced_accuracy".
-        rendered: the pictures are rendered.
+        rendered: the images are rendered.
         comparisons: how many variants were compared, which Holm's correction is for.
     """
     lower, upper = comparison["interval"]
@@ -105,7 +105,7 @@ def opening_sentences(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _best(verdict: Mapping[str, Any]) -> str:
-    where = f"on {verdict['dataset']}" + (" (rendered pictures)" if verdict["rendered"] else "")
+    where = f"on {verdict['dataset']}" + (" (rendered images)" if verdict["rendered"] else "")
     if not verdict["comparisons"]:
         return f"{where} there is nothing to compare"
     helping = _helping(verdict)

@@ -1,4 +1,4 @@
-"""Archives of pictures, read in place: nothing is unpacked to disk, and nothing in an archive is believed unchecked.
+"""Archives of images, read in place: nothing is unpacked to disk, and nothing in an archive is believed unchecked.
 
 ZIP and tar (plain or gzip) are recognised by content. A fault of the archive is a `UserError` when it is opened; a
 single member that turns out damaged later is a `BadImage`, so that one bad file costs a row and not the run.
@@ -135,19 +135,19 @@ class Archive(ABC):
         if self._entries > self.limits.maximum_members:
             raise UserError(
                 f"the archive {self.path} holds more than {self.limits.maximum_members:,} files and folders: "
-                "pack only the pictures, or divide them among several archives"
+                "pack only the images, or divide them among several archives"
             )
 
     def _check_ratio(self, raw_name: str, unpacked: int, packed: int) -> None:
         if unpacked > max(self.limits.ratio_floor, self.limits.maximum_ratio * packed):
-            self._refuse(raw_name, f"unpacks from {packed:,} to {unpacked:,} bytes, which no picture does")
+            self._refuse(raw_name, f"unpacks from {packed:,} to {unpacked:,} bytes, which no image does")
 
     def _check_ratio_of_all(self, packed: int) -> None:
         # Each may be below the floor, or claim the same packed bytes as the others: only the file's own size is sure.
         if self._bytes > max(self.limits.ratio_floor, self.limits.maximum_ratio * packed):
             raise UserError(
                 f"the archive {self.path} is refused: its {len(self._sizes):,} members together unpack from "
-                f"{packed:,} to {self._bytes:,} bytes, which no pictures do; pack the pictures again"
+                f"{packed:,} to {self._bytes:,} bytes, which no images do; pack the images again"
             )
 
     def _checked_name(self, raw_name: str) -> str:
@@ -155,7 +155,7 @@ class Archive(ABC):
             self._refuse(raw_name, fault)
         return readable_name("/".join(part for part in raw_name.split("/") if part not in ("", ".")))
 
-    def _refuse(self, raw_name: str, fault: str, remedy: str = "pack the pictures again without it") -> NoReturn:
+    def _refuse(self, raw_name: str, fault: str, remedy: str = "pack the images again without it") -> NoReturn:
         raise UserError(f"the archive {self.path} is refused: its member {shortened(raw_name)!r} {fault}; {remedy}")
 
     def _complete(self, name: str, data: bytes) -> bytes:
@@ -221,7 +221,7 @@ class ZipArchive(Archive):
             self._refuse(name, "is a link" if kind == stat.S_IFLNK else "is a link or a device and no file")
         if info.compress_type not in ZIP_METHODS:
             fault = f"is compressed by method {info.compress_type}, which cannot be read here"
-            self._refuse(name, fault, "pack the pictures again with the usual method, deflate")
+            self._refuse(name, fault, "pack the images again with the usual method, deflate")
         self._check_ratio(name, info.file_size, info.compress_size)
         self._infos[self._add_file(name, info.file_size)] = info
 
@@ -321,7 +321,7 @@ def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
         The open archive, to be used in a `with` statement.
 
     Raises:
-        UserError: there is no such file, it is no such archive, is damaged, or holds what no archive of pictures
+        UserError: there is no such file, it is no such archive, is damaged, or holds what no archive of images
             holds: names that lead elsewhere, links, devices, encrypted or repeated members, a bomb.
     """
     try:
@@ -338,7 +338,7 @@ def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive:
     if is_tar_header(head):
         return TarArchive(path, limits, packed=False)
     content = describe_content(head) or "of an unknown kind"
-    raise UserError(f"{path} is {content} and no ZIP or tar archive: download it again, or pack the pictures as ZIP")
+    raise UserError(f"{path} is {content} and no ZIP or tar archive: download it again, or pack the images as ZIP")
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Arrays:
     Attributes:
         images: uint8 (n, height, width, 3), memory-mapped, 0 to 255.
         labels: int64 (n,), index into the sorted class names.
-        groups: int64 (n,), equal for copies of one picture, also across splits.
+        groups: int64 (n,), equal for copies of one image, also across splits.
         members: n names in the archives, with the archive before them where there are several.
     """
 
@@ -53,7 +53,7 @@ def prepare_arrays(
         rows: the manifest.
         archives: folder with the archives and sources.json.
         image_size: (height, width) in pixels.
-        limits: what a picture may cost, as for the manifest.
+        limits: what an image may cost, as for the manifest.
         destination: the dataset's folder, `data/arrays/<dataset>`.
 
     Returns:
@@ -76,7 +76,7 @@ def prepare_arrays(
     digests = {f"{split}/{name}": file_digest(destination / split / name) for split in SPLITS for name in FILES}
     dataset = {
         "dataset": sources["dataset"],
-        "pictures": sources["pictures"],
+        "kind": sources["kind"],
         "classes": classes,
         "image_size": list(image_size),
         "counts": {split: len(part) for split, part in parts.items()},

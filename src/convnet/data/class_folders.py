@@ -1,4 +1,4 @@
-"""Which class and which official split a picture belongs to, read from the folders it lies in."""
+"""Which class and which official split an image belongs to, read from the folders it lies in."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ FEWEST_IMAGES = 2
 
 @dataclass(frozen=True, order=True)
 class ImageMember:
-    """A file inside a class folder; whether it is a picture, only its content can say."""
+    """A file inside a class folder; whether it is an image, only its content can say."""
 
     name: str
     class_name: str

@@ -1,6 +1,6 @@
-"""One picture from bytes: verified by a full decode, turned upright, in RGB.
+"""One image from bytes: verified by a full decode, turned upright, in RGB.
 
-Content decides, never the file name. Whatever is wrong with a picture ends as a `BadImage` with one sentence, so that
+Content decides, never the file name. Whatever is wrong with an image ends as a `BadImage` with one sentence, so that
 one bad file costs a row in a table and not the run.
 """
 
@@ -32,7 +32,7 @@ GREY_16_BIT = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 WITH_ALPHA = {"RGBA", "RGBa", "LA", "PA"}
 WITHOUT_ALPHA = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"}
 ORIENTATION_TAG = 0x0112
-# EXIF 2.3, tag 0x0112: what has to be done to a stored picture to see it upright.
+# EXIF 2.3, tag 0x0112: what has to be done to a stored image to see it upright.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -52,7 +52,7 @@ _ONE_THREAD = threading.Lock()
 
 @dataclass(frozen=True)
 class Limits:
-    """What a picture may cost: pixels (200 MB decoded at the default), shortest side in pixels, bytes of the file."""
+    """What an image may cost: pixels (200 MB decoded at the default), shortest side in pixels, bytes of the file."""
 
     maximum_pixels: int = 50_000_000
     minimum_side: int = 8
@@ -64,7 +64,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Decoded:
-    """An RGB picture, upright, and what it was: original mode, size in pixels after rotation, and a note."""
+    """An RGB image, upright, and what it was: original mode, size in pixels after rotation, and a note."""
 
     image: Image.Image
     mode: str
@@ -74,29 +74,29 @@ class Decoded:
 
 
 class BadImage(Exception):  # noqa: N818 - a verdict on a file, not an error of the program
-    """A file that cannot be used as a picture; the message is the reason, without the file's name."""
+    """A file that cannot be used as an image; the message is the reason, without the file's name."""
 
 
 def decode(
     data: bytes, name: str, limits: Limits = DEFAULT_LIMITS, draft_size: tuple[int, int] | None = None
 ) -> Decoded:
-    """Decode every pixel of a picture and return it upright, in RGB, alpha laid over white.
+    """Decode every pixel of an image and return it upright, in RGB, alpha laid over white.
 
-    16-bit grey is divided by 257, so that 65535 becomes 255, whatever values occur in it: one rule for all pictures
+    16-bit grey is divided by 257, so that 65535 becomes 255, whatever values occur in it: one rule for all images
     keeps them comparable. Of an animation or a multi-page file the first frame counts. All this is told in the note.
 
     Args:
         data: the content of the file.
         name: its name; only the suffix is looked at, to note when it does not fit the content.
-        limits: what a picture may cost.
+        limits: what an image may cost.
         draft_size: (height, width); a JPEG at least twice as large is decoded at 1/2, 1/4 or 1/8 of its size, never
             below this. None decodes every pixel.
 
     Returns:
-        The picture; `width` and `height` are those of the whole picture even when `draft_size` made it smaller.
+        The image; `width` and `height` are those of the whole image even when `draft_size` made it smaller.
 
     Raises:
-        BadImage: the file is no picture of an allowed format, is damaged, too large or too small.
+        BadImage: the file is no image of an allowed format, is damaged, too large or too small.
     """
     if not data:
         raise BadImage("empty file")
@@ -114,19 +114,19 @@ def decode(
 def load_image(
     data: bytes, name: str, image_size: tuple[int, int], limits: Limits = DEFAULT_LIMITS
 ) -> NDArray[np.uint8]:
-    """Return a picture stretched to `image_size`, as training, prediction and the figures see it.
+    """Return an image stretched to `image_size`, as training, prediction and the figures see it.
 
-    The picture is halved as often as it stays at least as large as the result, a JPEG already while it is decoded, then
+    The image is halved as often as it stays at least as large as the result, a JPEG already while it is decoded, then
     resized with Pillow's bilinear filter, whose support grows with the reduction, so it antialiases. Halving every
     format alike matters: at 2:1 the filter alone leaves a quarter less local contrast than the JPEG decoder, and
-    JPEG training images beside PNG validation images would then differ by format. The picture is stretched, not
+    JPEG training images beside PNG validation images would then differ by format. The image is stretched, not
     cropped, as by `flow_from_directory(target_size=...)` in the course.
 
     Args:
         data: the content of the file.
         name: its name.
         image_size: (height, width) of the result in pixels.
-        limits: what a picture may cost.
+        limits: what an image may cost.
 
     Returns:
         uint8 (height, width, 3), 0 to 255.
@@ -157,7 +157,7 @@ def _decode(
         raise BadImage(f"{width}x{height} pixels, a side is below the minimum of {limits.minimum_side}")
     mode = image.mode
     if draft_size is not None:
-        # A square that covers both orientations: EXIF may turn the picture after it is decoded.
+        # A square that covers both orientations: EXIF may turn the image after it is decoded.
         image.draft(None, (max(draft_size), max(draft_size)))
     image.load()
     notes = _format_notes(image, name)
@@ -168,7 +168,7 @@ def _decode(
         rgb = rgb.transpose(UPRIGHT[orientation])
         if orientation >= 5:
             width, height = height, width
-    rgb.info = {}  # the old EXIF would turn the picture a second time wherever it is saved and opened again
+    rgb.info = {}  # the old EXIF would turn the image a second time wherever it is saved and opened again
     notes.extend(_warning_notes(warned))
     return Decoded(rgb, mode, width, height, "; ".join(dict.fromkeys(notes)) or None)
 
@@ -202,7 +202,7 @@ def _frame_notes(image: Image.Image, data: bytes) -> list[str]:
     try:
         if image.format == "TIFF":
             # Pillow counts pages by going to the last and back, which throws away the pixels and brings back the
-            # orientation by which it has turned them: the picture would be turned twice. So count in another one.
+            # orientation by which it has turned them: the image would be turned twice. So count in another one.
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     except Exception:  # a later frame is damaged; the first one is whole, and only that is used
@@ -223,14 +223,14 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
         return white
     if image.mode in WITHOUT_ALPHA:
         return image if image.mode == "RGB" else image.convert("RGB")
-    raise BadImage(f"colour mode {image.mode} has no agreed way to 8-bit RGB; save the picture as PNG or JPEG")
+    raise BadImage(f"colour mode {image.mode} has no agreed way to 8-bit RGB; save the image as PNG or JPEG")
 
 
 def _scale_grey(image: Image.Image, notes: list[str]) -> Image.Image:
     values = np.asarray(image).astype(np.int64)  # (height, width)
     largest = int(values.max())
     if values.min() < 0 or largest > 65535:
-        raise BadImage(f"grey values {values.min()} to {largest} do not fit 16 bits; save the picture as PNG or JPEG")
+        raise BadImage(f"grey values {values.min()} to {largest} do not fit 16 bits; save the image as PNG or JPEG")
     notes.append(f"16-bit grey scaled to 8 bits, largest value {largest}")
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
@@ -238,14 +238,14 @@ def _scale_grey(image: Image.Image, notes: list[str]) -> Image.Image:
 def _orientation(image: Image.Image, notes: list[str]) -> int:
     try:
         return int(image.getexif().get(ORIENTATION_TAG, 1))
-    except Exception:  # EXIF is a TIFF file inside the picture, written by cameras of every quality
+    except Exception:  # EXIF is a TIFF file inside the image, written by cameras of every quality
         notes.append(DAMAGED_METADATA)
         return 1
 
 
 @contextmanager
 def _pillow_limited_to(maximum_pixels: int) -> Iterator[list[warnings.WarningMessage]]:
-    """Record warnings, and make Pillow refuse larger pictures wherever it reserves memory, which a header can cause."""
+    """Record warnings, and make Pillow refuse larger images wherever it reserves memory, which a header can cause."""
     with _ONE_THREAD, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         warnings.simplefilter("error", Image.DecompressionBombWarning)  # else an error only at twice the limit
@@ -303,7 +303,7 @@ def _is_cut_off_webp(data: bytes) -> bool:
 
 
 def _truncated(data: bytes) -> str:
-    return f"truncated after {len(data):,} bytes, before the picture is complete"
+    return f"truncated after {len(data):,} bytes, before the image is complete"
 
 
 def _one_line(text: str) -> str:

@@ -1,6 +1,6 @@
-"""Pictures that a dataset holds more than once: equal files, and copies that were resized, recompressed or mirrored.
+"""Images that a dataset holds more than once: equal files, and copies that were resized, recompressed or mirrored.
 
-A perceptual hash alone is no proof: on pictures with a plain ground (rendered hands on white) strangers share hashes.
+A perceptual hash alone is no proof: on images with a plain ground (rendered hands on white) strangers share hashes.
 So the hash only names candidates, and a second test on the gradients of small thumbnails confirms them.
 All sums are integers, so every machine finds the same pairs.
 """
@@ -15,9 +15,9 @@ from PIL import Image
 SIDE = 32  # pixels of a thumbnail's side
 LOW = 8  # lowest frequencies kept in each direction, 8 * 8 = 64 bits
 
-# Cosine similarity of thumbnail gradients from which a candidate counts as the same picture. Planted copies (resized,
+# Cosine similarity of thumbnail gradients from which a candidate counts as the same image. Planted copies (resized,
 # JPEG quality 40, mirrored, brightened by 20 %) of 500 photographs reach at least 0.959, of 500 rendered hands 0.931;
-# the 4.5 million pairs of 3000 photographs hold exactly one above 0.8, and that one is the same picture twice.
+# the 4.5 million pairs of 3000 photographs hold exactly one above 0.8, and that one is the same image twice.
 SAME_GRADIENTS = 0.9
 
 _COSINES = np.rint(  # (8, 32), DCT-II basis in fixed point
@@ -29,11 +29,11 @@ _PAIRS_PER_BLOCK = 4096
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Which images show the same picture.
+    """Which images show the same image.
 
     Attributes:
         exact_pairs: int64 (k, 2); each file paired with the first file of equal bytes.
-        near_pairs: int64 (k, 2); different bytes, same picture. Of equal files only the first is compared.
+        near_pairs: int64 (k, 2); different bytes, same image. Of equal files only the first is compared.
         groups: int64 (n,); for each image the smallest index of the group it belongs to, its own if it has no copy.
     """
 
@@ -43,7 +43,7 @@ class Duplicates:
 
 
 def thumbnail(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """Return the picture in grey, squeezed to uint8 (32, 32)."""
+    """Return the image in grey, squeezed to uint8 (32, 32)."""
     return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
@@ -68,7 +68,7 @@ def perceptual_hashes(thumbnails: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint6
 def gradient_similarity(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Return the cosine between the grey-level gradients of thumbnails, pair by pair.
 
-    Differences of neighbouring pixels do not change with brightness and, as a cosine, not with contrast. A picture
+    Differences of neighbouring pixels do not change with brightness and, as a cosine, not with contrast. An image
     whose gradients are below one grey level (root mean square) shows nothing to recognise: its similarity is 0.
 
     Args:
@@ -86,7 +86,7 @@ def gradient_similarity(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uin
 
 
 def find_duplicates(sha256: Sequence[str], thumbnails: npt.NDArray[np.uint8], distance: int) -> Duplicates:
-    """Find images of equal bytes and images that show the same picture, mirrored or not.
+    """Find images of equal bytes and images that show the same image, mirrored or not.
 
     Args:
         sha256: digest of each file's bytes, n of them.
@@ -103,7 +103,7 @@ def find_duplicates(sha256: Sequence[str], thumbnails: npt.NDArray[np.uint8], di
 
 
 def _near_pairs(thumbnails: npt.NDArray[np.uint8], distance: int) -> npt.NDArray[np.int64]:
-    """Return int64 (k, 2), the pairs (i, j), i < j, of one picture, in ascending order."""
+    """Return int64 (k, 2), the pairs (i, j), i < j, of one image, in ascending order."""
     mirrored = thumbnails[:, :, ::-1]
     pairs = [
         candidates[_confirmed(thumbnails, other, candidates)]

@@ -1,6 +1,6 @@
 """The manifest: one row for every file in a class folder, verified once, with its split, hashes and verdict.
 
-Pictures that lie in no class folder have a row too, so that nobody misses them.
+Images that lie in no class folder have a row too, so that nobody misses them.
 
 The table is CSV, and some will open it in a spreadsheet, which runs a cell that begins with =, +, - or @ as a formula.
 So a text that begins with one of these, a tab or a carriage return, is written with an apostrophe before it, and so is
@@ -61,7 +61,7 @@ class Row:
         split: train, validation or test; empty when rejected.
         official_split: the division its publisher made, or empty.
         phash: 64-bit perceptual hash in 16 hexadecimal digits, empty when rejected.
-        group: smallest row index of all copies of this picture, its own index if there are none.
+        group: smallest row index of all copies of this image, its own index if there are none.
         width: in pixels, 0 when the file could not be decoded; so is `height`.
         verdict: accepted or rejected.
         reason: why it was rejected, or a note on an accepted file.
@@ -90,7 +90,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What reading a file once told; `thumbnail` uint8 (32, 32) is None when it is no usable picture."""
+    """What reading a file once told; `thumbnail` uint8 (32, 32) is None when it is no usable image."""
 
     sha256: str
     bytes: int
@@ -106,7 +106,7 @@ def build_manifest(archives: Path, *, limits: Limits, split: SplitRules) -> tupl
 
     Args:
         archives: folder with the archives of one dataset and its sources.json.
-        limits: what a picture may cost.
+        limits: what an image may cost.
         split: how to divide.
 
     Returns:
@@ -190,18 +190,18 @@ def rejected_line(summary: dict[str, Any]) -> str | None:
 
 
 def duplicates_line(summary: dict[str, Any]) -> str | None:
-    """Return one line on copies of one picture in different splits or under two labels, or None."""
+    """Return one line on copies of one image in different splits or under two labels, or None."""
     found = summary["duplicates"]
     faults = []
     if found["across_splits"]:
         faults.append(
-            f"{found['across_splits']} pairs of one picture lie in different parts of the official division "
+            f"{found['across_splits']} pairs of one image lie in different parts of the official division "
             "(split.repair_leaks: true leaves out the copy nearer to training)"
         )
     if found["two_labels"]:
         first, second = found["two_labels"][0]
         faults.append(
-            f"{len(found['two_labels'])} pairs of one picture have two labels, the first is {first} and {second}"
+            f"{len(found['two_labels'])} pairs of one image have two labels, the first is {first} and {second}"
         )
     return printable(f"{summary['dataset']}: {'; '.join(faults)}") if faults else None
 
@@ -270,7 +270,7 @@ def _leave_out_copies(rows: list[Row], accepted: Sequence[int]) -> None:
     for index in accepted:
         if not rows[index].split:
             copy = kept[rows[index].group]
-            reason = f"shows the same picture as {copy.member} in {copy.split}, left out by split.repair_leaks"
+            reason = f"shows the same image as {copy.member} in {copy.split}, left out by split.repair_leaks"
             rows[index] = replace(rows[index], verdict="rejected", reason=reason)
 
 
@@ -288,7 +288,7 @@ def _summary(
     sizes = sorted(((row.height, row.width) for row in used), key=lambda size: (size[0] * size[1], size))
     return {
         "dataset": sources["dataset"],
-        "pictures": sources["pictures"],
+        "kind": sources["kind"],
         "classes": classes,
         "counts": {split: {name: counts[split, name] for name in classes} for split in SPLITS},
         "rejected": [{"archive": r.archive, "member": r.member, "reason": r.reason} for r in rows if not r.accepted],

@@ -52,7 +52,7 @@ def unescape_name(name: str) -> str:
 def fault_of_name(name: str) -> str | None:
     """Return why a member called `name` must not be trusted, or None.
 
-    Nothing is unpacked here; an archive with such names was still not made to hold pictures.
+    Nothing is unpacked here; an archive with such names was still not made to hold images.
     """
     # Before all else: what a name costs later grows with its depth.
     if len(name.encode("utf-8", "surrogatepass")) > LONGEST:

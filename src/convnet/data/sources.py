@@ -32,7 +32,7 @@ def bring_sources(name: str, dataset: Dataset, destination: Path) -> list[str]:
         entries = [_take_folder(name, Path(source.folder).expanduser(), source.fingerprint, destination)]
     else:
         entries = [_fetch_archive(archive, destination) for archive in source.archives or ()]
-    write_json(destination / "sources.json", {"dataset": name, "pictures": dataset.pictures, "sources": entries})
+    write_json(destination / "sources.json", {"dataset": name, "kind": dataset.kind, "sources": entries})
     return [f"{entry['file']}: {entry['note']}" for entry in entries if entry["note"]]
 
 

@@ -1,4 +1,4 @@
-"""Divide images into train, validation and test: every class in its share, copies of one picture never apart."""
+"""Divide images into train, validation and test: every class in its share, copies of one image never apart."""
 
 from collections.abc import Mapping, Sequence
 
@@ -203,8 +203,8 @@ def _too_few(name: str, images: int, groups: int, splits: list[str]) -> UserErro
     sentence = f"class {name!r} has {images} images, "
     advice = ""
     if groups < images:
-        sentence += f"but only {groups} when copies of one picture count once, "
-        advice = ", or lower split.near_duplicate_distance if the pictures do differ"
+        sentence += f"but only {groups} when copies of one image count once, "
+        advice = ", or lower split.near_duplicate_distance if the images do differ"
     return UserError(f"{sentence}too few to be in each of {', '.join(splits)}; add images of it{advice}")
 
 

@@ -1,4 +1,4 @@
-"""A look at a user's own pictures: what is in them, what is wrong with them, and which settings suit them."""
+"""A look at a user's own images: what is in them, what is wrong with them, and which settings suit them."""
 
 import http.client
 import re
@@ -70,13 +70,13 @@ class Advice:
     reasons: tuple[str, ...]
 
 
-def look_at(source: Path, name: str, pictures: str, params: Params) -> Look:
-    """Verify and divide the pictures exactly as the pipeline will, without leaving anything behind.
+def look_at(source: Path, name: str, kind: str, params: Params) -> Look:
+    """Verify and divide the images exactly as the pipeline will, without leaving anything behind.
 
     Args:
         source: a folder with one folder per class, or an archive of one.
         name: what the dataset is to be called.
-        pictures: "photographs" or "rendered".
+        kind: "photographs" or "rendered".
         params: the settings for images and splits.
 
     Raises:
@@ -94,19 +94,19 @@ def look_at(source: Path, name: str, pictures: str, params: Params) -> Look:
             raise UserError(f"{source} does not exist: give a folder with one subfolder per class, or an archive of it")
         write_json(
             folder / "sources.json",
-            {"dataset": name, "pictures": pictures, "sources": [{"file": packed.name, "split": None}]},
+            {"dataset": name, "kind": kind, "sources": [{"file": packed.name, "split": None}]},
         )
         rules = SplitRules(**(params.split_rules(name) if name in params.datasets else params.split).model_dump())
         rows, summary = build_manifest(folder, limits=Limits(**params.images.model_dump()), split=rules)
         return Look(file_digest(packed), summary, rows, note)
 
 
-def advise(look: Look, pictures: str, params: Params, backbone: str | None = None) -> Advice:
-    """Return settings that suit the pictures, each with its reason.
+def advise(look: Look, kind: str, params: Params, backbone: str | None = None) -> Advice:
+    """Return settings that suit the images, each with its reason.
 
     Args:
         look: from `look_at`.
-        pictures: "photographs" or "rendered".
+        kind: "photographs" or "rendered".
         params: knows the backbones.
         backbone: the user's choice, or None.
 
@@ -116,7 +116,7 @@ def advise(look: Look, pictures: str, params: Params, backbone: str | None = Non
     if backbone is not None and backbone not in params.backbones:
         raise UserError(f"there is no backbone {backbone!r}; params.yaml defines {', '.join(params.backbones)}")
     side = int(median(min(row.height, row.width) for row in look.rows if row.accepted))
-    chosen, why = (backbone, "as asked") if backbone else _choose_backbone(side, pictures, params)
+    chosen, why = (backbone, "as asked") if backbone else _choose_backbone(side, kind, params)
     least = max(params.backbones[chosen].smallest_image, smallest_image(params.network))
     length = max(least, min(side, LARGEST_SIDE))
     batch = min(COMMON_BATCH, max(SMALLEST_BATCH, look.training_images // FEWEST_STEPS))
@@ -130,7 +130,7 @@ def advise(look: Look, pictures: str, params: Params, backbone: str | None = Non
         reasons=(
             f"backbone {chosen}: {why}",
             f"pooling {pooling}: {why_pooling}",
-            f"image_size {length}x{length}: the shorter side of half of the pictures is {side} pixels or more, "
+            f"image_size {length}x{length}: the shorter side of half of the images is {side} pixels or more, "
             f"{least} to {LARGEST_SIDE} suit the networks",
             f"batch_size {batch}: {look.training_images:,} training images make "
             f"{-(-look.training_images // batch):,} steps per epoch",
@@ -146,10 +146,10 @@ def problems(look: Look) -> list[str]:
     if rejected := look.summary["rejected"]:
         listed = "; ".join(f"{entry['member']}: {entry['reason']}" for entry in rejected[:5])
         more = f"; and {len(rejected) - 5:,} more" if len(rejected) > 5 else ""
-        found.append(f"{len(rejected):,} files are no usable pictures and stay out: {listed}{more}")
+        found.append(f"{len(rejected):,} files are no usable images and stay out: {listed}{more}")
     tiny = [f"{name} ({count})" for name, count in counts.items() if count < TINY_CLASS]
     if tiny:
-        found.append(f"classes with fewer than {TINY_CLASS} pictures teach and prove little: {', '.join(tiny)}")
+        found.append(f"classes with fewer than {TINY_CLASS} images teach and prove little: {', '.join(tiny)}")
     largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
     if counts[largest] > IMBALANCE * counts[smallest]:
         found.append(
@@ -158,7 +158,7 @@ def problems(look: Look) -> list[str]:
         )
     duplicates = look.summary["duplicates"]
     if copies := duplicates["exact_pairs"] + duplicates["near_pairs"]:
-        found.append(f"{copies:,} pairs show the same picture, for example {' and '.join(duplicates['groups'][0][:2])}")
+        found.append(f"{copies:,} pairs show the same image, for example {' and '.join(duplicates['groups'][0][:2])}")
     if duplicates["across_splits"]:
         found.append(
             f"{duplicates['across_splits']:,} of these pairs lie in different parts of your own division: set "
@@ -179,13 +179,13 @@ def dataset_name(source: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or "own"
 
 
-def _choose_backbone(side: int, pictures: str, params: Params) -> tuple[str, str]:
+def _choose_backbone(side: int, kind: str, params: Params) -> tuple[str, str]:
     """Return the backbone and why."""
     backbone = params.backbones.get(PRETRAINED)
     if backbone is None or backbone.weights is None:
         return FALLBACK, f"params.yaml defines no {PRETRAINED} with weights"
-    if pictures == "rendered":
-        return FALLBACK, "trained here on rendered pictures, as these are"
+    if kind == "rendered":
+        return FALLBACK, "trained here on rendered images, as these are"
     if side < backbone.smallest_image:
         return FALLBACK, f"{PRETRAINED} needs {backbone.smallest_image} pixels a side, most of these have fewer"
     place = _where_weights_are(backbone)

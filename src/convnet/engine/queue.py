@@ -114,7 +114,7 @@ def _tunings(params: Params) -> Iterator[_Tuning]:
 def _ready_jobs(tuning: _Tuning, params: Params, folder: Path) -> list[Job]:
     gathered = folder / tuning.dataset / tuning.start
     if not gathered.exists():
-        gather(tuning.starting, params.dataset(tuning.dataset).pictures, gathered)
+        gather(tuning.starting, params.dataset(tuning.dataset).kind, gathered)
     return tuning.jobs(params, gathered)
 
 

@@ -50,7 +50,7 @@ def evaluate(arrays: Path, model: Path, features: Path | None = None) -> dict[st
     return {
         "dataset": job["dataset"],
         "variant": job["variant"],
-        "pictures": described["pictures"],
+        "kind": described["kind"],
         "classes": classes,
         "image_size": described["image_size"],
         "counts": described["counts"],

@@ -130,7 +130,7 @@ def learning_curve(points: Mapping[int, Sequence[float]], rendered: bool = False
     result["sentence"] = (
         f"Doubling your images from {int(largest):,} to {int(2 * largest):,} would bring about {100 * gain:.1f} points "
         f"of test accuracy (95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f}, a power law through "
-        f"{len(sizes)} sizes{', rendered pictures' if rendered else ''})."
+        f"{len(sizes)} sizes{', rendered images' if rendered else ''})."
     )
     return result
 
@@ -180,7 +180,7 @@ def summarise_sweep(jobs: Mapping[str, Sequence[Job]], rendered: bool) -> dict[s
 
     Args:
         jobs: finished jobs by variant, every share and seed.
-        rendered: the pictures are rendered, and the sentences say so.
+        rendered: the images are rendered, and the sentences say so.
 
     Returns:
         By variant: points (training images, seed, test accuracy, generalisation gap) and curve, the fitted power law.

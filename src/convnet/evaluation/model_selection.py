@@ -33,7 +33,7 @@ class Candidate:
     seed: int
 
 
-def choose_best(models: Path, variants: Sequence[str], pictures: str, destination: Path) -> Candidate:
+def choose_best(models: Path, variants: Sequence[str], kind: str, destination: Path) -> Candidate:
     """Copy the best seed of the best variant to `destination`: model.keras, job.json, predictions.npz, labels.json.
 
     The best variant has the highest mean validation accuracy over its seeds; among equals, the fewest parameters.
@@ -41,7 +41,7 @@ def choose_best(models: Path, variants: Sequence[str], pictures: str, destinatio
     Args:
         models: the dataset's folder, with one folder per variant.
         variants: their names.
-        pictures: "rendered" or "photographs", to be kept with the model.
+        kind: "rendered" or "photographs", to be kept with the model.
         destination: the folder to fill.
 
     Raises:
@@ -54,7 +54,7 @@ def choose_best(models: Path, variants: Sequence[str], pictures: str, destinatio
     destination.mkdir(parents=True, exist_ok=True)
     link(find_model(source, best.seed), destination / BEST)
     runs = [run for run in job["seeds"] if run["seed"] == best.seed]
-    write_json(destination / JOB, job | {"seeds": runs, "pictures": pictures})
+    write_json(destination / JOB, job | {"seeds": runs, "kind": kind})
     predictions = load_predictions(source / "predictions.npz")[best.seed]
     save_predictions(destination / "predictions.npz", {best.seed: predictions})
     validation = predictions["validation"]

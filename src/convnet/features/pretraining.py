@@ -78,7 +78,7 @@ def _source_arrays(params: Params, pretrain: Pretrain) -> Path:
         archive = archives / f"{pretrain.rendered}.zip"
         render_archive(pretrain.rendered, pretrain.images_per_class, pretrain.seed, pretrain.image_size, archive)
         source = {"file": archive.name, "split": None, "sha256": file_digest(archive)}
-        listed = {"dataset": pretrain.rendered, "pictures": "rendered", "sources": [source]}
+        listed = {"dataset": pretrain.rendered, "kind": "rendered", "sources": [source]}
         write_json(archives / "sources.json", listed)
         limits = Limits(**params.images.model_dump())
         rows, _ = build_manifest(archives, limits=limits, split=SplitRules(**params.split.model_dump()))

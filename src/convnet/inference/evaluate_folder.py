@@ -1,4 +1,4 @@
-"""A saved model judged on pictures whose classes are known by their folders."""
+"""A saved model judged on images whose classes are known by their folders."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,12 +26,12 @@ def evaluate_labelled(model_path: Path, pictures: Path, split: str | None, calib
         calibrated: whether the temperature fitted on validation images is applied.
 
     Returns:
-        model, dataset, variant, seed, pictures the model learnt from (rendered or photographs), temperature, classes;
+        model, dataset, variant, seed, images the model learnt from (rendered or photographs), temperature, classes;
         n, accuracy, accuracy_interval (Wilson, 95 %), loss (nats), balanced_accuracy, macro_f1, recall,
         calibration_error, confusion (rows true, columns predicted), reliability; rejected: [{picture, reason}].
 
     Raises:
-        UserError: the model is refused, a class is unknown to it, or there is no usable picture.
+        UserError: the model is refused, a class is unknown to it, or there is no usable image.
     """
     classes_of = _labelled_places(pictures, split)  # before the model, whose loading takes seconds
     predictor = Predictor(model_path, calibrated)
@@ -45,7 +45,7 @@ def evaluate_labelled(model_path: Path, pictures: Path, split: str | None, calib
     rows = list(predictor.rows(list(classes_of), counts))
     good = [row for row in rows if row.probabilities is not None]
     if not good:
-        raise UserError(f"{pictures} holds no usable picture ({counts.sentence()})")
+        raise UserError(f"{pictures} holds no usable image ({counts.sentence()})")
     labels = np.array([facts.classes.index(classes_of[row.place]) for row in good], dtype=np.int64)
     numbers = evaluate_split(np.array([row.probabilities for row in good]), labels, facts.classes)
     return {
@@ -53,7 +53,7 @@ def evaluate_labelled(model_path: Path, pictures: Path, split: str | None, calib
         "dataset": facts.dataset,
         "variant": facts.variant,
         "seed": facts.seed,
-        "learnt_from": facts.pictures,
+        "learnt_from": facts.kind,
         "temperature": predictor.temperature,
         "classes": list(facts.classes),
         **numbers,
@@ -71,7 +71,7 @@ def evaluation_text(result: dict[str, Any]) -> str:
     names = [printable(name) for name in result["classes"]]
     lines = [
         f"{result['dataset']}/{result['variant']} seed {result['seed']}{origin}{temperature}",
-        f"{result['n']:,} pictures: accuracy {100 * result['accuracy']:.1f} % "
+        f"{result['n']:,} images: accuracy {100 * result['accuracy']:.1f} % "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %), loss {result['loss']:.3f}, "
         f"balanced accuracy {100 * result['balanced_accuracy']:.1f} %, macro F1 {100 * result['macro_f1']:.1f} %",
         "",
@@ -96,7 +96,7 @@ def _labelled_places(pictures: Path, split: str | None) -> dict[Place, str]:
         chosen = _of_split(layout, pictures, split)
         return {Place(str(pictures / names[image.name])): image.class_name for image in chosen}
     if not pictures.is_file() or not is_archive(pictures):
-        raise UserError(f"{pictures} is no folder and no archive: give one that holds a folder of pictures per class")
+        raise UserError(f"{pictures} is no folder and no archive: give one that holds a folder of images per class")
     with open_archive(pictures) as archive:
         layout = read_layout(archive.members(), archive.folders())
     return {Place(str(pictures), image.name): image.class_name for image in _of_split(layout, pictures, split)}
@@ -108,8 +108,8 @@ def _of_split(layout: Layout, pictures: Path, split: str | None) -> Sequence[Ima
         raise UserError(f"{pictures} is divided into {', '.join(splits)}: choose one with --split, test if you can")
     chosen = [image for image in layout.images if split is None or image.official_split == split]
     if not chosen:
-        what = f"the split {split}" if split else "class folders with pictures"
-        raise UserError(f"{pictures} has no {what}: put the pictures of each class into a folder of its name")
+        what = f"the split {split}" if split else "class folders with images"
+        raise UserError(f"{pictures} has no {what}: put the images of each class into a folder of its name")
     return chosen
 
 

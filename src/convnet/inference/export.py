@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Target = Literal["onnx", "litert", "saved_model"]
 MOST_DIFFERENCE = 1e-3  # of a probability; float32 on both sides differs by about 1e-6
-PICTURES = 100  # at most so many of the given pictures are compared
+PICTURES = 100  # at most so many of the given images are compared
 NOISE_PICTURES = 16
 PACKAGES = {"onnx": ("onnx", "tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",), "saved_model": ()}
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
@@ -247,12 +247,12 @@ def _load_pictures(pictures: Sequence[Path], image_size: tuple[int, int]) -> Ima
         if len(images) == PICTURES:
             break
     if not images:
-        raise UserError(f"{pictures[0]} holds no usable picture to compare on")
+        raise UserError(f"{pictures[0]} holds no usable image to compare on")
     return np.stack(images)
 
 
 def _noise(image_size: tuple[int, int]) -> Images:
-    """Return pictures of coloured patches, the same in every run: flat ones would hardly tell networks apart."""
+    """Return images of coloured patches, the same in every run: flat ones would hardly tell networks apart."""
     height, width = image_size
     patches = np.random.default_rng([0]).integers(0, 256, (NOISE_PICTURES, 8, 8, 3), dtype=np.uint8)
     rows, columns = np.arange(height) * 8 // height, np.arange(width) * 8 // width

@@ -1,6 +1,6 @@
-"""The pictures a user names: files, folders and archives, read one at a time.
+"""The images a user names: files, folders and archives, read one at a time.
 
-In a folder or an archive a file counts if its suffix or its content is that of a picture; read-me files and the like
+In a folder or an archive a file counts if its suffix or its content is that of an image; read-me files and the like
 are left out. A file that is named itself always counts, so that a mistake shows.
 """
 
@@ -17,14 +17,14 @@ from convnet.data.packing import entries_of, is_file_inside
 from convnet.system.errors import UserError, printable
 
 ARCHIVES = {"a ZIP archive", "an empty ZIP archive", "a gzip file"}
-# Pictures of kinds that cannot be read here: they get a row that says so, and are not left out in silence.
+# Images of kinds that cannot be read here: they get a row that says so, and are not left out in silence.
 OTHER_SUFFIXES = {".heic", ".heif", ".avif", ".svg"}
 PICTURE_WORDS = {"image", "photograph", "drawing"}  # the last word of `describe_content`
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a picture is: a file, or a member of an archive; `named` if the user named the file itself."""
+    """Where an image is: a file, or a member of an archive; `named` if the user named the file itself."""
 
     path: str
     member: str | None = None
@@ -44,7 +44,7 @@ def find_places(paths: Sequence[Path]) -> list[Place]:
         if path.is_dir():
             places += [Place(str(path / name)) for name in folder_files(path)[0]]
         elif not path.is_file():
-            raise UserError(f"{path} is neither a file nor a folder: give files, folders or archives of pictures")
+            raise UserError(f"{path} is neither a file nor a folder: give files, folders or archives of images")
         elif is_archive(path):
             try:
                 with open_archive(path) as archive:
@@ -59,7 +59,7 @@ def find_places(paths: Sequence[Path]) -> list[Place]:
 
 
 def read_places(places: Iterable[Place]) -> Iterator[tuple[Place, bytes | BadImage | None]]:
-    """Yield every place once: its content, what is wrong with it, or None where nothing claims to be a picture.
+    """Yield every place once: its content, what is wrong with it, or None where nothing claims to be an image.
 
     The members of an archive come together, in the archive's order.
     """

@@ -1,4 +1,4 @@
-"""What a saved model says of a user's pictures, as rows of CSV or lines of JSON."""
+"""What a saved model says of a user's images, as rows of CSV or lines of JSON."""
 
 import csv
 import io
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass
 class Counts:
-    """How many files were seen: predicted, bad, and left out because nothing in them claims to be a picture."""
+    """How many files were seen: predicted, bad, and left out because nothing in them claims to be an image."""
 
     predicted: int = 0
     bad: int = 0
@@ -47,12 +47,12 @@ class Counts:
 
     def sentence(self) -> str:
         """Return the counts in words."""
-        text = f"{self.predicted:,} pictures predicted, {self.bad:,} files could not be used"
-        return text + (f", {self.left_out:,} files that are no pictures left out" if self.left_out else "")
+        text = f"{self.predicted:,} images predicted, {self.bad:,} files could not be used"
+        return text + (f", {self.left_out:,} files that are no images left out" if self.left_out else "")
 
 
 class Predictor:
-    """A loaded model, applied to pictures that are decoded as in training."""
+    """A loaded model, applied to images that are decoded as in training."""
 
     def __init__(self, model_path: Path, calibrated: bool) -> None:
         """Load the model.
@@ -70,7 +70,7 @@ class Predictor:
         self.temperature = fitted_temperature(self.facts) if calibrated else None
 
     def rows(self, places: Sequence[Place], counts: Counts) -> Iterator[Row]:
-        """Yield one row per picture or bad file, and count them; what is no picture gives no row."""
+        """Yield one row per image or bad file, and count them; what is no image gives no row."""
         processes = usable_cores() if len(places) >= FEWEST_FOR_PROCESSES else 1
         loaded = map_in_processes(partial(_load, self.facts.image_size), read_places(places), processes)
         label = f"predict with {self.facts.dataset}/{self.facts.variant}"
@@ -95,7 +95,7 @@ class Predictor:
 def predict_files(
     model_path: Path, paths: Sequence[Path], calibrated: bool, form: Format, counts: Counts
 ) -> Iterator[str]:
-    """Yield lines of CSV (with a heading) or JSON, each with its line end, while pictures are read and predicted.
+    """Yield lines of CSV (with a heading) or JSON, each with its line end, while images are read and predicted.
 
     Args:
         model_path: a `.keras` file.
@@ -117,7 +117,7 @@ def predict_files(
 def _load(
     image_size: tuple[int, int], file: tuple[Place, bytes | BadImage | None]
 ) -> tuple[Place, NDArray[np.uint8] | str | None]:
-    """Return the picture, or why it is none; None stays None."""
+    """Return the image, or why it is none; None stays None."""
     place, content = file
     if isinstance(content, bytes):
         try:

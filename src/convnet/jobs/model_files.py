@@ -46,7 +46,7 @@ class ModelFacts:
         classes: class names in the order of the probabilities.
         image_size: (height, width) in pixels.
         threads: processor threads it was trained with; as many give the same bits again.
-        pictures: "rendered" or "photographs"; None where an older job.json does not say.
+        images: "rendered" or "photographs"; None where an older job.json does not say.
         sha256: of the file.
     """
 
@@ -57,7 +57,7 @@ class ModelFacts:
     classes: tuple[str, ...]
     image_size: tuple[int, int]
     threads: int
-    pictures: str | None
+    kind: str | None
     sha256: str
 
     @property
@@ -119,7 +119,7 @@ def check_model(path: Path) -> ModelFacts:
         classes=tuple(job["classes"]),
         image_size=(height, width),
         threads=job["threads"],
-        pictures=job.get("pictures"),
+        kind=job.get("kind"),
         sha256=digest,
     )
 
@@ -210,7 +210,7 @@ def describe(facts: ModelFacts, temperature: float | None) -> dict[str, Any]:
         "dataset": facts.dataset,
         "variant": facts.variant,
         "seed": facts.seed,
-        "learnt_from": facts.pictures,
+        "learnt_from": facts.kind,
         "model_sha256": facts.sha256,
         "classes": list(facts.classes),
         "input": {

@@ -31,7 +31,7 @@ def check_params(params: "Params") -> None:
         _refuse_start(data.fine_tune, f"datasets.{dataset}.fine_tune")
         for name in ("split", "network", "training", "transfer", "fine_tune"):
             params.of_dataset(name, dataset)
-    # Whether pictures are large enough depends on both; what does not run may be too small.
+    # Whether images are large enough depends on both; what does not run may be too small.
     for dataset in params.run.datasets:
         for variant in params.run.variants:
             params.recipe(dataset, variant)

@@ -10,7 +10,7 @@ from convnet.system.errors import UserError
 
 Labels = Literal["sparse", "one_hot"]
 
-Pictures = Literal["rendered", "photographs"]
+ImageKind = Literal["rendered", "photographs"]
 Drawn = Literal["pets", "hands", "source"]  # the keys of render.RENDERED, whose import would cost every stage
 SplitName = Literal["train", "validation", "test"]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -200,7 +200,7 @@ class ArchiveSource(Section):
 
 
 class RenderedSource(Section):
-    """Pictures drawn here."""
+    """Images drawn here."""
 
     name: Drawn
     images_per_class: Annotated[int, Field(ge=10)]
@@ -225,9 +225,9 @@ class Source(Section):
 
 
 class Dataset(Section):
-    """A dataset: its source, its picture size, its backbone, and where it departs from the common settings."""
+    """A dataset: its source, its image size, its backbone, and where it departs from the common settings."""
 
-    pictures: Pictures
+    kind: ImageKind
     source: Source
     image_size: ImageSize
     backbone: str
@@ -284,7 +284,7 @@ class Sweep(Section):
 
 
 class Explain(Section):
-    """Which pictures the explain stage makes."""
+    """Which images the explain stage makes."""
 
     images: Positive  # images shown, the same for all variants
     draws: Positive  # augmentation draws per image
@@ -381,7 +381,7 @@ class Params(Section):
         """Return the resolved settings of one variant on one dataset.
 
         Raises:
-            UserError: there is no such dataset or variant, or its pictures are too small for the network or backbone.
+            UserError: there is no such dataset or variant, or its images are too small for the network or backbone.
         """
         diff = self.variant(variant)
         if diff.fine_tune:

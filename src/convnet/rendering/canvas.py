@@ -27,7 +27,7 @@ SPLINE = np.array(
 
 @dataclass(frozen=True)
 class Pose:
-    """Where an object lies in the picture.
+    """Where an object lies in the image.
 
     Attributes:
         x: pixels from the left edge to the object's origin.
@@ -99,7 +99,7 @@ class Canvas:
                 self._draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
 
     def _pixels(self, points: Sequence[Point] | NDArray[np.float64]) -> list[float]:
-        # Sixteenths of a pixel: the last bits of sines differ between processors, the pictures must not.
+        # Sixteenths of a pixel: the last bits of sines differ between processors, the images must not.
         pixels = np.asarray(points, dtype=np.float64) @ self._matrix.T + (self.pose.x, self.pose.y)
         flat: list[float] = (np.round(pixels * 16) / 16).ravel().tolist()
         return flat

@@ -51,7 +51,7 @@ def near(palette: tuple[tuple[float, float, float], ...], rng: Generator) -> Col
 def smooth_noise(rng: Generator, cells: tuple[int, int], size: tuple[int, int]) -> NDArray[np.float32]:
     """Return random hills in [-1, 1], float32 (height, width), about as many as `cells` (rows, columns)."""
     grid = Image.fromarray(rng.integers(0, 256, cells, dtype=np.uint8))
-    # Pillow resizes 8-bit pictures in whole numbers: the same on every processor.
+    # Pillow resizes 8-bit images in whole numbers: the same on every processor.
     hills = np.asarray(grid.resize((size[1], size[0]), Image.Resampling.BICUBIC), dtype=np.float32)
     return hills / np.float32(127.5) - np.float32(1.0)
 

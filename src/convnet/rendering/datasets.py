@@ -1,8 +1,8 @@
 """The rendered datasets, which need no download: `pets`, `hands`, and the `source` classes a backbone is pretrained on.
 
-Every picture is a function of (dataset, class, index, seed, image_size). Coat, pose, place, background, light and
+Every image is a function of (dataset, class, index, seed, image_size). Coat, pose, place, background, light and
 camera are drawn without a look at the class, so that only the shape of the object tells it: a small CNN overfits on
-a few hundred of these pictures, and augmentation, which varies the same things, helps.
+a few hundred of these images, and augmentation, which varies the same things, helps.
 """
 
 import io
@@ -54,13 +54,13 @@ RENDERED: dict[str, tuple[str, ...]] = {dataset: tuple(sorted(painters)) for dat
 def render_image(
     dataset: str, class_name: str, index: int, seed: int, image_size: tuple[int, int] = (64, 64)
 ) -> Image.Image:
-    """Return picture number `index` of a class, RGB.
+    """Return image number `index` of a class, RGB.
 
     Args:
         dataset: a key of `RENDERED`.
         class_name: one of `RENDERED[dataset]`.
-        index: number of the picture, 0 or more.
-        seed: another seed gives other pictures.
+        index: number of the image, 0 or more.
+        seed: another seed gives other images.
         image_size: (height, width) in pixels.
 
     Raises:
@@ -72,7 +72,7 @@ def render_image(
 def render_with_mask(
     dataset: str, class_name: str, index: int, seed: int, image_size: tuple[int, int] = (64, 64)
 ) -> tuple[Image.Image, Image.Image]:
-    """Return a picture as `render_image` does, and where its object lies: mode L, 255 on the object, 0 elsewhere."""
+    """Return an image as `render_image` does, and where its object lies: mode L, 255 on the object, 0 elsewhere."""
     if dataset not in RENDERED:
         raise UserError(f"no rendered dataset is called {dataset!r}; choose one of {', '.join(RENDERED)}")
     if class_name not in RENDERED[dataset]:
@@ -90,12 +90,12 @@ def render_with_mask(
 def render_archive(
     dataset: str, images_per_class: int, seed: int, image_size: tuple[int, int], destination: Path
 ) -> None:
-    """Write a dataset as a ZIP of JPEG pictures, `pets/cats/cats-0001.jpg`; equal arguments give equal bytes.
+    """Write a dataset as a ZIP of JPEG images, `pets/cats/cats-0001.jpg`; equal arguments give equal bytes.
 
     Args:
         dataset: a key of `RENDERED`.
-        images_per_class: pictures of each class.
-        seed: another seed gives other pictures.
+        images_per_class: images of each class.
+        seed: another seed gives other images.
         image_size: (height, width) in pixels.
         destination: the archive to write.
 

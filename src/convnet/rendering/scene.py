@@ -41,7 +41,7 @@ def _pale(rng: Generator) -> Colour:
 
 
 def put_in_front(image: Image.Image, rng: Generator) -> None:
-    """Hide a part of the object, three times in ten, behind a thing near the edge of the picture."""
+    """Hide a part of the object, three times in ten, behind a thing near the edge of the image."""
     if rng.random() < 0.3:
         _clutter(image, rng, float(rng.uniform(0.12, 0.2)), margin=True)
 

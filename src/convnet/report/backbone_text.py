@@ -41,7 +41,7 @@ def backbone_sentence(described: Mapping[str, Any], last_layer: str, seconds: fl
 def _trained_here(described: Mapping[str, Any], seconds: float | None) -> str:
     classes, images = described["source_classes"], described["source_images"]
     duration = "" if seconds is None else f" in {plural(round(seconds), 'second')}"
-    return (  # the pictures that a backbone is trained on here are always drawn
+    return (  # the images that a backbone is trained on here are always drawn
         f"it was trained here{duration} on {plural(images['train'], 'rendered picture')} of {len(classes)} classes "
         f"({', '.join(classes)}), and is right on {100 * described['source_test_accuracy']:.1f} % of "
         f"{plural(images['test'], 'rendered picture')} of these classes that it had not seen"

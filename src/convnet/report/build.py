@@ -22,7 +22,7 @@ from convnet.system.files import read_json
 from convnet.system.processes import map_in_processes, usable_cores
 from convnet.system.progress import hide_progress, progress
 
-TOP_LOSSES = 8  # pictures in each gallery
+TOP_LOSSES = 8  # images in each gallery
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _by_size(points: Sequence[Mapping[str, Any]], name: str) -> tuple[Point, ...
 
 
 def _images_of(arrays: Path, members: Sequence[str]) -> NDArray[np.uint8]:
-    """Return the pictures of archive members, whichever split they are in: (n, height, width, 3)."""
+    """Return the images of archive members, whichever split they are in: (n, height, width, 3)."""
     opened = [load_arrays(arrays, split) for split in SPLITS]
     places = {member: (part, row) for part in opened for row, member in enumerate(part.members)}
     return np.stack([part.images[row] for part, row in (places[member] for member in members)])

@@ -124,7 +124,7 @@ def feature_maps_chart(
         image: (height, width, 3).
         layers: feature maps (height, width, channels) by layer name, in the order of the network.
         variant: whose network it is.
-        dataset: anything with the keys dataset and pictures.
+        dataset: anything with the keys dataset and images.
         most: channels of a layer that are shown.
     """
     tiled = {name: pictures.tile_channels(maps, most) for name, maps in layers.items()}
@@ -148,7 +148,7 @@ def augmentation_chart(originals: NDArray[np.uint8], draws: NDArray[np.uint8], d
     Args:
         originals: (n, height, width, 3).
         draws: (n, draws, height, width, 3).
-        dataset: anything with the keys dataset and pictures.
+        dataset: anything with the keys dataset and images.
     """
     return Chart(
         "augmentation",
@@ -175,7 +175,7 @@ def grad_cam_chart(
         heatmaps: (n, rows, columns), 0 or more.
         captions: n texts, for example "cat, said dog".
         variant: whose network it is.
-        dataset: anything with the keys dataset and pictures.
+        dataset: anything with the keys dataset and images.
     """
     return Chart(
         f"grad_cam_{variant}",
@@ -195,7 +195,7 @@ def filters_chart(kernels: pictures.Floats, layer: str, variant: str, dataset: M
         kernels: (height, width, 3, filters).
         layer: its name.
         variant: whose network it is.
-        dataset: anything with the keys dataset and pictures.
+        dataset: anything with the keys dataset and images.
     """
     return Chart(
         f"filters_{variant}",
@@ -372,7 +372,7 @@ def _seed_table(
 
 
 def _without_key(table: tables.Table) -> tables.Table:
-    """Drop dataset and pictures, which are the same in every row of one dataset."""
-    kept = [i for i, column in enumerate(table.columns) if column not in ("dataset", "pictures")]
+    """Drop dataset and images, which are the same in every row of one dataset."""
+    kept = [i for i, column in enumerate(table.columns) if column not in ("dataset", "kind")]
     rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
     return tables.Table(tuple(table.columns[i] for i in kept), rows)

@@ -29,7 +29,7 @@ TITLE_HEIGHT = 0.6  # inches
 
 @dataclass(frozen=True)
 class Tiles:
-    """The feature maps of one layer as one picture."""
+    """The feature maps of one layer as one image."""
 
     picture: NDArray[np.uint8]  # (rows * (height + 1), columns * (width + 1), 3), white lines between the tiles
     shown: int
@@ -87,7 +87,7 @@ def feature_maps_figure(
         image: (height, width, 3), what the network was given.
         layers: feature maps (height, width, channels) by layer name, in the order of the network.
         variant: whose network it is.
-        dataset: anything with the keys dataset and pictures.
+        dataset: anything with the keys dataset and images.
         most: channels of a layer that are shown.
     """
     tiled = {name: tile_channels(maps, most) for name, maps in layers.items()}
@@ -120,7 +120,7 @@ def top_losses_figure(images: Images, worst: Sequence[TopLoss], variant: str, da
         images: (n, height, width, 3), in the order of `worst`.
         worst: from `tables.top_losses`.
         variant: whose network it is.
-        dataset: anything with the keys dataset and pictures.
+        dataset: anything with the keys dataset and images.
     """
     figure, axes = _gallery(len(worst), captions=3)
     for ax, image, loss in zip(axes, images, worst, strict=True):
@@ -142,7 +142,7 @@ def augmentation_figure(originals: Images, draws: NDArray[np.uint8], dataset: Ma
     Args:
         originals: (n, height, width, 3).
         draws: (n, draws, height, width, 3).
-        dataset: anything with the keys dataset and pictures.
+        dataset: anything with the keys dataset and images.
     """
     count, columns = draws.shape[0], draws.shape[1] + 1
     side = WIDTH / columns
@@ -168,7 +168,7 @@ def grad_cam_figure(
         heatmaps: (n, rows, columns), 0 or more, of any resolution; spread over the image bilinearly.
         captions: n texts.
         variant: whose network it is.
-        dataset: anything with the keys dataset and pictures.
+        dataset: anything with the keys dataset and images.
     """
     figure, axes = _gallery(2 * len(images), captions=1)
     highest = max(float(heatmaps.max()), 1e-12)
@@ -202,7 +202,7 @@ def filters_figure(kernels: Floats, layer: str, variant: str, dataset: Mapping[s
         kernels: (height, width, 3, filters).
         layer: its name.
         variant: whose network it is.
-        dataset: anything with the keys dataset and pictures.
+        dataset: anything with the keys dataset and images.
     """
     height, width, _, count = kernels.shape
     shown = min(count, 2 * MOST_CHANNELS)

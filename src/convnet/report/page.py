@@ -24,7 +24,7 @@ from convnet.system.files import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSS_DPI = 96  # a CSS pixel is 1/96 inch
-PAGE_BUDGET = 5_000_000  # bytes of the whole page: text, tables and pictures in base64
+PAGE_BUDGET = 5_000_000  # bytes of the whole page: text, tables and images in base64
 GALLERY_WIDTHS = (1200, 1000, 800, 600, 400, 300)  # pixels; the first width that keeps the page within its budget
 CHART_COLOURS = 4096  # the smooth edges of text and lines have some thousand, photographs far more
 SHOWN_FILES = 50  # of each list of files; the manifest holds the rest
@@ -35,7 +35,7 @@ SHOWN_ROWS = 1000  # of each table of numbers; the confusion matrices of 100 cla
 class Picture:
     """A drawn figure on disk, with all a reader needs who cannot see it."""
 
-    section: str  # pictures with the same section share a heading
+    section: str  # images with the same section share a heading
     title: str
     path: Path  # PNG
     alt: str
@@ -61,12 +61,12 @@ class DatasetReport:
 
     @property
     def pictures_are(self) -> str:
-        """`rendered pictures` or `photographs`."""
+        """`rendered images` or `photographs`."""
         return tables.pictures_text(self.evaluations[0])
 
     @property
     def sections(self) -> list[tuple[str, list[Picture]]]:
-        """The pictures under their headings, in the order in which the headings first come."""
+        """The images under their headings, in the order in which the headings first come."""
         groups: dict[str, list[Picture]] = {}
         for picture in self.pictures:
             groups.setdefault(picture.section, []).append(picture)
@@ -88,7 +88,7 @@ class EmbeddedImage:
 
 
 def write_report(datasets: Sequence[DatasetReport], params_text: str, destination: Path) -> None:
-    """Write the page; equal arguments and pictures give equal bytes.
+    """Write the page; equal arguments and images give equal bytes.
 
     Args:
         datasets: one part of the page each, in the order wanted.
@@ -164,7 +164,7 @@ def _fit(paths: Sequence[Path], images: Mapping[Path, EmbeddedImage], budget: in
     """Make the URIs keep to `budget` bytes: galleries narrower and narrower, and then without the last galleries.
 
     Args:
-        paths: of all pictures on the page, in their order; a picture that comes twice counts twice.
+        paths: of all images on the page, in their order; an image that comes twice counts twice.
         images: by path, as wide as can be.
         budget: bytes.
     """

@@ -87,13 +87,13 @@ def label(text: str, longest: int | None = None) -> str:
 
 
 def title(text: str, evaluation: Mapping[str, Any]) -> str:
-    """Return a title with the dataset and what its pictures are: rendered ones must never pass for photographs.
+    """Return a title with the dataset and what its images are: rendered ones must never pass for photographs.
 
     Args:
         text: what the figure shows.
-        evaluation: anything with the keys dataset and pictures ("rendered" or "photographs").
+        evaluation: anything with the keys dataset and images ("rendered" or "photographs").
     """
-    pictures = "rendered pictures" if evaluation["pictures"] == "rendered" else "photographs"
+    pictures = "rendered images" if evaluation["kind"] == "rendered" else "photographs"
     return f"{text}: {evaluation['dataset']}, {pictures}"
 
 

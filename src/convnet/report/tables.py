@@ -1,6 +1,6 @@
 r"""The numbers of all evaluations as long tables: CSV for `dvc plots` and spreadsheets, and rows for the page.
 
-Every table opens with the columns dataset, variant and pictures ("rendered" or "photographs"). `cost.csv` alone holds
+Every table opens with the columns dataset, variant and images ("rendered" or "photographs"). `cost.csv` alone holds
 measured seconds, which differ from run to run; all other files are byte-identical for equal evaluations.
 
 Class and file names come from a user's archive, and a spreadsheet runs a cell that begins like a formula. The rule for
@@ -28,10 +28,10 @@ from convnet.system.files import write_text
 Evaluation = Mapping[str, Any]
 Cell = str | int | float | None
 
-KEY = ("dataset", "variant", "pictures")
+KEY = ("dataset", "variant", "kind")
 SPLITS = ("train", "validation", "test")
 DECIMALS = 6
-TOP_LOSSES = 20  # pictures per variant
+TOP_LOSSES = 20  # images per variant
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def summary_table(evaluations: Sequence[Evaluation]) -> Table:
 
     Two intervals at 95 % answer two questions. The t interval of the mean (over seeds) bounds the mean accuracy of all
     possible seeds, cut off at 0 and 1; it is empty with one seed. The Wilson interval of the mean accuracy on n test
-    pictures bounds the accuracy expected on all such pictures, of which the test set is a sample; n is not multiplied
-    by the seeds, which share the pictures.
+    images bounds the accuracy expected on all such images, of which the test set is a sample; n is not multiplied
+    by the seeds, which share the images.
     """
     columns = (
         *KEY,
@@ -182,7 +182,7 @@ def history_table(evaluations: Sequence[Evaluation]) -> Table:
 def confusion_table(evaluations: Sequence[Evaluation]) -> Table:
     """One row per dataset x variant x true class x predicted class, on the test split.
 
-    `count` is summed over seeds; `row_share` is its share of all pictures of the true class.
+    `count` is summed over seeds; `row_share` is its share of all images of the true class.
     """
     rows: list[tuple[Cell, ...]] = []
     for evaluation in evaluations:
@@ -196,7 +196,7 @@ def confusion_table(evaluations: Sequence[Evaluation]) -> Table:
 
 
 def reliability_table(evaluations: Sequence[Evaluation]) -> Table:
-    """One row per dataset x variant x seed x confidence bin that holds test pictures.
+    """One row per dataset x variant x seed x confidence bin that holds test images.
 
     `confidence` is the mean probability of the predicted class in the bin, `accuracy` the share that is right.
     """
@@ -239,9 +239,9 @@ def overfitting_table(evaluations: Sequence[Evaluation]) -> Table:
 
 
 def top_losses_table(evaluations: Sequence[Evaluation], count: int = TOP_LOSSES) -> Table:
-    """The test pictures a variant is most wrong about, `count` per dataset x variant, worst first.
+    """The test images a variant is most wrong about, `count` per dataset x variant, worst first.
 
-    `loss` is the mean cross-entropy over the `seeds` that had the picture in their test split, `probability` the mean
+    `loss` is the mean cross-entropy over the `seeds` that had the image in their test split, `probability` the mean
     probability of the class predicted by the mean, `wrong` the number of seeds that predicted another class than true.
     """
     rows: list[tuple[Cell, ...]] = []
@@ -255,7 +255,7 @@ def top_losses_table(evaluations: Sequence[Evaluation], count: int = TOP_LOSSES)
 
 @dataclass(frozen=True)
 class TopLoss:
-    """A test picture and how wrong a variant is about it, over seeds."""
+    """A test image and how wrong a variant is about it, over seeds."""
 
     member: str
     true: str
@@ -267,7 +267,7 @@ class TopLoss:
 
 
 def top_losses(evaluation: Evaluation, count: int) -> list[TopLoss]:
-    """Return the `count` test pictures with the highest mean loss, worst first; ties in order of their names."""
+    """Return the `count` test images with the highest mean loss, worst first; ties in order of their names."""
     classes = evaluation["classes"]
     rows: dict[str, list[list[float]]] = {}
     labels: dict[str, int] = {}
@@ -290,12 +290,12 @@ def top_losses(evaluation: Evaluation, count: int) -> list[TopLoss]:
 
 
 def pictures_text(evaluation: Mapping[str, Any]) -> str:
-    """Return what the pictures are in words; results on rendered pictures must never pass for results on photographs.
+    """Return what the images are in words; results on rendered images must never pass for results on photographs.
 
     Args:
-        evaluation: anything with the key pictures ("rendered" or "photographs").
+        evaluation: anything with the key images ("rendered" or "photographs").
     """
-    return "rendered pictures" if evaluation["pictures"] == "rendered" else "photographs"
+    return "rendered images" if evaluation["kind"] == "rendered" else "photographs"
 
 
 def split_values(evaluation: Evaluation, split: str, metric: str) -> list[float]:
@@ -329,7 +329,7 @@ def deviation(values: Sequence[float]) -> float | None:
 
 
 def _key(evaluation: Evaluation) -> tuple[str, str, str]:
-    return evaluation["dataset"], evaluation["variant"], evaluation["pictures"]
+    return evaluation["dataset"], evaluation["variant"], evaluation["kind"]
 
 
 def _test_predictions(evaluation: Evaluation) -> Iterable[tuple[list[str], list[int], list[list[float]]]]:

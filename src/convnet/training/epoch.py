@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterator
 
 import keras
 
-from convnet.backend.steps import LOGGED, MOST_BYTES, SECONDS_AT_ONCE, Logs, Steps, _each, choose_steps
+from convnet.backend.steps import LOGGED, Logs, Steps, _each, choose_steps
 from convnet.training.batches import Batches
+
+SECONDS_AT_ONCE = 0.2  # so long a Ctrl-C waits and the progress stands still
+MOST_BYTES = 2**24  # of rows for one call
 
 
 class EpochTrainer:
