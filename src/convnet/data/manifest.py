@@ -2,10 +2,7 @@
 
 Images that lie in no class folder have a row too, so that nobody misses them.
 
-The table is CSV, and some will open it in a spreadsheet, which runs a cell that begins with =, +, - or @ as a formula.
-So a text that begins with one of these, a tab or a carriage return, is written with an apostrophe before it, and so is
-one that begins with apostrophes followed by such a character. Reading takes one apostrophe away in exactly these
-cases, which returns every text unchanged.
+The table is CSV; system/csv_cells.py has the rule for its texts, which reading inverts.
 """
 
 import csv
@@ -26,7 +23,7 @@ from convnet.data.class_folders import check_classes, read_layout
 from convnet.data.decoding import SUFFIXES, BadImage, Limits, decode
 from convnet.data.duplicates import SIDE, Duplicates, find_duplicates, perceptual_hashes, thumbnail
 from convnet.data.splits import SPLITS, assign_splits
-from convnet.system.csv_cells import _disarm, _rearm
+from convnet.system.csv_cells import plain_text, safe_text
 from convnet.system.errors import UserError, printable
 from convnet.system.files import read_json, write_text
 from convnet.system.processes import FEWEST_FOR_PROCESSES, map_in_processes, usable_cores
@@ -147,11 +144,11 @@ def build_manifest(archives: Path, *, limits: Limits, split: SplitRules) -> tupl
 
 
 def write_manifest(rows: Sequence[Row], path: Path) -> None:
-    """Write the table; see the module's text for what a spreadsheet would run."""
+    """Write the table."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(COLUMNS)
-    writer.writerows([_disarm(v) if isinstance(v, str) else v for v in astuple(row)] for row in rows)
+    writer.writerows([safe_text(v) if isinstance(v, str) else v for v in astuple(row)] for row in rows)
     write_text(path, buffer.getvalue())
 
 
@@ -310,5 +307,5 @@ def _summary(
 def _row(fields: Sequence[str]) -> Row:
     if len(fields) != len(COLUMNS):
         raise ValueError(f"{len(fields)} columns instead of {len(COLUMNS)}")
-    values: list[Any] = [int(v) if name in NUMBERS else _rearm(v) for name, v in zip(COLUMNS, fields, strict=True)]
+    values: list[Any] = [int(v) if name in NUMBERS else plain_text(v) for name, v in zip(COLUMNS, fields, strict=True)]
     return Row(*values)
