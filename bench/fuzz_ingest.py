@@ -31,17 +31,19 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Flaky
 from PIL import Image, ImageOps
 
-from convnet.data.archives import ArchiveLimits, open_archive
-from convnet.data.decoding import BadImage, Limits, decode, load_image, silent_libtiff
-from convnet.data.manifest import SplitRules, build_manifest
+from convnet.data.archive_base import ArchiveLimits
+from convnet.data.archives import open_archive
+from convnet.data.decoding import BadImage, decode, load_image, silent_libtiff
+from convnet.data.manifest import build_manifest
+from convnet.params.schema import Images, Split
 from convnet.system.errors import UserError
 from convnet.system.files import write_json
 from measuring.damaged import ARCHIVES, damaged_files
 
 RESULTS = Path(__file__).parent / "results" / "fuzz_ingest.json"
 IMAGE_SIZE = (32, 32)
-LIMITS = Limits(maximum_pixels=4_000_000)
-RULES = SplitRules(
+LIMITS = Images(maximum_pixels=4_000_000, minimum_side=8)
+RULES = Split(
     validation=0.2, test=0.2, test_from_validation=0.5, seed=0, near_duplicate_distance=8, repair_leaks=False,
     strict=False,
 )  # fmt: skip

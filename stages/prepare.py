@@ -1,13 +1,12 @@
 """Stage prepare: pack the images of a manifest into uint8 arrays of one size."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from convnet.data.arrays import check_batch_sizes, prepare_arrays
-from convnet.data.decoding import Limits
-from convnet.data.manifest import Row, read_manifest
+from convnet.data.manifest import COLUMNS
 from convnet.params.load import load_params
+from convnet.system.csv_tables import read_csv
 from convnet.system.errors import command
 
 
@@ -21,23 +20,11 @@ def main() -> None:
     parser.add_argument("destination", type=Path, help="folder for the arrays")
     arguments = parser.parse_args()
     params = load_params()
-    limits = Limits(**params.images.model_dump())
     image_size = params.dataset(arguments.dataset).image_size
-    rows = read_manifest(arguments.manifest)
-    check_batch_sizes(params, arguments.dataset, *_training_images(rows))  # first: packing them may take long
-    prepare_arrays(
-        rows,
-        arguments.archives,
-        image_size=image_size,
-        limits=limits,
-        destination=arguments.destination,
-    )
-
-
-def _training_images(rows: Sequence[Row]) -> tuple[int, int]:
-    """Return how many images there are to train on, and how many classes they have."""
-    training = [row.class_name for row in rows if row.accepted and row.split == "train"]
-    return len(training), len(set(training))
+    manifest = read_csv(arguments.manifest, COLUMNS)
+    training = manifest.loc[manifest["split"] == "train", "class"]
+    check_batch_sizes(params, arguments.dataset, len(training), training.nunique())  # before the long packing
+    prepare_arrays(manifest, arguments.archives, image_size, params.images, arguments.destination)
 
 
 if __name__ == "__main__":

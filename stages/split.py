@@ -4,9 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from convnet.data.decoding import Limits
-from convnet.data.manifest import SplitRules, build_manifest, duplicates_line, rejected_line, write_manifest
+from convnet.data.manifest import build_manifest
+from convnet.data.split_summary import duplicates_line, rejected_line
 from convnet.params.load import load_params
+from convnet.system.csv_tables import write_csv
 from convnet.system.errors import command, printable
 from convnet.system.files import write_json
 
@@ -21,9 +22,9 @@ def main() -> None:
     parser.add_argument("summary", type=Path, help="JSON to write")
     arguments = parser.parse_args()
     params = load_params()
-    rules = SplitRules(**params.split_rules(arguments.dataset).model_dump())
-    rows, summary = build_manifest(arguments.archives, limits=Limits(**params.images.model_dump()), split=rules)
-    write_manifest(rows, arguments.manifest)
+    rules = params.split_rules(arguments.dataset)
+    manifest, summary = build_manifest(arguments.archives, limits=params.images, split=rules)
+    write_csv(arguments.manifest, manifest)
     write_json(arguments.summary, summary)
     for line in (rejected_line(summary), duplicates_line(summary)):
         if line:

@@ -4,20 +4,20 @@ import os
 import random
 import shutil
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from convnet.data.archives import open_archive, read_members
 from convnet.data.arrays import prepare_arrays
-from convnet.data.decoding import Limits
-from convnet.data.manifest import Row, SplitRules, build_manifest
+from convnet.data.decoding import DEFAULT_LIMITS
+from convnet.data.manifest import build_manifest
 from convnet.data.sources import DATA_VARIABLE, data_folder
 from convnet.jobs.job import Job, UsedBackbone
-from convnet.params.schema import Augmentation, Fit, Network, Recipe
+from convnet.params.schema import Augmentation, Fit, Network, Recipe, Split
 from convnet.rendering.datasets import render_archive
 from convnet.system.files import read_json, write_json
 from convnet.system.processes import usable_cores
@@ -34,7 +34,7 @@ AUGMENTATION = Augmentation(
     horizontal_flip=True, vertical_flip=False, fill="nearest",
 )  # fmt: skip
 # Nearly all of an official validation set stays one, as in the course; a test split there must be.
-RULES = SplitRules(
+RULES = Split(
     validation=0.3, test=0.1, test_from_validation=0.02, seed=0, near_duplicate_distance=8, repair_leaks=False,
     strict=False,
 )  # fmt: skip
@@ -68,7 +68,7 @@ def bring_archive(folder: Path, images_per_class: int, image_size: tuple[int, in
     return told
 
 
-def ingest(archives: Path, arrays: Path, image_size: tuple[int, int], most: int | None = None) -> list[Row]:
+def ingest(archives: Path, arrays: Path, image_size: tuple[int, int], most: int | None = None) -> pd.DataFrame:
     """Verify, divide and pack the images as the split and prepare stages do; return the rows that are used.
 
     Args:
@@ -77,25 +77,22 @@ def ingest(archives: Path, arrays: Path, image_size: tuple[int, int], most: int 
         image_size: (height, width) of the arrays.
         most: at most so many training images of each class, and a quarter of that in the other splits; None: all.
     """
-    rows, _ = build_manifest(archives, limits=Limits(), split=RULES)
-    used, taken = [], Counter[tuple[str, str]]()
-    for row in rows:
-        key = row.split, row.class_name
-        limit = None if most is None else most if row.split == "train" else max(1, most // 4)
-        if row.accepted and (limit is None or taken[key] < limit):
-            taken[key] += 1
-            used.append(row)
-    prepare_arrays(used, archives, image_size, Limits(), arrays)
+    manifest, _ = build_manifest(archives, limits=DEFAULT_LIMITS, split=RULES)
+    used = manifest[manifest["verdict"] == "accepted"]
+    if most is not None:
+        limit = used["split"].map({"train": most}).fillna(max(1, most // 4))
+        used = used[used.groupby(["split", "class"]).cumcount() < limit]
+    prepare_arrays(used, archives, image_size, DEFAULT_LIMITS, arrays)
     return used
 
 
-def unpack(rows: Sequence[Row], archives: Path, folder: Path) -> None:
+def unpack(rows: pd.DataFrame, archives: Path, folder: Path) -> None:
     """Write the same images as files in `<split>/<class>/`, as flow_from_directory wants them."""
-    places = {(row.archive, row.member): row for row in rows}
+    columns = (rows[name] for name in ("archive", "member", "split", "class"))
+    places = {(archive, member): (split, name) for archive, member, split, name in zip(*columns, strict=True)}
     for number, (key, content) in enumerate(read_members(archives, places)):
         assert isinstance(content, bytes)  # the manifest accepted it
-        row = places[key]
-        path = folder / row.split / row.class_name / f"{number:06d}{Path(row.member).suffix.lower()}"
+        path = folder.joinpath(*places[key]) / f"{number:06d}{Path(key[1]).suffix.lower()}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 

@@ -1,21 +1,23 @@
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from convnet.data.arrays import load_arrays, prepare_arrays
-from convnet.data.decoding import Limits, load_image
-from convnet.data.manifest import Row, SplitRules, build_manifest, write_manifest
+from convnet.data.decoding import DEFAULT_LIMITS, load_image
+from convnet.data.manifest import build_manifest
 from convnet.data.splits import SPLITS
+from convnet.params.schema import Split
+from convnet.system.csv_tables import write_csv
 from convnet.system.errors import UserError
 from convnet.system.files import read_json
 from helpers.tiny_dataset import encoded, picture, write_archive, write_dataset
 from helpers.tiny_study import run_stage, write_params
 
-RULES = SplitRules(
+RULES = Split(
     validation=0.2, test=0.2, test_from_validation=0.5, seed=0, near_duplicate_distance=8, repair_leaks=False,
     strict=False,
 )  # fmt: skip
@@ -30,11 +32,11 @@ def _members(count: int = 10) -> dict[str, bytes]:
     }
 
 
-def _prepared(folder: Path, archive: str = "a.zip", count: int = 10) -> tuple[dict[str, bytes], list[Row], Path]:
+def _prepared(folder: Path, archive: str = "a.zip", count: int = 10) -> tuple[dict[str, bytes], pd.DataFrame, Path]:
     members = _members(count) | {"cat/bad.png": b"no image", "cat/copy.png": encoded(picture(3, (23, 30)))}
     archives = write_dataset(folder / "archives", {archive: dict(reversed(members.items()))})
-    rows, _ = build_manifest(archives, limits=Limits(), split=RULES)
-    prepare_arrays(rows, archives, SIZE, Limits(), folder / "arrays")
+    rows, _ = build_manifest(archives, limits=DEFAULT_LIMITS, split=RULES)
+    prepare_arrays(rows, archives, SIZE, DEFAULT_LIMITS, folder / "arrays")
     return members, rows, folder / "arrays"
 
 
@@ -47,15 +49,15 @@ def test_arrays_hold_every_image_in_manifest_order(tmp_path: Path, archive: str)
     members, rows, folder = _prepared(tmp_path, archive)
     for split in SPLITS:
         arrays = load_arrays(folder, split)
-        expected = [row for row in rows if row.split == split]
-        assert arrays.members == [row.member for row in expected]
-        assert arrays.labels.tolist() == [["cat", "dog"].index(row.class_name) for row in expected]
-        assert arrays.groups.tolist() == [row.group for row in expected]
+        expected = rows[rows["split"] == split]
+        assert arrays.members == expected["member"].tolist()
+        assert arrays.labels.tolist() == [["cat", "dog"].index(name) for name in expected["class"]]
+        assert arrays.groups.tolist() == expected["group"].tolist()
         assert (arrays.labels.dtype, arrays.groups.dtype, arrays.images.dtype) == (np.int64, np.int64, np.uint8)
         assert isinstance(arrays.images, np.memmap)
         assert arrays.images.shape == (len(expected), *SIZE, 3)
-        for image, row in zip(arrays.images, expected, strict=True):
-            np.testing.assert_array_equal(image, load_image(members[row.member], row.member, SIZE, Limits()))
+        for image, name in zip(arrays.images, expected["member"], strict=True):
+            np.testing.assert_array_equal(image, load_image(members[name], name, SIZE, DEFAULT_LIMITS))
 
 
 def test_first_image_is_what_pillow_makes_of_it(tmp_path: Path) -> None:
@@ -72,7 +74,7 @@ def test_dataset_file_says_what_is_there(tmp_path: Path) -> None:
     assert len(digest) == 64
     assert dataset == {
         "dataset": "tiny", "kind": "rendered", "classes": ["cat", "dog"], "image_size": [12, 16],
-        "counts": {split: sum(row.split == split for row in rows) for split in SPLITS},
+        "counts": {split: sum(rows["split"] == split) for split in SPLITS},
     }  # fmt: skip
 
 
@@ -93,18 +95,18 @@ def test_digest_changes_with_a_pixel_and_with_a_split(tmp_path: Path) -> None:
     changed = picture(0, (20, 30))
     changed.putpixel((10, 10), (255, 0, 0))
     write_archive(archives / "a.zip", members | {"cat/000.png": encoded(changed)})
-    assert prepare_arrays(rows, archives, SIZE, Limits(), folder)["digest"] != before
+    assert prepare_arrays(rows, archives, SIZE, DEFAULT_LIMITS, folder)["digest"] != before
     write_archive(archives / "a.zip", members)
-    assert prepare_arrays(rows, archives, SIZE, Limits(), folder)["digest"] == before
-    moved = [replace(rows[0], split="test" if rows[0].split != "test" else "train"), *rows[1:]]
-    assert prepare_arrays(moved, archives, SIZE, Limits(), folder)["digest"] != before
+    assert prepare_arrays(rows, archives, SIZE, DEFAULT_LIMITS, folder)["digest"] == before
+    rows.loc[0, "split"] = "test" if rows["split"][0] != "test" else "train"
+    assert prepare_arrays(rows, archives, SIZE, DEFAULT_LIMITS, folder)["digest"] != before
 
 
 def test_batch_larger_than_the_training_set_is_told_before_anything_is_packed(tmp_path: Path) -> None:
     archives = write_dataset(tmp_path / "archives", {"a.zip": _members()})
-    rows, _ = build_manifest(archives, limits=Limits(), split=RULES)
-    write_manifest(rows, tmp_path / "manifest.csv")
-    images = sum(row.split == "train" for row in rows)
+    rows, _ = build_manifest(archives, limits=DEFAULT_LIMITS, split=RULES)
+    write_csv(tmp_path / "manifest.csv", rows)
+    images = sum(rows["split"] == "train")
     command = ("prepare", "--dataset", "tiny", "archives", "manifest.csv", "arrays")
     for batch_size, code in ((images + 1, 2), (images, 0)):
         write_params(tmp_path, {"transfer.batch_size": batch_size, "sweep.enabled": False})
@@ -121,7 +123,7 @@ def test_image_that_is_gone_is_told_and_nothing_whole_is_left(tmp_path: Path) ->
         tmp_path / "archives" / "a.zip", {name: data for name, data in members.items() if "dog/00" not in name}
     )
     with pytest.raises(UserError, match="10 images of the manifest are no longer in the archives"):
-        prepare_arrays(rows, tmp_path / "archives", SIZE, Limits(), folder)
+        prepare_arrays(rows, tmp_path / "archives", SIZE, DEFAULT_LIMITS, folder)
     with pytest.raises(UserError, match=r"dataset\.json is missing"):
         load_arrays(folder, "train")
     assert not [path for path in folder.rglob("*") if "partial" in path.name]
@@ -131,7 +133,7 @@ def test_image_that_is_damaged_since_is_told(tmp_path: Path) -> None:
     members, rows, folder = _prepared(tmp_path)
     write_archive(tmp_path / "archives" / "a.zip", members | {"dog/001.png": b"x"})
     with pytest.raises(UserError, match=r"dog/001\.png in a\.zip was accepted .* cannot be read now"):
-        prepare_arrays(rows, tmp_path / "archives", SIZE, Limits(), folder)
+        prepare_arrays(rows, tmp_path / "archives", SIZE, DEFAULT_LIMITS, folder)
 
 
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "groups.npy", "members.json"])

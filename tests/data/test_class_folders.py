@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convnet.data.archives import open_archive
-from convnet.data.class_folders import ImageMember, check_classes, image_members, read_layout
+from convnet.data.class_folders import ImageMember, check_classes, read_layout
 from convnet.data.member_names import Member
 from convnet.system.errors import UserError
 
@@ -16,7 +16,7 @@ def members(*names: str) -> list[Member]:
 
 
 def found(*names: str) -> list[tuple[str, str, str | None]]:
-    return [(image.name, image.class_name, image.official_split) for image in image_members(members(*names))]
+    return [(image.name, image.class_name, image.official_split) for image in read_layout(members(*names)).images]
 
 
 def test_folders_at_the_root_are_classes():
@@ -53,11 +53,11 @@ def test_all_parts_of_an_official_split_are_told_apart():
 
 
 def test_one_folder_called_train_may_be_a_class():
-    assert [image.class_name for image in image_members(members("bus/1.jpg", "train/1.jpg"))] == ["bus", "train"]
+    assert [image.class_name for image in read_layout(members("bus/1.jpg", "train/1.jpg")).images] == ["bus", "train"]
 
 
 def test_folder_beside_an_official_split_is_refused():
-    with pytest.raises(UserError, match=r"'sketches' stands beside folders of an official split \(test, train\)"):
+    with pytest.raises(UserError, match=r"'sketches' is beside folders of an official split \(test, train\)"):
         found("train/a/1", "test/a/1", "sketches/1")
 
 
@@ -161,9 +161,9 @@ def test_two_classes_with_two_images_are_enough():
 def test_depth_of_a_name_costs_no_memory():
     # These 56 KB were 1.5 GB: every folder with all folders around it, quadratic in the depth.
     code = """
-from convnet.data.class_folders import image_members
+from convnet.data.class_folders import read_layout
 from convnet.data.member_names import Member
-images = image_members(Member(f"{name}/" + "a/" * 7000 + "1.jpg", 1) for name in "abcd")
+images = read_layout(Member(f"{name}/" + "a/" * 7000 + "1.jpg", 1) for name in "abcd").images
 print([image.class_name for image in images])
 print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) // 1024)
 """
@@ -180,7 +180,7 @@ PARTS = st.sampled_from(["train", "val", "a", "A", "ä", "a\u0308", ".x", "", ".
 @given(st.lists(st.one_of(st.text(), st.lists(PARTS, max_size=4).map("/".join)), max_size=8))
 def test_random_names_are_read_or_refused(names):
     try:
-        images = image_members(members(*names))
+        images = read_layout(members(*names)).images
     except UserError:
         return
     assert {image.name for image in images} <= set(names)

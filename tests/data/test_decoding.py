@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from convnet.data.decoding import BadImage, Limits, decode, load_image
+from convnet.data.decoding import DEFAULT_LIMITS, BadImage, decode, load_image
+from convnet.params.schema import Images
 
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
 
@@ -62,9 +63,9 @@ def pixels(data: bytes, name: str = "") -> np.ndarray:
     return np.asarray(decode(data, name).image)
 
 
-def reason(data: bytes, name: str = "", limits: Limits | None = None) -> str:
+def reason(data: bytes, name: str = "", limits: Images = DEFAULT_LIMITS) -> str:
     with pytest.raises(BadImage) as caught:
-        decode(data, name, limits or Limits())
+        decode(data, name, limits)
     return str(caught.value)
 
 
@@ -185,9 +186,9 @@ def test_pixel_limit_above_pillows_own_is_obeyed(monkeypatch):
 
 
 def test_pixel_limit_is_exact():
-    assert decode(encoded(picture(24, 32)), "", Limits(maximum_pixels=24 * 32)).note is None
+    assert decode(encoded(picture(24, 32)), "", Images(maximum_pixels=24 * 32, minimum_side=8)).note is None
     assert (
-        reason(encoded(picture(24, 32)), "", Limits(maximum_pixels=24 * 32 - 1))
+        reason(encoded(picture(24, 32)), "", Images(maximum_pixels=24 * 32 - 1, minimum_side=8))
         == "768 pixels, more than the allowed 767"
     )
 
@@ -196,7 +197,8 @@ def test_pixel_bomb_takes_no_memory():
     # A subprocess, because the peak of this one is already high. The last line proves that the measure can rise.
     code = """
 from pathlib import Path
-from convnet.data.decoding import BadImage, Limits, decode
+from convnet.data.decoding import BadImage, decode
+from convnet.params.schema import Images
 from data.test_decoding import gif_that_grows, png
 # Not getrusage: a child begins with the peak of the process it was forked from.
 peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
@@ -208,7 +210,7 @@ for data in (bomb, gif_that_grows()):
         decode(data, "")
     except BadImage:
         print(peak() - before)
-decode(bomb, "", Limits(maximum_pixels=10**9))
+decode(bomb, "", Images(maximum_pixels=10**9, minimum_side=8))
 print(peak() - before)
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
@@ -226,8 +228,9 @@ def gif_that_grows() -> bytes:
     return screen + control + b"," + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\x02\x02\x44\x01\0;"
 
 
-def test_too_many_bytes_are_refused():
-    assert reason(encoded(picture()), "", Limits(maximum_bytes=50)).endswith("more than the allowed 50")
+def test_too_many_bytes_are_refused(monkeypatch):
+    monkeypatch.setattr("convnet.data.decoding.MAXIMUM_BYTES", 50)
+    assert reason(encoded(picture())).endswith("more than the allowed 50")
 
 
 def test_too_small_image_is_refused_with_the_minimum():
@@ -300,7 +303,7 @@ def test_grey_without_an_agreed_range_is_refused():
     wide = Image.fromarray(np.full((8, 8), 70_000, np.int32))
     assert reason(encoded(wide, "TIFF")).startswith("grey values 70000 to 70000 do not fit 16 bits")
     real = Image.fromarray(np.zeros((8, 8), np.float32))
-    assert reason(encoded(real, "TIFF")).startswith("colour mode F has no agreed way to 8-bit RGB")
+    assert reason(encoded(real, "TIFF")).startswith("colour mode F has no standard conversion to 8-bit RGB")
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -477,7 +480,10 @@ def test_damaged_image_is_a_picture_or_a_bad_image(sample, changes, cut, draft):
         data[position % len(data)] = value
     try:
         decoded = decode(
-            bytes(data[: len(data) - cut % 40]), "a.png", Limits(maximum_pixels=10**6), (9, 9) if draft else None
+            bytes(data[: len(data) - cut % 40]),
+            "a.png",
+            Images(maximum_pixels=10**6, minimum_side=8),
+            (9, 9) if draft else None,
         )
     except BadImage as bad:
         assert_reads_well(str(bad))

@@ -234,7 +234,7 @@ def test_folder_nested_deeper_than_the_stack_is_refused(deep_folder, tmp_path, n
         pack_folder(tmp_path / "deep", tmp_path / "a.zip")
     assert str(caught.value).startswith(f"{tmp_path}/deep/cats/a/a/a/")
     assert str(caught.value).endswith(
-        f"... lies more than 100 folders deep: move it nearer to {tmp_path}/deep, or out of it"
+        f"... is more than 100 folders deep: move it nearer to {tmp_path}/deep, or out of it"
     )
     assert not (tmp_path / "a.zip").exists()
 

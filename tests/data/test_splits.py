@@ -98,12 +98,12 @@ def test_one_official_part_alone_is_no_division() -> None:
 
 
 def test_images_outside_the_official_folders_are_told() -> None:
-    with pytest.raises(UserError, match=r"^1 of 40 images lie outside the folders test, train, validation"):
+    with pytest.raises(UserError, match=r"^1 of 40 images are outside the folders test, train, validation"):
         _assign(["cat", "dog"] * 20, ["train"] * 19 + ["validation"] * 10 + ["test"] * 10 + [""])
 
 
 def test_official_division_without_train_is_told() -> None:
-    with pytest.raises(UserError, match="none to train on"):
+    with pytest.raises(UserError, match="no training images"):
         _assign(["cat", "dog"] * 20, ["validation"] * 20 + ["test"] * 20)
 
 

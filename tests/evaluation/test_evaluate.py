@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
+from convnet.data.splits import SPLITS
 from convnet.evaluation.evaluate import evaluate, summarise
-from convnet.jobs.predictions import SPLITS, Predictions, load_predictions
+from convnet.jobs.predictions import Predictions, load_predictions
 from convnet.system.files import canonical_json
 from helpers import tiny_study as tiny
 

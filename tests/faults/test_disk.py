@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 
 from convnet.data.arrays import prepare_arrays
-from convnet.data.decoding import Limits
-from convnet.data.manifest import SplitRules, build_manifest, write_manifest
+from convnet.data.decoding import DEFAULT_LIMITS
+from convnet.data.manifest import build_manifest
 from convnet.data.packing import pack_folder
 from convnet.download.fetch import Address, fetch
 from convnet.jobs.checkpoints import State, save_state
 from convnet.jobs.predictions import Prediction, save_predictions
+from convnet.params.schema import Split
 from convnet.rendering.datasets import render_archive
 from convnet.report import plots
 from convnet.report.style import save_figure
 from convnet.report.tables import write_tables
+from convnet.system.csv_tables import write_csv
 from convnet.system.errors import UserError
 from convnet.system.files import read_json, write_json, write_text
 from helpers.evaluations import make_evaluations
@@ -28,7 +30,7 @@ from helpers.tiny_dataset import encoded, picture, write_dataset
 from helpers.tiny_study import run_stage, write_arrays, write_params
 
 KIB = 1024
-RULES = SplitRules(
+RULES = Split(
     validation=0.2, test=0.2, test_from_validation=0.5, seed=0, near_duplicate_distance=8, repair_leaks=False,
     strict=False,
 )  # fmt: skip
@@ -148,18 +150,18 @@ def test_full_disk_while_packing_arrays_leaves_no_dataset_that_looks_whole(disk:
     members = {f"{name}/{i}.png": encoded(picture(100 * k + i)) for k, name in enumerate(("cat", "dog"))
                for i in range(10)}  # fmt: skip
     archives = write_dataset(tmp_path / "archives", {"a.zip": members})
-    rows, _ = build_manifest(archives, limits=Limits(), split=RULES)
-    write_manifest(rows, disk / "manifest.csv")
+    rows, _ = build_manifest(archives, limits=DEFAULT_LIMITS, split=RULES)
+    write_csv(disk / "manifest.csv", rows)
     for leaving in (0, 60 * KIB, 160 * KIB):  # before the first byte, in the images, after them
         fill(disk, leaving=leaving)
         with pytest.raises(UserError, match=r"^the disk is full while writing .*\.(npy|json) ") as told:
-            prepare_arrays(rows, archives, (64, 64), Limits(), disk / "arrays")
+            prepare_arrays(rows, archives, (64, 64), DEFAULT_LIMITS, disk / "arrays")
         if "images.npy" in str(told.value):
             assert needed_and_free(str(told.value))[0] == len(members) * 64 * 64 * 3
         assert not (disk / "arrays" / "dataset.json").exists()
         assert not list(disk.rglob("*.partial*"))
         (disk / "ballast").unlink()
-    prepare_arrays(rows, archives, (64, 64), Limits(), disk / "arrays")
+    prepare_arrays(rows, archives, (64, 64), DEFAULT_LIMITS, disk / "arrays")
     assert (disk / "arrays" / "dataset.json").exists()
 
 

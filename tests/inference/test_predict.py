@@ -15,7 +15,7 @@ start_keras()
 import keras  # noqa: E402
 
 from convnet.data.archives import open_archive  # noqa: E402
-from convnet.data.class_folders import image_members  # noqa: E402
+from convnet.data.class_folders import read_layout  # noqa: E402
 from convnet.data.decoding import load_image  # noqa: E402
 from convnet.data.packing import pack_folder  # noqa: E402
 from convnet.evaluation.calibration import apply_temperature, fit_temperature  # noqa: E402
@@ -234,7 +234,7 @@ def test_odd_names_of_classes_and_pictures_are_those_that_training_gave(tmp_path
         (tmp_path / "in" / name / os.fsdecode(b"bad-\xe9.png")).write_text("no image")
     pack_folder(tmp_path / "in", tmp_path / "packed.zip")
     with open_archive(tmp_path / "packed.zip") as archive:
-        classes = tuple(sorted({image.class_name for image in image_members(archive.members())}))
+        classes = tuple(sorted({image.class_name for image in read_layout(archive.members()).images}))
     assert classes == ("back%5Cslash", "caf%E9")
     model = write_variant(tmp_path / "odd", classes) / "seed-0.keras"
     result = evaluate_labelled(model, tmp_path / "in", None, False)

@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convnet.jobs.predictions import SPLITS, Prediction, Predictions, load_predictions, save_predictions
+from convnet.data.splits import SPLITS
+from convnet.jobs.predictions import Prediction, Predictions, load_predictions, save_predictions
 from convnet.system.errors import UserError
 
 

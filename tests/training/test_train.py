@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
 from convnet.data.arrays import load_arrays
+from convnet.data.splits import SPLITS
 from convnet.jobs.job import Job
 from convnet.jobs.planning import plan_jobs
-from convnet.jobs.predictions import SPLITS, load_predictions
+from convnet.jobs.predictions import load_predictions
 from convnet.jobs.store import facts
 from convnet.models.augmentation import reset_seed_generators
 from convnet.models.cnn import build_cnn

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from convnet.analysis.feature_maps import feature_maps, first_filters, mapped_layers
 from convnet.analysis.grad_cam import grad_cam
 from convnet.data.arrays import load_arrays
+from convnet.data.splits import SPLITS
 from convnet.inference.loading import load_model_checked
-from convnet.jobs.predictions import SPLITS, Prediction, load_predictions
+from convnet.jobs.predictions import Prediction, load_predictions
 from convnet.models.augmentation import RandomAffine
 from convnet.params.schema import Augmentation, Params
 from convnet.report.charts import Chart, augmentation_chart, feature_maps_chart, filters_chart, grad_cam_chart

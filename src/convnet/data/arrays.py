@@ -1,25 +1,26 @@
-"""Packed arrays: every image decoded and resized once, then read by all variants through memory maps."""
+"""Pack images into arrays: decoded and resized once, then read by all variants through memory maps."""
 
 import io
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from convnet.data.archives import Key, read_members
-from convnet.data.decoding import BadImage, Limits, load_image
-from convnet.data.manifest import Row
+from convnet.data.decoding import BadImage, load_image
 from convnet.data.splits import SPLITS, images_at
-from convnet.params.schema import Params
+from convnet.params.schema import Images, Params
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, file_digest, json_digest, read_json, write_json
 from convnet.system.processes import FEWEST_FOR_PROCESSES, map_in_processes, usable_cores
 from convnet.system.progress import progress
+
+if TYPE_CHECKING:
+    import pandas as pd  # most users of this module only load arrays, and start faster without it
 
 FILES = ("images.npy", "labels.npy", "groups.npy")
 
@@ -42,37 +43,39 @@ class Arrays:
 
 
 def prepare_arrays(
-    rows: Sequence[Row], archives: Path, image_size: tuple[int, int], limits: Limits, destination: Path
+    manifest: "pd.DataFrame", archives: Path, image_size: tuple[int, int], limits: Images, destination: Path
 ) -> dict[str, Any]:
     """Decode the accepted images of a manifest and write them as arrays, one folder per split.
 
-    The processes decode; only this one writes. A memory map written by several processes would be ended by the system
-    (SIGBUS) when the disk is full, where a plain write raises an error that can be told.
+    Several processes decode, and this one writes. On a full disk a plain write raises an error; a write to a memory map
+    ends the process (SIGBUS).
 
     Args:
-        rows: the manifest.
+        manifest: from `build_manifest` or `read_manifest`.
         archives: folder with the archives and sources.json.
         image_size: (height, width) in pixels.
-        limits: what an image may cost, as for the manifest.
+        limits: on pixels and on the shortest side, as for the manifest.
         destination: the dataset's folder, `data/arrays/<dataset>`.
 
     Returns:
-        What was written to dataset.json: names, classes, image_size, counts, and the digest over all arrays.
+        The content of dataset.json: names, classes, image_size, counts, and the digest over all arrays.
 
     Raises:
-        UserError: the disk is full, or an archive is no longer the one the manifest was made of.
+        UserError: the disk is full, or an archive no longer fits the manifest.
     """
     sources = read_json(archives / "sources.json")
-    parts = {split: [row for row in rows if row.accepted and row.split == split] for split in SPLITS}
-    classes = sorted({row.class_name for row in rows if row.accepted})
-    several_archives = len({row.archive for row in rows}) > 1
-    (destination / "dataset.json").unlink(missing_ok=True)  # what is there from now on is not whole
+    used = manifest[manifest["verdict"] == "accepted"]
+    parts = {split: used[used["split"] == split] for split in SPLITS}
+    classes = sorted(used["class"].unique().tolist())
+    several_archives = manifest["archive"].nunique() > 1
+    (destination / "dataset.json").unlink(missing_ok=True)  # the folder is incomplete from here on
     _write_images(parts, archives, image_size, limits, destination, label=f"prepare {sources['dataset']}")
     for split, part in parts.items():
         folder = destination / split
-        _write_array(folder / "labels.npy", np.array([classes.index(row.class_name) for row in part], dtype=np.int64))
-        _write_array(folder / "groups.npy", np.array([row.group for row in part], dtype=np.int64))
-        write_json(folder / "members.json", [_member_name(row, several_archives) for row in part])
+        members = part["archive"] + "/" + part["member"] if several_archives else part["member"]
+        _write_array(folder / "labels.npy", part["class"].map(classes.index).to_numpy(dtype=np.int64))
+        _write_array(folder / "groups.npy", part["group"].to_numpy(dtype=np.int64))
+        write_json(folder / "members.json", members.tolist())
     digests = {f"{split}/{name}": file_digest(destination / split / name) for split in SPLITS for name in FILES}
     dataset = {
         "dataset": sources["dataset"],
@@ -87,18 +90,16 @@ def prepare_arrays(
 
 
 def check_batch_sizes(params: Params, dataset: str, images: int, classes: int) -> None:
-    """Make sure that every variant of the run, and the smallest share of the sweep, has images for one batch.
-
-    Asked before hours of work: else the job of the last variant would be the first to tell.
+    """Raise before hours of work if a variant of the run or the sweep has too few images for one batch.
 
     Args:
         params: the whole of params.yaml.
         dataset: its name.
-        images: how many there are to train on.
-        classes: how many classes they have.
+        images: number of training images.
+        classes: number of their classes.
 
     Raises:
-        UserError: a batch is larger; the sentence names the variant.
+        UserError: a batch is larger; the message names the variant.
     """
     asked = [(variant, 1.0) for variant in params.run.variants]
     if params.sweep.enabled:
@@ -109,13 +110,13 @@ def check_batch_sizes(params: Params, dataset: str, images: int, classes: int) -
 
 
 def check_batch_size(label: str, batch_size: int, images: int, share: float = 1.0) -> None:
-    """Make sure that there are training images for one batch.
+    """Raise if there are too few training images for one batch.
 
     Args:
-        label: what is to be trained.
+        label: dataset and variant.
         batch_size: of its training.
-        images: how many there are to train on.
-        share: of the size sweep, where it is why there are so few.
+        images: number of training images.
+        share: of the size sweep; below 1 the message names it.
 
     Raises:
         UserError: the batch is larger.
@@ -126,10 +127,6 @@ def check_batch_size(label: str, batch_size: int, images: int, share: float = 1.
             f"{label}: batch_size is {batch_size}, but there are only {images} training images{where}; make it smaller "
             "in params.yaml"
         )
-
-
-def _member_name(row: Row, several_archives: bool) -> str:
-    return f"{row.archive}/{row.member}" if several_archives else row.member
 
 
 def load_arrays(folder: Path, split: str) -> Arrays:
@@ -156,17 +153,20 @@ def load_arrays(folder: Path, split: str) -> Arrays:
 
 
 def _write_images(
-    parts: dict[str, list[Row]],
+    parts: dict[str, "pd.DataFrame"],
     archives: Path,
     image_size: tuple[int, int],
-    limits: Limits,
+    limits: Images,
     destination: Path,
     label: str,
 ) -> None:
-    positions = {(r.archive, r.member): (split, i) for split, part in parts.items() for i, r in enumerate(part)}
+    positions = {
+        key: (split, row)
+        for split, part in parts.items()
+        for row, key in enumerate(zip(part["archive"], part["member"], strict=True))
+    }
     processes = usable_cores() if len(positions) >= FEWEST_FOR_PROCESSES else 1
-    # Together: they are written at the same time, and whichever meets the full disk speaks for all.
-    bytes_of_all = len(positions) * image_size[0] * image_size[1] * 3
+    bytes_of_all = len(positions) * image_size[0] * image_size[1] * 3  # the files grow together
     with ExitStack() as stack:
         files: dict[str, IO[bytes]] = {}
         starts: dict[str, int] = {}
@@ -187,12 +187,12 @@ def _write_images(
         if done < len(positions):
             raise UserError(
                 f"{len(positions) - done} images of the manifest are no longer in the archives in {archives}; "
-                "run `dvc repro` to make the manifest anew"
+                "run `dvc repro`"
             )
 
 
 def _load(
-    image_size: tuple[int, int], limits: Limits, file: tuple[Key, bytes | BadImage]
+    image_size: tuple[int, int], limits: Images, file: tuple[Key, bytes | BadImage]
 ) -> tuple[Key, npt.NDArray[np.uint8]]:
     key, content = file
     archive, member = key
@@ -202,14 +202,13 @@ def _load(
         return key, load_image(content, member, image_size, limits)
     except BadImage as fault:
         raise UserError(
-            f"{member} in {archive} was accepted for the manifest but cannot be read now ({fault}); "
-            "run `dvc repro` to make the manifest anew"
+            f"{member} in {archive} was accepted for the manifest but cannot be read now ({fault}); run `dvc repro`"
         ) from fault
 
 
 def _write_array(path: Path, array: npt.NDArray[np.int64]) -> None:
     content = io.BytesIO()
-    np.save(content, array)  # into a file it would write by tofile, whose error on a full disk bears no number
+    np.save(content, array)  # into a file NumPy writes by tofile, whose error on a full disk has no number
     with atomic_path(path, content.getbuffer().nbytes) as temporary:
         temporary.write_bytes(content.getbuffer())
 

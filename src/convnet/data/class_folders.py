@@ -1,15 +1,14 @@
-"""Which class and which official split an image belongs to, read from the folders it lies in."""
+"""Read the class and the official split of an image from the folders around it."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from convnet.data.member_names import Member, is_clutter
+from convnet.params.schema import SplitName
 from convnet.system.errors import UserError
 
-OfficialSplit = Literal["train", "validation", "test"]
-SPLIT_NAMES: dict[str, OfficialSplit] = {
+SPLIT_NAMES: dict[str, SplitName] = {
     "train": "train", "training": "train",
     "validation": "validation", "val": "validation", "valid": "validation",
     "test": "test", "testing": "test",
@@ -19,51 +18,41 @@ FEWEST_IMAGES = 2
 
 @dataclass(frozen=True, order=True)
 class ImageMember:
-    """A file inside a class folder; whether it is an image, only its content can say."""
+    """A file inside a class folder. Only its content decides whether it is an image."""
 
     name: str
     class_name: str
-    official_split: OfficialSplit | None
+    official_split: SplitName | None
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the folders of an archive mean: files of classes, classes without any file, files outside all classes."""
+    """The files of classes, the classes without a file, and the files outside all classes."""
 
     images: list[ImageMember]
     empty_classes: list[str]
     outside: list[str]
 
 
-def image_members(members: Iterable[Member]) -> list[ImageMember]:
-    """Return the files in class folders, sorted by name; `read_layout` tells more.
-
-    Raises:
-        UserError: as `read_layout`.
-    """
-    return read_layout(members).images
-
-
 def read_layout(members: Iterable[Member], folders: Iterable[str] = ()) -> Layout:
-    """Tell classes and official splits from the folders.
+    """Read classes and official splits from the folders.
 
-    A single folder around everything is skipped, any number of times. If all folders then have names like `train`,
-    `val` or `Testing`, they are the official split and the folders in them the classes; else they are the classes.
-    Deeper folders belong to their class. Hidden and system files are left out.
+    Single folders around everything are skipped. If all folders then have names like `train`, `val` or `Testing`, they
+    are the official split, and the folders in them the classes. Otherwise they are the classes. Deeper folders belong
+    to their class. Hidden and system files are skipped.
 
     Args:
         members: the files of an archive.
-        folders: its folder entries, by which an empty class folder shows.
+        folders: its folder entries, which show an empty class folder.
 
     Returns:
-        The meaning of every file; class names are in Unicode form NFC.
+        The layout; class names are in Unicode form NFC.
 
     Raises:
-        UserError: two class folders differ only in Unicode form or letter case, or split folders stand among others.
+        UserError: two class folders differ only in Unicode form or letter case, or split folders are beside others.
     """
     files = [parts for member in members if not any(map(is_clutter, parts := member.name.split("/")))]
-    # Every folder that a file or an entry names, but not those around it: to list them is quadratic in the depth. A
-    # part alone says which folder is meant, since down to `top` there is only one at each depth.
+    # Every folder around a file, as a whole path: a list of all its parents would grow with the square of the depth.
     known = [parts[:-1] for parts in files]
     known += [parts for folder in folders if not any(map(is_clutter, parts := folder.strip("/").split("/")))]
 
@@ -75,7 +64,7 @@ def read_layout(members: Iterable[Member], folders: Iterable[str] = ()) -> Layou
 
     # A class folder by its name, behind that of the official split if there is one.
     classes = {tuple(parts[top : depth + 1]): _normalised(parts[depth]) for parts in known if len(parts) > depth}
-    _refuse_twins(classes)
+    _reject_twins(classes)
     images, outside, filled = [], [], set()
     for parts in files:
         if len(parts) > depth + 1:
@@ -89,7 +78,7 @@ def read_layout(members: Iterable[Member], folders: Iterable[str] = ()) -> Layou
 
 
 def check_classes(counts: Mapping[str, int]) -> None:
-    """Refuse a dataset that cannot be learnt.
+    """Reject a dataset that cannot be learnt.
 
     Args:
         counts: number of usable images per class, 0 for a class folder without any.
@@ -107,27 +96,27 @@ def check_classes(counts: Mapping[str, int]) -> None:
     if len(counts) == 1:
         name, count = next(iter(counts.items()))
         raise UserError(f"found only the class {name!r} ({count} images): at least two classes are needed")
-    _refuse_case_twins(counts)
+    _reject_case_twins(counts)
 
 
 def _names_at(depth: int, folders: Iterable[list[str]]) -> list[str]:
-    """Return the names of all folders that lie `depth` folders deep, sorted."""
+    """Return the names of all folders that are `depth` folders deep, sorted."""
     return sorted({parts[depth] for parts in folders if len(parts) > depth})
 
 
 def _are_splits(names: list[str]) -> bool:
     splits = {SPLIT_NAMES[name.lower()] for name in names if name.lower() in SPLIT_NAMES}
     others = [name for name in names if name.lower() not in SPLIT_NAMES]
-    # One such name may be a class (a train beside a bus); train and test beside others is a split with a stray folder.
+    # One such name may be a class (a train beside a bus). Two of them are a split with a stray folder.
     if others and len(splits) > 1:
         raise UserError(
-            f"the folder {others[0]!r} stands beside folders of an official split "
+            f"the folder {others[0]!r} is beside folders of an official split "
             f"({', '.join(sorted(set(names) - set(others)))}): move it away, or give it a name that begins with a dot"
         )
     return bool(splits) and not others
 
 
-def _refuse_twins(classes: Mapping[tuple[str, ...], str]) -> None:
+def _reject_twins(classes: Mapping[tuple[str, ...], str]) -> None:
     seen: dict[tuple[str, ...], str] = {}
     for path, name in sorted(classes.items()):
         twin = seen.setdefault((*path[:-1], name), path[-1])
@@ -136,10 +125,10 @@ def _refuse_twins(classes: Mapping[tuple[str, ...], str]) -> None:
                 f"two class folders look alike, {twin!a} and {path[-1]!a}: "
                 "they differ only in how Unicode writes a letter; merge them or rename one"
             )
-    _refuse_case_twins(classes.values())
+    _reject_case_twins(classes.values())
 
 
-def _refuse_case_twins(names: Iterable[str]) -> None:
+def _reject_case_twins(names: Iterable[str]) -> None:
     seen: dict[str, str] = {}
     for name in sorted(names):
         twin = seen.setdefault(_normalised(name.lower()), name)

@@ -1,7 +1,7 @@
-"""One image from bytes: verified by a full decode, turned upright, in RGB.
+"""Decode one image from bytes: every pixel, upright, in RGB.
 
-Content decides, never the file name. Whatever is wrong with an image ends as a `BadImage` with one sentence, so that
-one bad file costs a row in a table and not the run.
+The content decides, never the file name. Every fault of an image is a `BadImage` with one sentence, so that one bad
+file costs a row of a table and not the run.
 """
 
 import io
@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from convnet.data.file_types import describe_content
+from convnet.data.file_types import PNG, describe_content
+from convnet.params.schema import Images
 from convnet.system.errors import printable
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
@@ -32,7 +33,7 @@ GREY_16_BIT = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 WITH_ALPHA = {"RGBA", "RGBa", "LA", "PA"}
 WITHOUT_ALPHA = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"}
 ORIENTATION_TAG = 0x0112
-# EXIF 2.3, tag 0x0112: what has to be done to a stored image to see it upright.
+# EXIF 2.3, tag 0x0112: the turn that shows a stored image upright.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,28 +44,17 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 DAMAGED_METADATA = "damaged metadata ignored"
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAXIMUM_BYTES = 256 * 2**20  # of a file
+DEFAULT_LIMITS = Images(maximum_pixels=50_000_000, minimum_side=8)  # 200 MB decoded
 
-# Pillow's pixel limit and Python's warning filters belong to the whole process, so only one thread at a time may bend
-# them. Decode in several processes, not threads.
+# Pillow's pixel limit and Python's warning filters belong to the whole process, so one thread at a time changes them.
+# Decode in several processes, not threads.
 _ONE_THREAD = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What an image may cost: pixels (200 MB decoded at the default), shortest side in pixels, bytes of the file."""
-
-    maximum_pixels: int = 50_000_000
-    minimum_side: int = 8
-    maximum_bytes: int = 256 * 2**20
-
-
-DEFAULT_LIMITS = Limits()
-
-
-@dataclass(frozen=True)
 class Decoded:
-    """An RGB image, upright, and what it was: original mode, size in pixels after rotation, and a note."""
+    """An RGB image, upright, with its original mode, its size in pixels after rotation, and a note."""
 
     image: Image.Image
     mode: str
@@ -78,17 +68,17 @@ class BadImage(Exception):  # noqa: N818 - a verdict on a file, not an error of 
 
 
 def decode(
-    data: bytes, name: str, limits: Limits = DEFAULT_LIMITS, draft_size: tuple[int, int] | None = None
+    data: bytes, name: str, limits: Images = DEFAULT_LIMITS, draft_size: tuple[int, int] | None = None
 ) -> Decoded:
-    """Decode every pixel of an image and return it upright, in RGB, alpha laid over white.
+    """Return an image upright, in RGB, with alpha over white.
 
-    16-bit grey is divided by 257, so that 65535 becomes 255, whatever values occur in it: one rule for all images
-    keeps them comparable. Of an animation or a multi-page file the first frame counts. All this is told in the note.
+    16-bit grey is divided by 257, so that 65535 becomes 255: one rule keeps all images comparable. An animation or a
+    multi-page file gives its first frame. The note reports both.
 
     Args:
         data: the content of the file.
-        name: its name; only the suffix is looked at, to note when it does not fit the content.
-        limits: what an image may cost.
+        name: its name; a suffix that does not fit the content gets a note.
+        limits: on pixels and on the shortest side.
         draft_size: (height, width); a JPEG at least twice as large is decoded at 1/2, 1/4 or 1/8 of its size, never
             below this. None decodes every pixel.
 
@@ -96,12 +86,12 @@ def decode(
         The image; `width` and `height` are those of the whole image even when `draft_size` made it smaller.
 
     Raises:
-        BadImage: the file is no image of an allowed format, is damaged, too large or too small.
+        BadImage: the file is not an image of an allowed format, is damaged, too large or too small.
     """
     if not data:
         raise BadImage("empty file")
-    if len(data) > limits.maximum_bytes:
-        raise BadImage(f"{len(data):,} bytes, more than the allowed {limits.maximum_bytes:,}")
+    if len(data) > MAXIMUM_BYTES:
+        raise BadImage(f"{len(data):,} bytes, more than the allowed {MAXIMUM_BYTES:,}")
     with _pillow_limited_to(limits.maximum_pixels) as warned, silent_libtiff(data):
         try:
             return _decode(data, name, limits, draft_size, warned)
@@ -112,21 +102,20 @@ def decode(
 
 
 def load_image(
-    data: bytes, name: str, image_size: tuple[int, int], limits: Limits = DEFAULT_LIMITS
+    data: bytes, name: str, image_size: tuple[int, int], limits: Images = DEFAULT_LIMITS
 ) -> NDArray[np.uint8]:
-    """Return an image stretched to `image_size`, as training, prediction and the figures see it.
+    """Return an image stretched to `image_size`, for training, prediction and figures.
 
-    The image is halved as often as it stays at least as large as the result, a JPEG already while it is decoded, then
-    resized with Pillow's bilinear filter, whose support grows with the reduction, so it antialiases. Halving every
-    format alike matters: at 2:1 the filter alone leaves a quarter less local contrast than the JPEG decoder, and
-    JPEG training images beside PNG validation images would then differ by format. The image is stretched, not
-    cropped, as by `flow_from_directory(target_size=...)` in the course.
+    The image is halved while it stays at least as large as the result, a JPEG already while it is decoded. Pillow's
+    bilinear filter then resizes it, and antialiases. All formats are halved alike: at 2:1 the filter alone leaves a
+    quarter less local contrast than the JPEG decoder. The image is stretched, not cropped, as by
+    `flow_from_directory(target_size=...)` in the course.
 
     Args:
         data: the content of the file.
         name: its name.
         image_size: (height, width) of the result in pixels.
-        limits: what an image may cost.
+        limits: on pixels and on the shortest side.
 
     Returns:
         uint8 (height, width, 3), 0 to 255.
@@ -145,11 +134,11 @@ def load_image(
 def _decode(
     data: bytes,
     name: str,
-    limits: Limits,
+    limits: Images,
     draft_size: tuple[int, int] | None,
     warned: list[warnings.WarningMessage],
 ) -> Decoded:
-    if data.startswith(PNG_SIGNATURE):
+    if data.startswith(PNG):
         _check_png(data)
     image = Image.open(io.BytesIO(data), formats=FORMATS)  # reads the header and compares its size with the limit
     width, height = image.size
@@ -157,7 +146,7 @@ def _decode(
         raise BadImage(f"{width}x{height} pixels, a side is below the minimum of {limits.minimum_side}")
     mode = image.mode
     if draft_size is not None:
-        # A square that covers both orientations: EXIF may turn the image after it is decoded.
+        # A square covers both orientations: EXIF may turn the image after it is decoded.
         image.draft(None, (max(draft_size), max(draft_size)))
     image.load()
     notes = _format_notes(image, name)
@@ -174,8 +163,8 @@ def _decode(
 
 
 def _check_png(data: bytes) -> None:
-    """Check the checksum of every critical chunk: Pillow skips those of the pixel data."""
-    view, position = memoryview(data), len(PNG_SIGNATURE)
+    """Compare the checksum of every critical chunk; Pillow skips those of the pixel data."""
+    view, position = memoryview(data), len(PNG)
     while position + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 8 + length
@@ -201,11 +190,11 @@ def _format_notes(image: Image.Image, name: str) -> list[str]:
 def _frame_notes(image: Image.Image, data: bytes) -> list[str]:
     try:
         if image.format == "TIFF":
-            # Pillow counts pages by going to the last and back, which throws away the pixels and brings back the
-            # orientation by which it has turned them: the image would be turned twice. So count in another one.
+            # Pillow counts pages by a visit to the last one, which restores the orientation it already applied. A
+            # second image object keeps the first from being turned twice.
             image = Image.open(io.BytesIO(data), formats=FORMATS)
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    except Exception:  # a later frame is damaged; the first one is whole, and only that is used
+    except Exception:  # a later frame is damaged; only the first is used
         return ["first frame only, a later one is damaged"]
     return [f"first of {frames} frames"] if frames > 1 else []
 
@@ -216,14 +205,14 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     if image.mode in WITH_ALPHA or (image.mode in WITHOUT_ALPHA and "transparency" in image.info):
         rgba = image.convert("RGBA")
         alpha = rgba.getchannel("A")
-        if alpha.getextrema() == (255, 255):  # nothing shows through, as in most PNG photographs
+        if alpha.getextrema() == (255, 255):  # opaque, as most PNG photographs
             return rgba.convert("RGB")
         white = Image.new("RGB", rgba.size, "white")
         white.paste(rgba, mask=alpha)
         return white
     if image.mode in WITHOUT_ALPHA:
         return image if image.mode == "RGB" else image.convert("RGB")
-    raise BadImage(f"colour mode {image.mode} has no agreed way to 8-bit RGB; save the image as PNG or JPEG")
+    raise BadImage(f"colour mode {image.mode} has no standard conversion to 8-bit RGB; save the image as PNG or JPEG")
 
 
 def _scale_grey(image: Image.Image, notes: list[str]) -> Image.Image:
@@ -238,17 +227,17 @@ def _scale_grey(image: Image.Image, notes: list[str]) -> Image.Image:
 def _orientation(image: Image.Image, notes: list[str]) -> int:
     try:
         return int(image.getexif().get(ORIENTATION_TAG, 1))
-    except Exception:  # EXIF is a TIFF file inside the image, written by cameras of every quality
+    except Exception:  # EXIF is a TIFF file inside the image, and many cameras write it badly
         notes.append(DAMAGED_METADATA)
         return 1
 
 
 @contextmanager
 def _pillow_limited_to(maximum_pixels: int) -> Iterator[list[warnings.WarningMessage]]:
-    """Record warnings, and make Pillow refuse larger images wherever it reserves memory, which a header can cause."""
+    """Record warnings, and make Pillow reject larger images before it reserves memory for them."""
     with _ONE_THREAD, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)  # else an error only at twice the limit
+        warnings.simplefilter("error", Image.DecompressionBombWarning)  # by default only from twice the limit
         usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, maximum_pixels
         try:
             yield warned
@@ -258,7 +247,7 @@ def _pillow_limited_to(maximum_pixels: int) -> Iterator[list[warnings.WarningMes
 
 @contextmanager
 def silent_libtiff(data: bytes) -> Iterator[None]:
-    """Keep libtiff off the terminal: it writes its complaints straight to descriptor 2, and Pillow raises them too."""
+    """Keep libtiff off the terminal: it writes to descriptor 2 the same errors that Pillow raises."""
     if not data.startswith((b"II", b"MM")):
         yield
         return
@@ -278,7 +267,7 @@ def _warning_notes(warned: list[warnings.WarningMessage]) -> list[str]:
     return [DAMAGED_METADATA if about_metadata.search(text) else text for text in texts]
 
 
-def _reason(error: Exception, data: bytes, limits: Limits) -> str:
+def _reason(error: Exception, data: bytes, limits: Images) -> str:
     if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
         pixels = re.search(r"(\d+) pixels", str(error))
         found = f"{int(pixels[1]):,}" if pixels else "too many"
@@ -291,14 +280,14 @@ def _reason(error: Exception, data: bytes, limits: Limits) -> str:
             return f"damaged: the header of {content} is broken or cut off"
         return f"{content.split(' ', 1)[1]}, not an image"
     if isinstance(error, MemoryError):
-        return "needs more memory than there is"
+        return "needs more memory than is free"
     if "truncated" in str(error).lower() or _is_cut_off_webp(data):
         return _truncated(data)
     return f"damaged: {_one_line(str(error)) or type(error).__name__}"
 
 
 def _is_cut_off_webp(data: bytes) -> bool:
-    # libwebp says no more than that it failed; RIFF has its own length in its header.
+    # libwebp gives no reason; the RIFF header holds the length.
     return data.startswith(b"RIFF") and len(data) >= 8 and struct.unpack_from("<I", data, 4)[0] + 8 > len(data)
 
 
@@ -307,6 +296,6 @@ def _truncated(data: bytes) -> str:
 
 
 def _one_line(text: str) -> str:
-    # Addresses of objects differ from run to run, and the tables made of these texts must not.
+    # Addresses of objects differ from run to run; tables must not.
     text = printable(re.sub(r" at 0x[0-9a-f]+", "", " ".join(text.split())))
     return text if len(text) <= 120 else text[:117] + "..."

@@ -1,8 +1,8 @@
-"""Images that a dataset holds more than once: equal files, and copies that were resized, recompressed or mirrored.
+"""Find images that a dataset holds more than once: equal files, and resized, recompressed or mirrored copies.
 
-A perceptual hash alone is no proof: on images with a plain ground (rendered hands on white) strangers share hashes.
-So the hash only names candidates, and a second test on the gradients of small thumbnails confirms them.
-All sums are integers, so every machine finds the same pairs.
+A perceptual hash alone proves nothing: different images on a plain ground (rendered hands on white) share hashes. The
+hash names candidates, and the gradients of small thumbnails confirm them. All sums are integers, so every machine
+finds the same pairs.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ SIDE = 32  # pixels of a thumbnail's side
 LOW = 8  # lowest frequencies kept in each direction, 8 * 8 = 64 bits
 
 # Cosine similarity of thumbnail gradients from which a candidate counts as the same image. Planted copies (resized,
-# JPEG quality 40, mirrored, brightened by 20 %) of 500 photographs reach at least 0.959, of 500 rendered hands 0.931;
-# the 4.5 million pairs of 3000 photographs hold exactly one above 0.8, and that one is the same image twice.
+# JPEG quality 40, mirrored, brightened by 20 %) of 500 photographs reach at least 0.959, of 500 rendered hands 0.931.
+# Of the 4.5 million pairs of 3000 photographs one is above 0.8, and shows the same image twice.
 SAME_GRADIENTS = 0.9
 
 _COSINES = np.rint(  # (8, 32), DCT-II basis in fixed point
@@ -68,8 +68,8 @@ def perceptual_hashes(thumbnails: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint6
 def gradient_similarity(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Return the cosine between the grey-level gradients of thumbnails, pair by pair.
 
-    Differences of neighbouring pixels do not change with brightness and, as a cosine, not with contrast. An image
-    whose gradients are below one grey level (root mean square) shows nothing to recognise: its similarity is 0.
+    The result does not depend on brightness or contrast. An image whose gradients are below one grey level (root mean
+    square) has nothing to recognise, and the similarity 0.
 
     Args:
         first: uint8 (n, 32, 32).
@@ -91,8 +91,8 @@ def find_duplicates(sha256: Sequence[str], thumbnails: npt.NDArray[np.uint8], di
     Args:
         sha256: digest of each file's bytes, n of them.
         thumbnails: uint8 (n, 32, 32), as made by `thumbnail`.
-        distance: at most how many of the 64 hash bits may differ (0 to 64) for a pair to be looked at. 8 finds 98 %
-            or more of copies brightened by 20 % and all of those resized, recompressed or mirrored.
+        distance: the largest number of differing hash bits (0 to 64) of a candidate. 8 finds 98 % or more of copies
+            brightened by 20 %, and all that are resized, recompressed or mirrored.
     """
     _, first, content = np.unique(np.array(sha256, dtype=str), return_index=True, return_inverse=True)
     copies = np.flatnonzero(first[content] != np.arange(len(content)))

@@ -1,17 +1,21 @@
-"""What a file is by its first bytes, in words a user understands: a suffix may lie, content does not."""
+"""The kind of a file by its first bytes; a suffix may be wrong."""
 
+PNG = b"\x89PNG\r\n\x1a\n"
+ZIP, EMPTY_ZIP = b"PK\x03\x04", b"PK\x05\x06"
+GZIP = b"\x1f\x8b"
+HDF5 = b"\x89HDF\r\n\x1a\n"
 SIGNATURES = (
     (b"\xff\xd8\xff", "a JPEG image"),
-    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (PNG, "a PNG image"),
     (b"GIF8", "a GIF image"),
     (b"BM", "a BMP image"),
     (b"II*\0", "a TIFF image"),
     (b"MM\0*", "a TIFF image"),
     (b"8BPS", "a Photoshop document"),
     (b"%PDF-", "a PDF document"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"PK\x05\x06", "an empty ZIP archive"),
-    (b"\x1f\x8b", "a gzip file"),
+    (ZIP, "a ZIP archive"),
+    (EMPTY_ZIP, "an empty ZIP archive"),
+    (GZIP, "a gzip file"),
     (b"BZh", "a bzip2 file"),
     (b"\xfd7zXZ\0", "an xz file"),
     (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
@@ -23,7 +27,7 @@ HEAD_BYTES = 1024
 
 
 def describe_content(data: bytes) -> str | None:
-    """Return what `data` begins like, for example `"an HTML page"`, or None when nothing is recognised.
+    """Return the kind of file that `data` begins as, for example `"an HTML page"`, or None if it is unknown.
 
     Args:
         data: the content of a file, or at least its first 1024 bytes.
@@ -44,7 +48,7 @@ def describe_content(data: bytes) -> str | None:
 
 
 def _describe_text(head: bytes) -> str | None:
-    # The head may end inside a character, which is no reason to call a text binary.
+    # The head may end inside a character.
     text = head.decode("utf-8", "ignore")
     if len(text.encode()) < len(head) - 3 or not all(c.isprintable() or c in "\t\r\n\f\ufeff" for c in text):
         return None

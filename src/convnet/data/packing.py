@@ -1,4 +1,4 @@
-"""A user's folder as one archive, so that every later stage knows only archives."""
+"""List the files of a user's folder, and pack them into one archive, so that later stages read only archives."""
 
 import os
 import stat
@@ -12,108 +12,120 @@ from convnet.system.errors import UserError
 from convnet.system.files import atomic_path
 from convnet.system.progress import progress
 
-EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first date a ZIP archive can hold
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first date of a ZIP archive
 BLOCK = 2**20
 
 
-@dataclass
-class _Oddities:
-    """Names, relative to the folder, that were skipped or are escaped in the archive."""
+@dataclass(frozen=True)
+class FolderFiles:
+    """Names below a folder, relative to it, sorted; hidden and system files are skipped.
 
+    Attributes:
+        files: files, and links to files inside the folder.
+        folders: all folders.
+        empty: folders without any file or folder that counts.
+        skipped: other links, and special files.
+    """
+
+    files: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    escaped: list[str] = field(default_factory=list)
 
-    def note(self) -> str | None:
-        notes = []
-        if self.skipped:
-            notes.append(f"links and special files skipped: {len(self.skipped)}, for example {min(self.skipped)!r}")
-        if self.escaped:
-            notes.append(f"names percent-escaped: {len(self.escaped)}, for example {min(self.escaped)!r}")
-        return "; ".join(notes) or None
+
+def list_folder(folder: Path) -> FolderFiles:
+    """List all that is below `folder`.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    root, found = folder.resolve(), FolderFiles()
+    waiting = [""]  # a list and not recursion: folders may be nested deeper than Python's stack
+    while waiting:
+        inside, empty = waiting.pop(), True
+        for entry in _entries(root / inside):
+            name = f"{inside}/{entry.name}" if inside else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                found.folders.append(name)
+                waiting.append(name)
+            elif _is_file_inside(root, entry):
+                found.files.append(name)
+            else:
+                found.skipped.append(name)
+                continue
+            empty = False
+        if inside and empty:
+            found.empty.append(inside)
+    for names in (found.files, found.folders, found.empty, found.skipped):
+        names.sort()
+    return found
+
+
+def skipped_note(skipped: list[str]) -> str | None:
+    """Return one phrase on skipped links and special files, or None."""
+    return f"links and special files skipped: {len(skipped)}, for example {skipped[0]!r}" if skipped else None
 
 
 def pack_folder(folder: Path, destination: Path) -> str | None:
-    """Write all files of a folder to one ZIP archive, stored without compression.
+    """Write all files of a folder to one ZIP archive without compression; equal folders give equal bytes.
 
-    Equal folders give equal archives, byte for byte: sorted names, one fixed date, fixed attributes. Hidden and system
-    files are left out. A link to a file inside the folder is followed, every other link is skipped. An empty folder
-    becomes a folder entry, so that an empty class is noticed. Names that hold control characters, backslashes or bytes
-    that are no UTF-8 are written as `convnet.data.member_names.escape_name` gives them.
+    Hidden and system files are skipped, and so are links that lead out of the folder. An empty folder becomes a folder
+    entry, which shows an empty class. `convnet.data.member_names.escape_name` encodes odd names.
 
     Args:
         folder: the user's folder; only read.
         destination: the archive to write.
 
     Returns:
-        What the user would not expect: how many links were skipped and names escaped, with an example; or None.
+        A note on skipped links and escaped names, or None.
 
     Raises:
-        UserError: the folder is missing or is a file, something in it cannot be read, or lies too deep for an archive.
+        UserError: the folder is missing or a file, something in it cannot be read, or is too deep for an archive.
     """
     if not folder.exists():
         raise UserError(f"the folder {folder} is missing: give the path of a folder with one subfolder per class")
     if not folder.is_dir():
         raise UserError(f"{folder} is a file and no folder: give the path of a folder with one subfolder per class")
-    oddities = _Oddities()
-    entries = sorted(_walk(folder.resolve(), oddities))
+    root, found = folder.resolve(), list_folder(folder)
+    members: dict[str, Path | None] = {_member_name(root, name): root / name for name in found.files}
+    members |= {f"{_member_name(root, name)}/": None for name in found.empty}
     with atomic_path(destination) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, path in progress(entries, total=len(entries), label=f"pack {folder.name}", unit="files"):
+        for name, path in progress(
+            sorted(members.items()), total=len(members), label=f"pack {folder.name}", unit="files"
+        ):
             _write(archive, name, path)
-    return oddities.note()
+    escaped = sorted(escape_name(name) for name in found.files + found.empty if escape_name(name) != name)
+    notes = [skipped_note(sorted(map(escape_name, found.skipped)))]
+    notes.append(f"names percent-escaped: {len(escaped)}, for example {escaped[0]!r}" if escaped else None)
+    return "; ".join(filter(None, notes)) or None
 
 
-def _walk(root: Path, oddities: _Oddities) -> Iterator[tuple[str, Path | None]]:
-    """Yield (member name, file) for all files below `root`, and (folder name, None) for folders that hold nothing."""
-    waiting = [""]  # a list and no recursion: folders may be nested deeper than Python's stack
-    while waiting:
-        inside, empty = waiting.pop(), True
-        for entry in entries_of(root / inside):
-            relative = f"{inside}/{entry.name}" if inside else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(relative)
-            elif is_file_inside(root, entry):
-                yield _member_name(root, relative, oddities), Path(entry.path)
-            else:
-                oddities.skipped.append(escape_name(relative))
-                continue
-            empty = False
-        if inside and empty:
-            yield _member_name(root, inside, oddities) + "/", None
-
-
-def entries_of(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what lies in a folder, sorted by name; hidden and system files are left out.
-
-    Raises:
-        UserError: it cannot be read.
-    """
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
-            return sorted((entry for entry in found if not is_clutter(entry.name)), key=lambda entry: entry.name)
+            return [entry for entry in found if not is_clutter(entry.name)]
     except OSError as error:
         raise _unreadable(folder, error) from error
 
 
-def is_file_inside(root: Path, entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a file, or a link to one below `root`, a resolved path: links that lead out are not followed.
+def _is_file_inside(root: Path, entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a file, or a link to one below `root`, a resolved path.
 
-    A folder that somebody else has packed may link to anything on the machine it is looked at.
+    A folder from somebody else may hold links to any file of this machine.
     """
     if not entry.is_symlink():
         return entry.is_file(follow_symlinks=False)
     try:
         target = Path(entry.path).resolve(strict=True)
         return target.is_relative_to(root) and stat.S_ISREG(target.stat().st_mode)
-    except (OSError, RuntimeError):  # a broken link, or a link that leads to itself
+    except (OSError, RuntimeError):  # a broken link, or a link to itself
         return False
 
 
-def _member_name(root: Path, relative: str, oddities: _Oddities) -> str:
+def _member_name(root: Path, relative: str) -> str:
     name = escape_name(relative)
-    if fault := fault_of_name(name):  # too deep or too long: the rest is escaped
+    if fault := fault_of_name(name):
         raise UserError(f"{root / shortened(relative)} {fault}: move it nearer to {root}, or out of it")
-    if name != relative:
-        oddities.escaped.append(name)
     return name
 
 
@@ -126,7 +138,7 @@ def _write(archive: zipfile.ZipFile, name: str, path: Path | None) -> None:
         return
     info.external_attr = (stat.S_IFREG | 0o644) << 16
     try:
-        info.file_size = path.stat().st_size  # tells zipfile whether 64-bit lengths are needed
+        info.file_size = path.stat().st_size  # zipfile chooses 32-bit or 64-bit lengths by it
     except OSError as error:
         raise _unreadable(path, error) from error
     with archive.open(info, "w") as target:
@@ -135,7 +147,7 @@ def _write(archive: zipfile.ZipFile, name: str, path: Path | None) -> None:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    # Errors of reading and of writing are both OSError; only here it is sure that the user's file is the cause.
+    # Reading and writing both raise OSError. Here the user's file is the cause.
     try:
         with path.open("rb") as file:
             while block := file.read(BLOCK):

@@ -11,7 +11,7 @@ from convnet.rendering.datasets import render_archive
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, json_digest, link, write_json
 
-DOWNLOADS = Path(".downloads")  # outside of DVC's outputs, which are deleted before a stage runs again
+DOWNLOADS = Path(".downloads")  # not an output of DVC, which deletes outputs before a stage runs again
 DATA_VARIABLE = "CONVNET_DATA"  # a folder that holds the archives under their official names
 
 
@@ -19,10 +19,10 @@ def bring_sources(name: str, dataset: Dataset, destination: Path) -> list[str]:
     """Fill `destination` with the dataset's archives and `sources.json`.
 
     Returns:
-        What the user should know, one sentence each.
+        Notes for the user, one sentence each.
 
     Raises:
-        UserError: a source cannot be had, or is not what it should be.
+        UserError: a source cannot be downloaded or read, or differs from its checksum.
     """
     destination.mkdir(parents=True, exist_ok=True)
     source = dataset.source
@@ -40,20 +40,20 @@ def data_folder() -> Path | None:
     """Return the folder that CONVNET_DATA names, or None.
 
     Raises:
-        UserError: it names no folder.
+        UserError: it does not name a folder.
     """
     value = os.environ.get(DATA_VARIABLE)
     if not value:
         return None
     if not Path(value).is_dir():
         raise UserError(
-            f"{DATA_VARIABLE} is {value}, which is no folder; name one that holds the archives, or unset it"
+            f"{DATA_VARIABLE} is {value}, which is not a folder; name one that holds the archives, or unset it"
         )
     return Path(value)
 
 
 def kept_at(address: Address) -> Path:
-    """Return where a published file is kept: a folder per address, since two publishers may use one name."""
+    """Return the place of a published file: one folder per address, because two publishers may use one name."""
     return DOWNLOADS / json_digest(address.urls)[:12] / address.name
 
 
@@ -81,9 +81,9 @@ def _fetch_archive(source: ArchiveSource, destination: Path) -> dict[str, Any]:
 
 
 def fetch_entry(address: Address, destination: Path, split: str | None) -> dict[str, Any]:
-    """Fetch into the download folder, where a later run finds it again, and link it into `destination`.
+    """Download into the download folder, where a later run finds the file, and link it into `destination`.
 
-    A file on this machine is copied anew each time, so a change of it is seen, and is never replaced by a stand-in.
+    A file on this machine is copied each time, so a change of it counts. A stand-in never replaces it.
     """
     path = destination / address.name
     path.unlink(missing_ok=True)

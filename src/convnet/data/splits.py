@@ -1,4 +1,4 @@
-"""Divide images into train, validation and test: every class in its share, copies of one image never apart."""
+"""Divide images into train, validation and test by class shares, and keep copies of one image together."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,14 +25,12 @@ def assign_splits(
 ) -> list[str]:
     """Return the split of each image.
 
-    An official division is kept. Where it has no test part, one is cut from its validation part; where it has no
-    validation part, one is cut from its training part; where there is none, or only one part is named, all is
-    divided. Whatever is cut here follows the classes' shares (largest remainder) and keeps each duplicate group whole.
+    An official division is kept. A missing test part is cut from the validation part, a missing validation part from
+    the training part. Without a division, or with only one part, all images are divided. Each cut follows the classes'
+    shares (largest remainder) and keeps each duplicate group whole.
 
-    Leaks that an official division brings along (a group in two of its parts) stay unless `repair_leaks`: then the
-    copy in the part that is closer to training is left out, train before validation before test. Leaving out training
-    copies keeps the official evaluation parts as published, so results stay comparable, and costs no information,
-    while moving test images to training would shrink and reshape the very set that measures.
+    A duplicate group in two official parts is a leak, and stays unless `repair_leaks`. The repair leaves out the copy
+    nearer to training (train, then validation, then test), so the official evaluation parts stay as published.
 
     Args:
         classes: class name of each of the n images.
@@ -42,7 +40,7 @@ def assign_splits(
         test: share of test images where nothing official is given.
         test_from_validation: share of an official validation part that becomes the test part.
         seed: decides which images go where, not how many.
-        repair_leaks: leave out duplicates that cross the official division.
+        repair_leaks: leave out copies that cross the official division.
 
     Returns:
         n names: train, validation, test, or empty for an image left out by `repair_leaks`.
@@ -79,7 +77,7 @@ def assign_splits(
 def resplit(
     labels: npt.ArrayLike, groups: npt.ArrayLike, shares: Mapping[str, float], seed: int
 ) -> dict[str, Integers]:
-    """Divide pooled images anew for one seed, with every class in its share and no duplicate group apart.
+    """Divide pooled images for one seed, by class shares, and keep each duplicate group whole.
 
     Args:
         labels: class index of each of the n pooled images.
@@ -100,11 +98,11 @@ def resplit(
 
 
 def nested_subset(labels: npt.ArrayLike, share: float, seed: int) -> Integers:
-    """Choose a share of the images so that for one seed a smaller share lies within every larger one.
+    """Choose a share of the images; for one seed every larger share contains a smaller one.
 
-    All images are put in one fixed order, and the subset is its beginning. The order is Webster's: the r-th image
-    (from 0, at random within its class) of a class of size m stands at (r + 1/2) / m, so that every beginning holds the
-    classes in their proportions. The first of each class come before all others, so that no class is absent.
+    The subset is the beginning of one fixed order, Webster's: the r-th image (from 0, random within its class) of a
+    class of size m has the place (r + 1/2) / m. Every beginning then holds the classes in their proportions. The first
+    image of each class comes before all others, so no class is missing.
 
     Args:
         labels: class index of each image.
@@ -135,12 +133,12 @@ def _check_division(splits: npt.NDArray[np.object_], given: set[str]) -> None:
     outside = np.count_nonzero(splits == "")
     if outside:
         raise UserError(
-            f"{outside} of {len(splits)} images lie outside the folders {', '.join(sorted(given))} that divide the "
+            f"{outside} of {len(splits)} images are outside the folders {', '.join(sorted(given))} that divide the "
             "others; move them into one of these folders, or give their source a `split` in params.yaml"
         )
     if "train" not in given:
         raise UserError(
-            "the archives hold validation and test images but none to train on; add a source with `split: train` "
+            "the archives hold validation and test images but no training images; add a source with `split: train` "
             "in params.yaml"
         )
 
@@ -182,7 +180,7 @@ def _divide(
     )
     present = np.zeros(room.shape, dtype=np.bool_)
     parts = np.full(len(labels), -1, dtype=np.int64)
-    # Groups first, the largest before all, while there is room; single images then fill the shares exactly.
+    # The largest groups come first, while there is room. Single images then fill the shares exactly.
     large = rng.permutation(np.flatnonzero(size > 1))
     members = np.split(np.argsort(group, kind="stable"), np.cumsum(size)[:-1])
     for index in large[np.argsort(-size[large], kind="stable")]:
@@ -219,7 +217,7 @@ def _choose(
     label = int(counts.argmax())
     allowed = np.ones(room.shape[1], dtype=np.bool_)
     if groups_left[label] <= np.count_nonzero(~present[label]):
-        allowed = ~present[label]  # the last groups of a class go where it is still absent
+        allowed = ~present[label]  # the last groups of a class go where it is still missing
     fits = np.all(room[counts > 0] >= counts[counts > 0, None], axis=0) & allowed
     if not fits.any():
         fits = allowed & (room[label] == room[label][allowed].max())

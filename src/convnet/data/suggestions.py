@@ -1,4 +1,4 @@
-"""A look at a user's own images: what is in them, what is wrong with them, and which settings suit them."""
+"""Inspect a user's own images: classes, problems, and settings that suit them."""
 
 import http.client
 import re
@@ -8,11 +8,11 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from convnet.data.decoding import Limits
-from convnet.data.manifest import Row, SplitRules, build_manifest
+import pandas as pd
+
+from convnet.data.manifest import build_manifest
 from convnet.data.packing import pack_folder
 from convnet.data.sources import DOWNLOADS, data_folder, kept_at
 from convnet.download.fetch import Address
@@ -20,31 +20,31 @@ from convnet.params.schema import Backbone, Params, smallest_image
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, write_json
 
-LARGEST_SIDE = 150  # pixels; the course's size, and what a processor trains in minutes
+LARGEST_SIDE = 150  # pixels; the course's size, which a processor trains in minutes
 COMMON_BATCH = 20
 FEWEST_STEPS = 10  # per epoch; with fewer, 15 epochs hardly train
 SMALLEST_BATCH = 4
 TINY_CLASS = 20  # images
 IMBALANCE = 1.5  # largest class / smallest; from here on the report compares balanced accuracy
 SECONDS_TO_REACH = 5.0
-FALLBACK = "compact"  # trained here, so it is always had
+FALLBACK = "compact"  # trained here, so always available
 PRETRAINED = "inception_v3"  # the course's
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was found.
+    """The manifest of the images and more.
 
     Attributes:
         fingerprint: SHA-256 of the archive; of a folder, of the archive that the download stage packs from it.
         summary: as the split stage writes it.
-        rows: the manifest.
-        note: links that were skipped and names that were escaped while packing, or None.
+        manifest: as the split stage writes it.
+        note: on skipped links and escaped names, or None.
     """
 
     fingerprint: str
     summary: dict[str, Any]
-    rows: list[Row]
+    manifest: pd.DataFrame
     note: str | None
 
     @property
@@ -55,7 +55,7 @@ class Look:
 
     @property
     def training_images(self) -> int:
-        """How many of them the split stage gives to training."""
+        """Number of images in the training split."""
         return sum(self.summary["counts"]["train"].values())
 
 
@@ -71,18 +71,18 @@ class Advice:
 
 
 def look_at(source: Path, name: str, kind: str, params: Params) -> Look:
-    """Verify and divide the images exactly as the pipeline will, without leaving anything behind.
+    """Verify and divide the images as the pipeline does, and leave no file behind.
 
     Args:
         source: a folder with one folder per class, or an archive of one.
-        name: what the dataset is to be called.
+        name: of the dataset.
         kind: "photographs" or "rendered".
         params: the settings for images and splits.
 
     Raises:
-        UserError: no dataset can be made of it; the sentence says why.
+        UserError: the images make no dataset; the message names the reason.
     """
-    DOWNLOADS.mkdir(parents=True, exist_ok=True)  # on the disk of the project, which the copy has to fit on anyway
+    DOWNLOADS.mkdir(parents=True, exist_ok=True)  # on the project's disk, which must hold the copy anyway
     with tempfile.TemporaryDirectory(dir=DOWNLOADS, prefix=f".{name}.") as temporary:
         folder = Path(temporary)
         packed, note = folder / f"{name}.zip", None
@@ -96,9 +96,9 @@ def look_at(source: Path, name: str, kind: str, params: Params) -> Look:
             folder / "sources.json",
             {"dataset": name, "kind": kind, "sources": [{"file": packed.name, "split": None}]},
         )
-        rules = SplitRules(**(params.split_rules(name) if name in params.datasets else params.split).model_dump())
-        rows, summary = build_manifest(folder, limits=Limits(**params.images.model_dump()), split=rules)
-        return Look(file_digest(packed), summary, rows, note)
+        rules = params.split_rules(name) if name in params.datasets else params.split
+        manifest, summary = build_manifest(folder, limits=params.images, split=rules)
+        return Look(file_digest(packed), summary, manifest, note)
 
 
 def advise(look: Look, kind: str, params: Params, backbone: str | None = None) -> Advice:
@@ -107,15 +107,16 @@ def advise(look: Look, kind: str, params: Params, backbone: str | None = None) -
     Args:
         look: from `look_at`.
         kind: "photographs" or "rendered".
-        params: knows the backbones.
+        params: defines the backbones.
         backbone: the user's choice, or None.
 
     Raises:
         UserError: the chosen backbone is not defined.
     """
     if backbone is not None and backbone not in params.backbones:
-        raise UserError(f"there is no backbone {backbone!r}; params.yaml defines {', '.join(params.backbones)}")
-    side = int(median(min(row.height, row.width) for row in look.rows if row.accepted))
+        raise UserError(f"the backbone {backbone!r} is unknown; params.yaml defines {', '.join(params.backbones)}")
+    accepted = look.manifest[look.manifest["verdict"] == "accepted"]
+    side = int(accepted[["height", "width"]].min(axis=1).median())
     chosen, why = (backbone, "as asked") if backbone else _choose_backbone(side, kind, params)
     least = max(params.backbones[chosen].smallest_image, smallest_image(params.network))
     length = max(least, min(side, LARGEST_SIDE))
@@ -139,17 +140,17 @@ def advise(look: Look, kind: str, params: Params, backbone: str | None = None) -
 
 
 def problems(look: Look) -> list[str]:
-    """Return what the user should know before training, one sentence each."""
+    """Return the problems to know before training, one sentence each."""
     found, counts = [], look.counts
     if look.note:
         found.append(look.note)
     if rejected := look.summary["rejected"]:
         listed = "; ".join(f"{entry['member']}: {entry['reason']}" for entry in rejected[:5])
         more = f"; and {len(rejected) - 5:,} more" if len(rejected) > 5 else ""
-        found.append(f"{len(rejected):,} files are no usable images and stay out: {listed}{more}")
+        found.append(f"{len(rejected):,} files are not usable as images; skipped: {listed}{more}")
     tiny = [f"{name} ({count})" for name, count in counts.items() if count < TINY_CLASS]
     if tiny:
-        found.append(f"classes with fewer than {TINY_CLASS} images teach and prove little: {', '.join(tiny)}")
+        found.append(f"classes with fewer than {TINY_CLASS} images are too small to learn or test: {', '.join(tiny)}")
     largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
     if counts[largest] > IMBALANCE * counts[smallest]:
         found.append(
@@ -161,7 +162,7 @@ def problems(look: Look) -> list[str]:
         found.append(f"{copies:,} pairs show the same image, for example {' and '.join(duplicates['groups'][0][:2])}")
     if duplicates["across_splits"]:
         found.append(
-            f"{duplicates['across_splits']:,} of these pairs lie in different parts of your own division: set "
+            f"{duplicates['across_splits']:,} of these pairs are in different parts of your own division: set "
             "split.repair_leaks to true"
         )
     if duplicates["two_labels"]:
@@ -171,7 +172,7 @@ def problems(look: Look) -> list[str]:
 
 
 def dataset_name(source: Path) -> str:
-    """Return a name for params.yaml, file names and charts, made from a folder's or an archive's name."""
+    """Return a name for params.yaml, files and charts, made from a folder's or an archive's name."""
     stem = source.resolve().name
     if not source.is_dir():
         stem = re.sub(r"(\.tar)?\.[^.]+$", "", stem)
@@ -180,7 +181,7 @@ def dataset_name(source: Path) -> str:
 
 
 def _choose_backbone(side: int, kind: str, params: Params) -> tuple[str, str]:
-    """Return the backbone and why."""
+    """Return the backbone and the reason."""
     backbone = params.backbones.get(PRETRAINED)
     if backbone is None or backbone.weights is None:
         return FALLBACK, f"params.yaml defines no {PRETRAINED} with weights"
@@ -190,19 +191,19 @@ def _choose_backbone(side: int, kind: str, params: Params) -> tuple[str, str]:
         return FALLBACK, f"{PRETRAINED} needs {backbone.smallest_image} pixels a side, most of these have fewer"
     place = _where_weights_are(backbone)
     if place is None:
-        return FALLBACK, f"trained here, since the weights of {PRETRAINED} are not on this machine nor to be reached"
+        return FALLBACK, f"trained here, because the weights of {PRETRAINED} are neither on this machine nor reachable"
     return PRETRAINED, f"trained on {backbone.seen}; its weights are {place}"
 
 
 def _choose_pooling(backbone: Backbone) -> tuple[str, str]:
-    """Return the pooling and why."""
+    """Return the pooling and the reason."""
     if backbone.weights is None:
-        return "flatten", "the backbone is small, so every feature can have weights of its own"
-    return "average", "a head on one number per channel trains in a fraction of the time that flatten takes"
+        return "flatten", "the backbone is small, so every feature can have its own weights"
+    return "average", "a head on one number per channel trains in a fraction of the time of flatten"
 
 
 def _where_weights_are(backbone: Backbone) -> str | None:
-    """Return where the weights can be had, looking where the backbone stage will look, or None."""
+    """Return the place of the weights, among the places of the backbone stage, or None."""
     assert backbone.weights is not None
     url = backbone.weights.url
     file = url.rsplit("/", 1)[-1]
@@ -216,5 +217,5 @@ def _where_weights_are(backbone: Backbone) -> str | None:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS_TO_REACH):
             return "at their published address"
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):  # also what is no answer in HTTP
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):  # also a malformed answer
         return None

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convnet.data.splits import SPLITS
 from convnet.evaluation.calibration import calibrate
 from convnet.evaluation.metrics import evaluate_split, overfitting
-from convnet.jobs.predictions import SPLITS, Predictions, load_predictions
+from convnet.jobs.predictions import Predictions, load_predictions
 from convnet.system.files import read_json
 
 

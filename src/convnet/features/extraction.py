@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from convnet.backend.machine import machine_facts
 from convnet.data.arrays import load_arrays
+from convnet.data.splits import SPLITS
 from convnet.jobs.feature_plan import Views
-from convnet.jobs.predictions import SPLITS
 from convnet.models.augmentation import RandomAffine, reset_seed_generators
 from convnet.models.backbones import cut, layer_table, load_backbone, rescale
 from convnet.params.schema import Backbone

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from convnet.data.arrays import prepare_arrays
-from convnet.data.decoding import Limits
-from convnet.data.manifest import SplitRules, build_manifest
+from convnet.data.manifest import build_manifest
 from convnet.engine.run import run_jobs
 from convnet.evaluation.metrics import accuracy
 from convnet.jobs.job import STORE, Job
@@ -80,8 +79,7 @@ def _source_arrays(params: Params, pretrain: Pretrain) -> Path:
         source = {"file": archive.name, "split": None, "sha256": file_digest(archive)}
         listed = {"dataset": pretrain.rendered, "kind": "rendered", "sources": [source]}
         write_json(archives / "sources.json", listed)
-        limits = Limits(**params.images.model_dump())
-        rows, _ = build_manifest(archives, limits=limits, split=SplitRules(**params.split.model_dump()))
-        prepare_arrays(rows, archives, image_size=pretrain.image_size, limits=limits, destination=arrays)
+        manifest, _ = build_manifest(archives, limits=params.images, split=params.split)
+        prepare_arrays(manifest, archives, pretrain.image_size, params.images, arrays)
         keep(arrays, kept)
     return kept

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from convnet.data.archives import is_tar_header, open_archive
-from convnet.data.decoding import DEFAULT_LIMITS, SUFFIXES, BadImage
+from convnet.data.archives import open_archive
+from convnet.data.decoding import MAXIMUM_BYTES, SUFFIXES, BadImage
 from convnet.data.file_types import HEAD_BYTES, describe_content
 from convnet.data.member_names import is_clutter
-from convnet.data.packing import entries_of, is_file_inside
+from convnet.data.packing import list_folder, skipped_note
+from convnet.data.tar_archive import is_tar_header
 from convnet.system.errors import UserError, printable
 
 ARCHIVES = {"a ZIP archive", "an empty ZIP archive", "a gzip file"}
@@ -85,23 +86,10 @@ def folder_files(folder: Path) -> tuple[list[str], list[str]]:
     Raises:
         UserError: a folder in it cannot be opened.
     """
-    root, waiting = folder.resolve(), [""]
-    files: list[str] = []
-    folders: list[str] = []
-    skipped: list[str] = []
-    while waiting:
-        inside = waiting.pop()
-        for entry in entries_of(folder / inside):
-            name = f"{inside}/{entry.name}" if inside else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(name)
-                waiting.append(name)
-            else:
-                (files if is_file_inside(root, entry) else skipped).append(name)
-    if skipped:
-        note = f"{folder}: links and special files skipped: {len(skipped)}, for example {min(skipped)!r}"
-        print(printable(note), file=sys.stderr)
-    return sorted(files), sorted(folders)
+    found = list_folder(folder)
+    if note := skipped_note(found.skipped):
+        print(printable(f"{folder}: {note}"), file=sys.stderr)
+    return found.files, found.folders
 
 
 def is_archive(path: Path) -> bool:
@@ -120,8 +108,8 @@ def _read_file(path: Path, named: bool) -> bytes | BadImage | None:
             if named:
                 open_archive(path).close()  # raises: had it opened, its members would be the places
             return BadImage("an archive inside a folder is not looked into: give its path")
-        if (length := path.stat().st_size) > DEFAULT_LIMITS.maximum_bytes:
-            return BadImage(f"{length:,} bytes, more than the allowed {DEFAULT_LIMITS.maximum_bytes:,}")
+        if (length := path.stat().st_size) > MAXIMUM_BYTES:
+            return BadImage(f"{length:,} bytes, more than the allowed {MAXIMUM_BYTES:,}")
         return path.read_bytes()
     except UserError as fault:
         return BadImage(str(fault))

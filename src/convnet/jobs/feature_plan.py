@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from convnet.jobs.predictions import SPLITS
+from convnet.data.splits import SPLITS
 from convnet.params.schema import Augmentation, Params
 from convnet.system.errors import UserError
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convnet.data.file_types import HEAD_BYTES, describe_content
+from convnet.data.file_types import HDF5, HEAD_BYTES, describe_content
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, read_json
 
 JOB = "job.json"
 BEST = "model.keras"  # what the folder of a chosen model holds instead of seed-<n>.keras
 MOST_CONFIGURATION = 64 * 2**20  # bytes; InceptionV3 needs 0.3 MB
-HDF5 = b"\x89HDF\r\n\x1a\n"
 
 # Everything that convnet.models.backbones builds consists of these. Whatever else stands in a file was not made here.
 KNOWN = {

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path
 
-SPLITS = ("train", "validation", "test")
-
 
 @dataclass(frozen=True)
 class Prediction:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.data.arrays import load_arrays
-from convnet.jobs.predictions import SPLITS
+from convnet.data.splits import SPLITS
 from convnet.report import charts, tables
 from convnet.report.backbone_text import told_backbone
 from convnet.report.model_card import write_model_card

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from convnet.comparison.statistics import t_interval, wilson_interval
+from convnet.data.splits import SPLITS
 from convnet.report import tables
 from convnet.report.backbone_text import backbone_sentence
 from convnet.system.errors import printable
@@ -55,7 +56,7 @@ def write_model_card(
     text = environment.get_template("model_card.md.j2").render(
         evaluation=evaluation,
         pictures=tables.pictures_text(evaluation),
-        counts={split: evaluation["seeds"][0]["splits"][split]["n"] for split in tables.SPLITS},
+        counts={split: evaluation["seeds"][0]["splits"][split]["n"] for split in SPLITS},
         backbone=backbone_sentence(backbone, evaluation["recipe"]["last_layer"]) if evaluation["backbone"] else None,
         settings=_flatten(_shown_recipe(evaluation["recipe"])),
         metrics=[_metric_row(evaluation, metric, name) for metric, name in METRICS.items()],

@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from convnet.comparison.wording import opening_sentences
+from convnet.data.splits import SPLITS
 from convnet.report import tables
 from convnet.report.backbone_text import fine_tuning_sentences
 from convnet.system.errors import UserError, printable
@@ -123,7 +124,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         shown_files=SHOWN_FILES,
         shown_rows=SHOWN_ROWS,
-        splits=tables.SPLITS,
+        splits=SPLITS,
         summaries={dataset.name: _summaries(dataset) for dataset in datasets},
         details={dataset.name: _details(dataset.verdict) for dataset in datasets},
         overfitting={dataset.name: _rows(tables.overfitting_table(dataset.evaluations)) for dataset in datasets},

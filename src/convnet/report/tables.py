@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from convnet.comparison.statistics import t_interval, wilson_interval
+from convnet.data.splits import SPLITS
 from convnet.system.csv_cells import safe_text
 from convnet.system.files import write_text
 
@@ -29,7 +30,6 @@ Evaluation = Mapping[str, Any]
 Cell = str | int | float | None
 
 KEY = ("dataset", "variant", "kind")
-SPLITS = ("train", "validation", "test")
 DECIMALS = 6
 TOP_LOSSES = 20  # images per variant
 

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.data.arrays import Arrays, load_arrays
-from convnet.data.splits import nested_subset, resplit
+from convnet.data.splits import SPLITS, nested_subset, resplit
 from convnet.jobs.job import Job
-from convnet.jobs.predictions import SPLITS
 from convnet.training.batches import Rows, load_features
 
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from convnet.backend.machine import machine_facts
 from convnet.backend.memory import out_of_memory_advice
 from convnet.data.arrays import check_batch_size
+from convnet.data.splits import SPLITS
 from convnet.jobs.checkpoints import State, clear_states, load_state, save_state
 from convnet.jobs.job import Job
-from convnet.jobs.predictions import SPLITS, Prediction, Predictions, save_predictions
+from convnet.jobs.predictions import Prediction, Predictions, save_predictions
 from convnet.jobs.store import result_folder
 from convnet.models.augmentation import reset_seed_generators
 from convnet.models.heads import Head, as_probabilities, choose_head, encode_labels

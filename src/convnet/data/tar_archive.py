@@ -1,0 +1,92 @@
+"""Tar archives, plain or gzip: one pass from beginning to end finds the members."""
+
+import gzip
+import io
+import tarfile
+from pathlib import Path
+from typing import IO
+
+from convnet.data.archive_base import BLOCK, Archive, ArchiveLimits, whole
+
+
+class TarArchive(Archive[int]):
+    """A tar archive; `packed` if gzip compresses it."""
+
+    def __init__(self, path: Path, limits: ArchiveLimits, packed: bool) -> None:
+        super().__init__(path, limits)
+        self._packed = packed
+        self._file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(path) if packed else path.open("rb")
+        try:
+            with whole(path):
+                self._index()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _content(self, name: str) -> bytes:
+        self._file.seek(self._places[name])
+        return self._file.read(self._sizes[name])
+
+    def _in_order(self) -> list[str]:
+        return list(self._places)
+
+    def _index(self) -> None:
+        with tarfile.open(fileobj=_Headers(self._file), mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+            for info in tar:
+                self._add(info)
+            end = tar.offset
+        # tarfile accepts an archive that was cut off between two members.
+        self._file.seek(end)
+        if len(self._file.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("the end mark is missing")
+        if self._packed:
+            while self._file.read(BLOCK):  # gzip compares its checksum at the end of the file
+                self._check_ratio("(end of the archive)", self._file.tell(), self._packed_bytes)
+
+    def _add(self, info: tarfile.TarInfo) -> None:
+        if self._packed:
+            self._check_ratio(info.name, info.offset_data + info.size, self._packed_bytes)
+        if info.isdir():
+            self._add_folder(info.name)
+        else:
+            self._add_file(info.name, info.size, info.offset_data, special=not info.isreg() or info.issparse())
+
+
+class _Headers(io.BufferedIOBase):
+    """The file with bounded reads, for tarfile's search for members.
+
+    tarfile reads an extended header in one piece of any claimed length. A real one is far below a mebibyte.
+    """
+
+    def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
+        self._file = file
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= BLOCK:
+            raise tarfile.ReadError("a header is too long")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def is_tar_header(head: bytes) -> bool:
+    """Return whether `head`, the first 512 bytes or more of a file, starts a tar archive.
+
+    `tarfile.is_tarfile` also reads the first member's extended header, of any claimed length.
+    """
+    block = head[: tarfile.BLOCKSIZE]
+    if block == bytes(tarfile.BLOCKSIZE):
+        return True  # an archive without members is two blocks of zeros
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
