@@ -198,7 +198,7 @@ def test_weights_are_looked_for_beside_the_data_folder(
     ("wishes", "reason"),
     [
         ({"rendered": True}, "trained here on rendered images, as these are"),
-        ({}, "not on this machine nor to be reached"),
+        ({}, "neither on this machine nor reachable"),
         ({"backbone": "mobilenet_v2"}, "as asked"),
     ],
 )
@@ -229,7 +229,7 @@ def test_faults_leave_params_as_they_were(project: Path) -> None:
     faults = {
         "does not exist": Wishes(project / "nothing"),
         "at least two classes are needed": Wishes(project / "one"),
-        "no backbone 'vgg'": Wishes(write_photos(project / "photos", 6, 6), backbone="vgg"),
+        "the backbone 'vgg' is unknown": Wishes(write_photos(project / "photos", 6, 6), backbone="vgg"),
     }
     for sentence, wishes in faults.items():
         with pytest.raises(UserError, match=sentence):

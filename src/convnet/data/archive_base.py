@@ -1,4 +1,4 @@
-"""What ZIP and tar archives have in common: members checked as they are listed, and limits on all they may hold."""
+"""The common part of ZIP and tar archives: members are checked when they are listed, within limits."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator

@@ -281,14 +281,11 @@ def _reason(error: Exception, data: bytes, limits: Images) -> str:
         return f"{content.split(' ', 1)[1]}, not an image"
     if isinstance(error, MemoryError):
         return "needs more memory than is free"
-    if "truncated" in str(error).lower() or _is_cut_off_webp(data):
+    # libwebp gives no reason; the RIFF header holds the length.
+    cut_off_webp = data.startswith(b"RIFF") and len(data) >= 8 and struct.unpack_from("<I", data, 4)[0] + 8 > len(data)
+    if "truncated" in str(error).lower() or cut_off_webp:
         return _truncated(data)
     return f"damaged: {_one_line(str(error)) or type(error).__name__}"
-
-
-def _is_cut_off_webp(data: bytes) -> bool:
-    # libwebp gives no reason; the RIFF header holds the length.
-    return data.startswith(b"RIFF") and len(data) >= 8 and struct.unpack_from("<I", data, 4)[0] + 8 > len(data)
 
 
 def _truncated(data: bytes) -> str:

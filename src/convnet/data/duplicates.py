@@ -103,7 +103,6 @@ def find_duplicates(sha256: Sequence[str], thumbnails: npt.NDArray[np.uint8], di
 
 
 def _near_pairs(thumbnails: npt.NDArray[np.uint8], distance: int) -> npt.NDArray[np.int64]:
-    """Return int64 (k, 2), the pairs (i, j), i < j, of one image, in ascending order."""
     mirrored = thumbnails[:, :, ::-1]
     pairs = [
         candidates[_confirmed(thumbnails, other, candidates)]

@@ -26,16 +26,13 @@ def assign_splits(
     """Return the split of each image.
 
     An official division is kept. A missing test part is cut from the validation part, a missing validation part from
-    the training part. Without a division, or with only one part, all images are divided. Each cut follows the classes'
-    shares (largest remainder) and keeps each duplicate group whole.
-
-    A duplicate group in two official parts is a leak, and stays unless `repair_leaks`. The repair leaves out the copy
-    nearer to training (train, then validation, then test), so the official evaluation parts stay as published.
+    the training part. With one part or none, all images are divided, by class shares (largest remainder).
+    `repair_leaks` leaves out the copy nearer to training, so the official evaluation parts stay as published.
 
     Args:
         classes: class name of each of the n images.
-        official: official split of each image; empty or None where there is none.
-        groups: duplicate group of each image.
+        official: official split of each image, empty or None without one.
+        groups: duplicate group of each image; a cut keeps it whole.
         validation: share of validation images, of all or, beside an official test part, of the training part.
         test: share of test images where nothing official is given.
         test_from_validation: share of an official validation part that becomes the test part.
@@ -57,17 +54,9 @@ def assign_splits(
         _check_division(splits, given)
         if repair_leaks:
             splits[_copies_nearer_to_training(splits, group)] = ""
-    if len(given) < 2:
-        splits[:] = "all"
-        pool, shares = "all", {"train": 1 - validation - test, "validation": validation, "test": test}
-    elif "test" not in given:
-        pool, shares = "validation", {"validation": 1 - test_from_validation, "test": test_from_validation}
-    elif "validation" not in given:
-        pool, shares = "train", {"train": 1 - validation, "validation": validation}
-    else:
-        pool, shares = "", {}
+    pool, shares = _cut(given, validation, test, test_from_validation)
     if shares:
-        chosen = splits == pool
+        chosen = np.isin(splits.astype(str), pool)
         parts = _divide(labels[chosen], group[chosen], shares, np.random.default_rng([seed, 1]), names)
         splits[chosen] = np.array(list(shares), dtype=object)[parts]
     _check_classes(splits, labels, names)
@@ -127,6 +116,19 @@ def nested_subset(labels: npt.ArrayLike, share: float, seed: int) -> Integers:
 def images_at(share: float, images: int, classes: int) -> int:
     """Return how many of `images` images of `classes` classes `nested_subset` chooses."""
     return max(round(share * images), classes)
+
+
+def _cut(
+    given: set[str], validation: float, test: float, test_from_validation: float
+) -> tuple[list[str], dict[str, float]]:
+    """Return the parts whose images are divided, and the shares of the new parts."""
+    if len(given) < 2:
+        return ["", *given], {"train": 1 - validation - test, "validation": validation, "test": test}
+    if "test" not in given:
+        return ["validation"], {"validation": 1 - test_from_validation, "test": test_from_validation}
+    if "validation" not in given:
+        return ["train"], {"train": 1 - validation, "validation": validation}
+    return [], {}
 
 
 def _check_division(splits: npt.NDArray[np.object_], given: set[str]) -> None:

@@ -122,7 +122,10 @@ def advise(look: Look, kind: str, params: Params, backbone: str | None = None) -
     length = max(least, min(side, LARGEST_SIDE))
     batch = min(COMMON_BATCH, max(SMALLEST_BATCH, look.training_images // FEWEST_STEPS))
     batch = min(batch, look.training_images)
-    pooling, why_pooling = _choose_pooling(params.backbones[chosen])
+    if params.backbones[chosen].weights is None:
+        pooling, why_pooling = "flatten", "the backbone is small, so every feature can have its own weights"
+    else:
+        pooling, why_pooling = "average", "a head on one number per channel trains in a fraction of the time of flatten"
     return Advice(
         image_size=(length, length),
         batch_size=batch,
@@ -193,13 +196,6 @@ def _choose_backbone(side: int, kind: str, params: Params) -> tuple[str, str]:
     if place is None:
         return FALLBACK, f"trained here, because the weights of {PRETRAINED} are neither on this machine nor reachable"
     return PRETRAINED, f"trained on {backbone.seen}; its weights are {place}"
-
-
-def _choose_pooling(backbone: Backbone) -> tuple[str, str]:
-    """Return the pooling and the reason."""
-    if backbone.weights is None:
-        return "flatten", "the backbone is small, so every feature can have its own weights"
-    return "average", "a head on one number per channel trains in a fraction of the time of flatten"
 
 
 def _where_weights_are(backbone: Backbone) -> str | None:

@@ -1,4 +1,4 @@
-"""Animals seen from the front: a species is a row of proportions, all else (coat, pose, markings) is common to all."""
+"""Draw animals from the front: a species is a row of proportions; coat, pose and markings are common to all."""
 
 from dataclasses import dataclass
 
@@ -12,49 +12,26 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Species:
-    """What tells one animal from another; lengths in head radii.
+    """The proportions of one animal; lengths in head radii."""
 
-    Attributes:
-        ears: kinds to draw from, equally likely: pricked, folded, floppy, round, long.
-        muzzle_width: half width of the muzzle.
-        muzzle_height: half height of the muzzle.
-        nose: half width of the nose.
-        slit_pupils: the pupils are upright slits.
-        whiskers: how often whiskers are drawn, 0..1.
-        tongue: how often the tongue shows, 0..1.
-        tail: width of the tail; its length is 1 / width-like: thin tails are long.
-        disc_nose: the muzzle is one flat disc with two nostrils.
-    """
-
-    ears: tuple[str, ...]
-    muzzle_width: Range
+    ears: tuple[str, ...]  # kinds, equally likely: pricked, folded, floppy, round, long, huge
+    muzzle_width: Range  # half width and half height
     muzzle_height: Range
-    nose: Range
+    nose: Range  # half width
     slit_pupils: bool = False
-    whiskers: float = 0.0
+    whiskers: float = 0.0  # probability; so is `tongue`
     tongue: float = 0.0
-    tail: float = 0.2
-    disc_nose: bool = False
+    tail: float = 0.2  # width; a thin tail is long
+    disc_nose: bool = False  # the muzzle is one flat disc with two nostrils
 
 
 CAT = Species(
-    ears=("pricked", "pricked", "pricked", "pricked", "folded"),
-    muzzle_width=(0.28, 0.42),
-    muzzle_height=(0.20, 0.28),
-    nose=(0.09, 0.14),
-    slit_pupils=True,
-    whiskers=0.8,
-    tail=0.16,
+    ("pricked",) * 4 + ("folded",), (0.28, 0.42), (0.20, 0.28), (0.09, 0.14), slit_pupils=True, whiskers=0.8, tail=0.16
 )
 DOG = Species(
-    ears=("floppy", "floppy", "floppy", "floppy", "folded", "pricked"),
-    muzzle_width=(0.36, 0.52),
-    muzzle_height=(0.34, 0.48),
-    nose=(0.15, 0.22),
-    whiskers=0.1,
-    tongue=0.4,
-    tail=0.24,
-)
+    ("floppy",) * 4 + ("folded", "pricked"),
+    (0.36, 0.52), (0.34, 0.48), (0.15, 0.22), whiskers=0.1, tongue=0.4, tail=0.24,
+)  # fmt: skip
 BEAR = Species(("round",), (0.40, 0.52), (0.30, 0.40), (0.14, 0.2), tongue=0.2, tail=0.3)
 RABBIT = Species(("long",), (0.26, 0.4), (0.2, 0.28), (0.08, 0.12), whiskers=0.6, tail=0.35)
 PIG = Species(("folded", "pricked", "floppy"), (0.34, 0.46), (0.24, 0.34), (0.2, 0.26), tail=0.08, disc_nose=True)
@@ -62,7 +39,7 @@ MOUSE = Species(("huge",), (0.2, 0.3), (0.28, 0.4), (0.1, 0.15), whiskers=0.8, t
 
 
 def draw_animal(canvas: Canvas, species: Species, rng: Generator) -> None:
-    """Draw one animal of `species` on the RGBA image of `canvas`: a sitting body most times, and the head."""
+    """Draw one animal of `species` on the RGBA image of `canvas`: the head, and a sitting body one time in four."""
     coat = near(COATS, rng)
     second = near(COATS, rng) if rng.random() < 0.4 else shade(coat, rng.uniform(1.1, 1.5))
     canvas.outline = shade(coat, 0.45) if rng.random() < 0.9 else None

@@ -1,4 +1,4 @@
-"""A drawing surface in object coordinates: every shape goes through one affine pose, then to Pillow.
+"""Draw in object coordinates: every shape goes through one affine pose to Pillow.
 
 Object coordinates: x to the right, y down, an object fills about [-1, 1] in both.
 """
@@ -27,23 +27,14 @@ SPLINE = np.array(
 
 @dataclass(frozen=True)
 class Pose:
-    """Where an object lies in the image.
+    """The place of an object in the image."""
 
-    Attributes:
-        x: pixels from the left edge to the object's origin.
-        y: pixels from the top edge to the object's origin.
-        scale: pixels per object unit.
-        angle: radians, clockwise on the screen; 0 is upright.
-        shear: x grows by `shear` for every unit of y.
-        mirrored: left and right are swapped.
-    """
-
-    x: float
-    y: float
-    scale: float
-    angle: float = 0.0
-    shear: float = 0.0
-    mirrored: bool = False
+    x: float  # pixels from the left edge to the object's origin
+    y: float  # from the top edge
+    scale: float  # pixels per object unit
+    angle: float = 0.0  # radians, clockwise on the screen; 0 is upright
+    shear: float = 0.0  # x grows by `shear` for every unit of y
+    mirrored: bool = False  # left and right are swapped
 
     def matrix(self) -> NDArray[np.float64]:
         """Return the (2, 2) matrix that takes object coordinates to pixels, without the shift."""

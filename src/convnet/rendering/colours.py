@@ -1,4 +1,4 @@
-"""Colours and textures, drawn without a look at the class."""
+"""Colours and textures, independent of the class."""
 
 import colorsys
 import math
@@ -36,7 +36,7 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def any_colour(rng: Generator) -> Colour:
-    """Return a colour of any hue: half of them as dull as coats and skins, so that colour does not find the object."""
+    """Return a colour of any hue, half of them dull as coats and skins, so that colour does not reveal the object."""
     if rng.random() < 0.5:
         return near(COATS + SKINS, rng)
     return hsv(rng.random(), rng.uniform(0.1, 0.8), rng.uniform(0.25, 0.95))
@@ -57,7 +57,7 @@ def smooth_noise(rng: Generator, cells: tuple[int, int], size: tuple[int, int]) 
 
 
 def add_texture(layer: Image.Image, rng: Generator, strength: float = 1.0) -> None:
-    """Give what is drawn on `layer` (RGBA) so far a coat: plain, grained, striped or patched.
+    """Texture the drawing on `layer` (RGBA): plain, grained, striped or patched.
 
     Args:
         layer: changed in place; transparent pixels stay so.

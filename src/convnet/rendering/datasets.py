@@ -1,8 +1,8 @@
-"""The rendered datasets, which need no download: `pets`, `hands`, and the `source` classes a backbone is pretrained on.
+"""Render datasets that need no download: `pets`, `hands`, and the `source` classes that pretrain a backbone.
 
-Every image is a function of (dataset, class, index, seed, image_size). Coat, pose, place, background, light and
-camera are drawn without a look at the class, so that only the shape of the object tells it: a small CNN overfits on
-a few hundred of these images, and augmentation, which varies the same things, helps.
+Every image is a function of (dataset, class, index, seed, image_size). Only the shape of the object depends on the
+class; coat, pose, place, background, light and camera do not. A small CNN overfits on a few hundred of these images,
+and augmentation varies the same properties, so it helps.
 """
 
 import io
@@ -14,8 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from convnet.rendering import animals, hands
-from convnet.rendering import objects as things
+from convnet.rendering import animals, hands, objects
 from convnet.rendering.canvas import Canvas
 from convnet.rendering.scene import background, compose, photograph, put_in_front, random_pose
 from convnet.system.errors import UserError
@@ -44,7 +43,7 @@ _PAINTERS: dict[str, dict[str, Painter]] = {
         "mice": _animal(animals.MOUSE),
         "pigs": _animal(animals.PIG),
         "rabbits": _animal(animals.RABBIT),
-        **things.THINGS,
+        **objects.OBJECTS,
     },
 }
 
@@ -64,7 +63,7 @@ def render_image(
         image_size: (height, width) in pixels.
 
     Raises:
-        UserError: no such dataset or class.
+        UserError: the dataset or class is unknown.
     """
     return render_with_mask(dataset, class_name, index, seed, image_size)[0]
 
@@ -72,7 +71,7 @@ def render_image(
 def render_with_mask(
     dataset: str, class_name: str, index: int, seed: int, image_size: tuple[int, int] = (64, 64)
 ) -> tuple[Image.Image, Image.Image]:
-    """Return an image as `render_image` does, and where its object lies: mode L, 255 on the object, 0 elsewhere."""
+    """Return an image as `render_image` does, and the mask of its object: mode L, 255 on the object, 0 elsewhere."""
     if dataset not in RENDERED:
         raise UserError(f"no rendered dataset is called {dataset!r}; choose one of {', '.join(RENDERED)}")
     if class_name not in RENDERED[dataset]:
@@ -100,7 +99,7 @@ def render_archive(
         destination: the archive to write.
 
     Raises:
-        UserError: no such dataset, or the disk is full.
+        UserError: the dataset is unknown, or the disk is full.
     """
     if dataset not in RENDERED:
         raise UserError(f"no rendered dataset is called {dataset!r}; choose one of {', '.join(RENDERED)}")

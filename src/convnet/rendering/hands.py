@@ -13,7 +13,7 @@ GESTURES = {
     "paper": (True, True, True, True),
     "scissors": (True, True, False, False),
 }
-# Pixels of hand must not tell the gesture: a fist is drawn nearer than an open hand.
+# A fist is drawn nearer than an open hand, so that the number of hand pixels does not reveal the gesture.
 NEARNESS = {"rock": 1.3, "paper": 0.95, "scissors": 1.12}
 
 KNUCKLES = ((-0.36, -0.2), (-0.12, -0.28), (0.12, -0.25), (0.34, -0.14))

@@ -1,4 +1,4 @@
-"""Plain things for the source dataset: a backbone learns edges, stripes, prongs and round parts from them."""
+"""Draw plain objects for the source dataset, with edges, stripes, prongs and round parts for a backbone to learn."""
 
 import math
 from collections.abc import Callable
@@ -94,7 +94,7 @@ def draw_key(canvas: Canvas, rng: Generator) -> None:
     canvas.ellipse((0, -0.6), (radius * 0.55, radius * 0.55), any_colour(rng))
 
 
-THINGS: dict[str, Callable[[Canvas, Generator], None]] = {
+OBJECTS: dict[str, Callable[[Canvas, Generator], None]] = {
     "cactuses": draw_cactus,
     "fish": draw_fish,
     "forks": draw_fork,

@@ -1,4 +1,4 @@
-"""What surrounds the object, drawn without a look at its class: place, background, things in front, light, camera."""
+"""Draw all around the object, independent of its class: place, background, objects in front, light, camera."""
 
 import math
 
@@ -41,7 +41,7 @@ def _pale(rng: Generator) -> Colour:
 
 
 def put_in_front(image: Image.Image, rng: Generator) -> None:
-    """Hide a part of the object, three times in ten, behind a thing near the edge of the image."""
+    """Hide a part of the object, three times in ten, behind another near the edge of the image."""
     if rng.random() < 0.3:
         _clutter(image, rng, float(rng.uniform(0.12, 0.2)), margin=True)
 
@@ -87,7 +87,7 @@ def compose(scenery: Image.Image, layer: Image.Image, rng: Generator) -> Image.I
 
 
 def photograph(image: Image.Image, rng: Generator) -> Image.Image:
-    """Return `image` as a cheap camera sees it: uneven light, contrast, colour cast, blur and sensor noise."""
+    """Return `image` with uneven light, contrast, colour cast, blur and sensor noise, as from a cheap camera."""
     blur = rng.uniform(0.0, 0.7) * min(image.size) / 64
     if rng.random() < 0.5:
         image = image.filter(ImageFilter.GaussianBlur(blur))
