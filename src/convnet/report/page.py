@@ -117,7 +117,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
     template = _environment().get_template("report.html.j2")
     return template.render(
         datasets=datasets,
-        opening=opening_sentences([Verdict.model_validate(dataset.verdict) for dataset in datasets]),
+        opening=opening_sentences([Verdict.model_validate({**dataset.verdict, "trivial": []}) for dataset in datasets]),
         params_text=params_text,
         images=images,
         style=Markup(style),
