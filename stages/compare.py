@@ -1,4 +1,4 @@
-"""Stage compare: hold every variant against the baseline, and write tables for readers and for dvc plots."""
+"""Stage compare: compare every variant with the baseline, and write tables for readers and for dvc plots."""
 
 import argparse
 import sys
@@ -6,10 +6,11 @@ from pathlib import Path
 
 from convnet.comparison.verdict import verdict
 from convnet.comparison.wording import opening_sentences
+from convnet.evaluation.schema import read_evaluation, read_trivial
 from convnet.params.load import load_params
 from convnet.report.tables import write_tables
 from convnet.system.errors import command, printable
-from convnet.system.files import read_json, write_json
+from convnet.system.files import write_json
 
 
 @command
@@ -22,16 +23,16 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load_params()
     evaluations = [
-        read_json(arguments.evaluations / f"{dataset}-{variant}.json")
+        read_evaluation(arguments.evaluations / f"{dataset}-{variant}.json")
         for dataset in params.run.datasets
         for variant in params.run.variants
     ]
-    write_tables(evaluations, arguments.destination)
+    write_tables([evaluation.model_dump() for evaluation in evaluations], arguments.destination)
     verdicts = {}
     for dataset in params.run.datasets:
-        of_dataset = [evaluation for evaluation in evaluations if evaluation["dataset"] == dataset]
-        verdicts[dataset] = verdict(of_dataset, read_json(arguments.trivial / f"{dataset}.json"))
-    write_json(arguments.destination / "verdict.json", verdicts)
+        of_dataset = [evaluation for evaluation in evaluations if evaluation.dataset == dataset]
+        verdicts[dataset] = verdict(of_dataset, read_trivial(arguments.trivial / f"{dataset}.json"))
+    write_json(arguments.destination / "verdict.json", {name: found.model_dump() for name, found in verdicts.items()})
     for sentence in opening_sentences(list(verdicts.values())):
         print(printable(sentence), file=sys.stderr)
 

@@ -21,7 +21,7 @@ def main() -> None:
     arguments = parser.parse_args()
     load_params()  # no stage works on a broken params.yaml
     evaluation = evaluate(arguments.arrays, arguments.model, arguments.features)
-    write_json(arguments.evaluation, evaluation)
+    write_json(arguments.evaluation, evaluation.model_dump())
     write_json(arguments.metrics, summarise(evaluation))
 
 

@@ -1,4 +1,4 @@
-"""Stage trivial: what needs no network, the majority class and logistic regression on colours and thumbnails."""
+"""Stage trivial: evaluate the majority class, and logistic regression on colours and thumbnails."""
 
 import argparse
 from pathlib import Path
@@ -21,7 +21,8 @@ def main() -> None:
     opened = {split: load_arrays(arguments.arrays, split) for split in ("train", "validation", "test")}
     train, validation, test = ((arrays.images, arrays.labels) for arrays in opened.values())
     classes = read_json(arguments.arrays / "dataset.json")["classes"]
-    write_json(arguments.destination, trivial_rows(train, validation, test, classes))
+    rows = trivial_rows(train, validation, test, classes)
+    write_json(arguments.destination, [row.model_dump() for row in rows])
 
 
 if __name__ == "__main__":

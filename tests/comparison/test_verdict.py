@@ -12,12 +12,16 @@ import pytest
 
 from convnet.comparison.paired import compare
 from convnet.comparison.random_effects import crossed_estimate
+from convnet.comparison.schema import Comparison, Verdict, read_verdicts
 from convnet.comparison.statistics import holm
 from convnet.comparison.verdict import decisions, verdict
 from convnet.comparison.wording import opening_sentences
 from convnet.evaluation.metrics import evaluate_split
+from convnet.evaluation.schema import Evaluation, TrivialModel
 from convnet.system.errors import UserError
+from convnet.system.files import write_json
 from convnet.system.formats import points
+from helpers.evaluations import make_evaluation
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ["cat", "dog"]
@@ -34,54 +38,53 @@ def evaluation(
     resplit: bool = False,
     dataset: str = "pets",
     kind: str = "photographs",
-) -> dict[str, Any]:
-    """An evaluation as the contract has it: images differ in difficulty, which all variants share."""
-    rows = []
-    for seed in seeds:
+) -> Evaluation:
+    """An evaluation whose images differ in difficulty, which all variants share."""
+    made = make_evaluation(dataset, variant, len(seeds), classes=CLASSES, kind=kind)
+    for seed, run in zip(seeds, made["seeds"], strict=True):
         draw = np.random.default_rng([seed, sum(map(ord, variant))])
         # With a fixed split the images belong to the dataset; with resplit they are the seed's own.
         members = np.arange(n) if not resplit else np.random.default_rng(seed).permutation(3 * n)[:n]
         difficulty = np.random.default_rng(99).random(3 * n)[members]
         labels = (members % 100 < 100 * minority).astype(int)
         right = 0.7 * difficulty + 0.3 * draw.random(n) < accuracy + seed_deviation * draw.standard_normal()
+        predicted = np.where(right, labels, 1 - labels)
         probabilities = np.full((n, 2), 0.2)
-        probabilities[np.arange(n), np.where(right, labels, 1 - labels)] = 0.8
-        splits = {name: evaluate_split(probabilities, labels, CLASSES) for name in ("train", "validation", "test")}
-        rows.append(
-            {
-                "seed": seed,
-                "splits": splits,
-                "generalisation_gap": 0.1 - (accuracy - 0.6) / 2,
-                "test_probabilities": np.round(probabilities, 6).tolist(),
-            }
-        )
-        if resplit or seed == seeds[0]:
-            rows[-1] |= {"test_members": [f"{i}.png" for i in members], "test_labels": labels.tolist()}
-    return {
-        "dataset": dataset,
-        "variant": variant,
-        "kind": kind,
-        "classes": CLASSES,
-        "resplit": resplit,
-        "seeds": rows,
-    }
+        probabilities[np.arange(n), predicted] = 0.8
+        run |= {
+            "seed": seed,
+            "splits": dict.fromkeys(("train", "validation", "test"), evaluate_split(probabilities, labels, CLASSES)),
+            "generalisation_gap": 0.1 - (accuracy - 0.6) / 2,
+            "test_members": [f"{i}.png" for i in members],
+            "test_labels": labels.tolist(),
+            "test_predicted": predicted.tolist(),
+            "test_probabilities": probabilities.tolist(),
+        }
+    return Evaluation.model_validate(made | {"resplit": resplit})
 
 
-def row(found: dict[str, Any], variant: str) -> dict[str, Any]:
+def changed(evaluation: Evaluation, seed: int, **fields: Any) -> Evaluation:
+    """The evaluation with other fields in its `seed`-th run."""
+    runs = list(evaluation.seeds)
+    runs[seed] = runs[seed].model_copy(update=fields)
+    return evaluation.model_copy(update={"seeds": runs})
+
+
+def row(found: Verdict, variant: str) -> Comparison:
     """The comparison of one variant."""
-    return next(r for r in found["comparisons"] if r["variant"] == variant)
+    return next(r for r in found.comparisons if r.variant == variant)
 
 
 def test_clear_gain_helps_clear_loss_hurts_and_a_twin_is_not_decided():
     found = verdict([evaluation(*v) for v in [("baseline", 0.6), ("up", 0.75), ("down", 0.45), ("twin", 0.605)]])
-    assert {r["variant"]: r["decision"] for r in found["comparisons"]} == {
+    assert {r.variant: r.decision for r in found.comparisons} == {
         "up": "helps",
         "down": "hurts",
         "twin": "not decided",
     }
-    assert [r["variant"] for r in found["variants"]] == ["baseline", "down", "twin", "up"]
-    assert found["warnings"] == []
-    json.dumps(found, allow_nan=False)
+    assert [r.variant for r in found.variants] == ["baseline", "down", "twin", "up"]
+    assert found.warnings == []
+    json.dumps(found.model_dump(), allow_nan=False)
 
 
 def test_numbers_of_a_comparison_agree_with_the_evaluations():
@@ -89,25 +92,21 @@ def test_numbers_of_a_comparison_agree_with_the_evaluations():
     found = row(verdict([baseline, variant]), "up")
     for name in ("accuracy", "balanced_accuracy", "loss"):
         expected = [
-            b["splits"]["test"][name] - a["splits"]["test"][name]
-            for a, b in zip(baseline["seeds"], variant["seeds"], strict=True)
+            getattr(b.splits["test"], name) - getattr(a.splits["test"], name)
+            for a, b in zip(baseline.seeds, variant.seeds, strict=True)
         ]
-        assert found["metrics"][name]["differences"] == pytest.approx(expected)
-        assert found["metrics"][name]["mean"] == pytest.approx(np.mean(expected))
-    assert found["metrics"]["generalisation_gap"]["mean"] == pytest.approx(-0.05)
-    assert found["mean"] == pytest.approx(found["metrics"]["accuracy"]["mean"])
-    for mcnemar, difference in zip(found["mcnemar"], found["metrics"]["accuracy"]["differences"], strict=True):
-        assert (mcnemar["only_variant"] - mcnemar["only_baseline"]) / 300 == pytest.approx(difference)
-    assert found["metrics"]["accuracy"]["smallest_sign_flip_p"] == 0.0625
-    assert found["bootstrap"][0] < found["mean"] < found["bootstrap"][1]
+        assert found.metrics[name].differences == pytest.approx(expected)
+        assert found.metrics[name].mean == pytest.approx(np.mean(expected))
+    assert found.metrics["generalisation_gap"].mean == pytest.approx(-0.05)
+    assert found.mean == pytest.approx(found.metrics["accuracy"].mean)
 
 
 def test_interval_and_holm_are_those_of_the_library():
     evaluations = [evaluation(*v) for v in [("baseline", 0.6), ("a", 0.63), ("b", 0.66), ("c", 0.6)]]
     found = verdict(evaluations)
     estimates = [compare(evaluations[0], other, "accuracy").estimate for other in evaluations[1:]]
-    assert [r["p_holm"] for r in found["comparisons"]] == pytest.approx(holm([e.p_value() for e in estimates]))
-    assert [tuple(r["interval"]) for r in found["comparisons"]] == [pytest.approx(e.interval()) for e in estimates]
+    assert [r.p_holm for r in found.comparisons] == pytest.approx(holm([e.p_value() for e in estimates]))
+    assert [tuple(r.interval) for r in found.comparisons] == [pytest.approx(e.interval()) for e in estimates]
 
 
 def test_order_of_evaluations_does_not_matter():
@@ -127,9 +126,9 @@ def test_decisions_at_their_limits():
 def test_sentence_holds_the_numbers():
     found = verdict([evaluation(v, a, kind="rendered") for v, a in [("baseline", 0.6), ("up", 0.75)]])
     up = row(found, "up")
-    lower, upper = (points(bound) for bound in up["interval"])
-    assert up["sentence"] == (
-        f"up helps: test accuracy changes by {points(up['mean'])} points (95 % interval {lower} to {upper} over seeds "
+    lower, upper = (points(bound) for bound in up.interval)
+    assert up.sentence == (
+        f"up helps: test accuracy changes by {points(up.mean)} points (95 % interval {lower} to {upper} over seeds "
         "and test images; p < 0.001; 5 seeds, 300 test images, rendered images)."
     )
 
@@ -137,20 +136,20 @@ def test_sentence_holds_the_numbers():
 def test_open_comparison_says_what_would_decide_it():
     found = verdict([evaluation(*v, seeds=(0, 1, 2)) for v in [("baseline", 0.6), ("twin", 0.62)]])
     twin = row(found, "twin")
-    assert twin["decision"] == "not decided"
-    assert twin["needed"] is not None
-    assert twin["sentence"].startswith("It is not decided whether twin helps: test accuracy changes by ")
-    assert re.search(r"more seeds? |test images", twin["sentence"].split(").")[1])
-    assert "rendered" not in twin["sentence"]
+    assert twin.decision == "not decided"
+    assert twin.needed is not None
+    assert twin.sentence.startswith("It is not decided whether twin helps: test accuracy changes by ")
+    assert re.search(r"more seeds? |test images", twin.sentence.split(").")[1])
+    assert "rendered" not in twin.sentence
 
 
 def test_each_open_comparison_is_planned_as_the_next_to_be_decided():
     evaluations = [evaluation(*v) for v in [("baseline", 0.6), ("up", 0.8), ("a", 0.62), ("b", 0.63)]]
     found = verdict(evaluations)
-    assert [r["decision"] for r in found["comparisons"]] == ["not decided", "not decided", "helps"]
+    assert [r.decision for r in found.comparisons] == ["not decided", "not decided", "helps"]
     # Holm asks 0.05 / 2 of the smaller of two open p-values, and either may become it.
-    for other, found_row in zip(evaluations[2:], found["comparisons"][:2], strict=True):
-        assert found_row["needed"] == compare(evaluations[0], other, "accuracy").needed(0.025)
+    for other, found_row in zip(evaluations[2:], found.comparisons[:2], strict=True):
+        assert found_row.needed == compare(evaluations[0], other, "accuracy").needed(0.025)
 
 
 def test_interval_that_loses_its_claim_to_holm_is_explained():
@@ -158,44 +157,43 @@ def test_interval_that_loses_its_claim_to_holm_is_explained():
     for accuracy in np.arange(0.61, 0.70, 0.005):
         found = verdict([evaluation("baseline", 0.6), evaluation("up", accuracy), *others])
         up = row(found, "up")
-        if up["p"] < 0.05 < up["p_holm"]:
-            assert up["decision"] == "not decided"
-            assert "leaves out zero, but not after correction for 7 comparisons" in up["sentence"]
+        if up.p < 0.05 < up.p_holm:
+            assert up.decision == "not decided"
+            assert "excludes zero, but not after correction for 7 comparisons" in up.sentence
             return
     pytest.fail("no accuracy gave a p between the two levels")
 
 
 def test_only_the_baseline_is_nothing_to_compare():
     found = verdict([evaluation("baseline", 0.6)])
-    assert found["comparisons"] == []
-    assert "only variant" in found["warnings"][0]
+    assert found.comparisons == []
+    assert "only variant" in found.warnings[0]
     assert "nothing to compare" in opening_sentences([found])[0]
 
 
 def test_missing_baseline_is_said():
     found = verdict([evaluation("up", 0.7), evaluation("down", 0.5)])
-    assert found["baseline"] is None
-    assert found["comparisons"] == []
-    assert "no variant called baseline" in found["warnings"][0]
+    assert found.baseline is None
+    assert found.comparisons == []
+    assert "no variant called baseline" in found.warnings[0]
 
 
 def test_one_seed_is_judged_on_test_images_only_and_says_so():
     found = verdict([evaluation(*v, seeds=(0,)) for v in [("baseline", 0.6), ("up", 0.8), ("twin", 0.601)]])
     up, twin = row(found, "up"), row(found, "twin")
-    assert up["decision"] == "helps"
-    assert up["interval_kind"] == "test images only"
-    assert "randomness of training is not measured" in up["sentence"]
-    assert up["metrics"]["accuracy"]["t_interval"] is None
-    assert "train at least 3" in twin["sentence"]
-    assert any("One seed only" in warning for warning in found["warnings"])
+    assert up.decision == "helps"
+    assert up.interval_kind == "test images only"
+    assert "randomness of training is not measured" in up.sentence
+    assert "train at least 3" in twin.sentence
+    assert any("One seed only" in warning for warning in found.warnings)
     assert "up is ahead: " in opening_sentences([found])[0]
     assert "one seed only" in opening_sentences([found])[0]
 
 
 def test_missing_seeds_leave_the_shared_ones():
     found = verdict([evaluation("baseline", 0.6, (0, 1, 2, 3)), evaluation("up", 0.75, (1, 2, 3, 4))])
-    assert row(found, "up")["seeds"] == [1, 2, 3]
-    assert "up is compared on shared seeds only; left out: 0, 4." in found["warnings"]
+    assert row(found, "up").seeds == [1, 2, 3]
+    assert "up is compared on shared seeds only; left out: 0, 4." in found.warnings
 
 
 def test_no_shared_seed_is_a_user_error():
@@ -205,13 +203,13 @@ def test_no_shared_seed_is_a_user_error():
 
 def test_other_test_images_are_a_user_error():
     other = evaluation("up", 0.7)
-    other["seeds"][0]["test_members"][0] = "another.png"
+    other = changed(other, 0, test_members=["another.png", *other.seeds[0].test_members[1:]])
     with pytest.raises(UserError, match="different images"):
         verdict([evaluation("baseline", 0.6), other])
 
 
 def test_fixed_split_with_seeds_on_different_images_is_a_user_error():
-    both = [evaluation(v, 0.6, resplit=True) | {"resplit": False} for v in ("baseline", "up")]
+    both = [evaluation(v, 0.6, resplit=True).model_copy(update={"resplit": False}) for v in ("baseline", "up")]
     with pytest.raises(UserError, match="though the split is fixed"):
         verdict(both)
 
@@ -219,48 +217,49 @@ def test_fixed_split_with_seeds_on_different_images_is_a_user_error():
 def test_resplit_seeds_give_an_interval_over_seeds_and_splits():
     found = verdict([evaluation(*v, resplit=True) for v in [("baseline", 0.55), ("up", 0.8), ("twin", 0.551)]])
     up = row(found, "up")
-    assert found["resplit"]
-    assert up["decision"] == "helps"
-    assert up["interval_kind"] == "seeds and splits"
-    assert "300 test images per split" in up["sentence"]
-    assert up["bootstrap"] is None
-    assert "own split" in row(found, "twin")["sentence"]
+    assert found.resplit
+    assert up.decision == "helps"
+    assert up.interval_kind == "seeds and splits"
+    assert "300 test images per split" in up.sentence
+    assert "own split" in row(found, "twin").sentence
 
 
 def test_unequal_classes_put_balanced_accuracy_first():
     found = verdict([evaluation(*v, minority=0.2) for v in [("baseline", 0.6), ("up", 0.75)]])
-    assert found["metric"] == "balanced_accuracy"
-    assert "240 training images of cat, 60 of dog" in found["warnings"][0]
+    assert found.metric == "balanced_accuracy"
+    assert "240 training images of cat, 60 of dog" in found.warnings[0]
     up = row(found, "up")
-    assert "balanced test accuracy" in up["sentence"]
-    assert up["mean"] == pytest.approx(up["metrics"]["balanced_accuracy"]["mean"])
+    assert "balanced test accuracy" in up.sentence
+    assert up.mean == pytest.approx(up.metrics["balanced_accuracy"].mean)
 
 
 def test_slightly_unequal_classes_do_not_warn():
     found = verdict([evaluation(*v, minority=0.42) for v in [("baseline", 0.6), ("up", 0.75)]])
-    assert found["metric"] == "accuracy"
-    assert found["warnings"] == []
+    assert found.metric == "accuracy"
+    assert found.warnings == []
 
 
-def trivial_row(share_right: float, n: int = 300) -> dict[str, Any]:
+def trivial_row(share_right: float, n: int = 300) -> TrivialModel:
     """A trivial model that is right on the first images of the test split."""
     labels = (np.arange(n) % 100 < 50).astype(int)
     predicted = np.where(np.arange(n) < share_right * n, labels, 1 - labels)
-    return {
-        "name": "colours and thumbnail",
-        "splits": {"test": evaluate_split(np.eye(2)[predicted], labels, CLASSES)},
-        "test_predictions": predicted.tolist(),
-    }
+    return TrivialModel(
+        name="colours and thumbnail",
+        train_images=n,
+        penalty=1.0,
+        splits={"test": evaluate_split(np.eye(2)[predicted], labels, CLASSES)},
+        test_predictions=predicted.tolist(),
+    )
 
 
 def test_variant_that_does_not_beat_the_trivial_model_is_called_out():
     evaluations = [evaluation(*v) for v in [("baseline", 0.45), ("close", 0.62), ("up", 0.85)]]
     found = verdict(evaluations, trivial=[trivial_row(0.3), trivial_row(0.6)])
-    beats = {r["variant"]: r["trivial"]["beats"] for r in found["variants"]}
+    beats = {r.variant: r.trivial.beats for r in found.variants}
     assert beats == {"baseline": False, "close": False, "up": True}
-    assert any(w.startswith("baseline is no better than the trivial model") for w in found["warnings"])
-    assert any(w.startswith("close is not clearly better than the trivial model") for w in found["warnings"])
-    assert "test_predictions" not in found["trivial"][0]
+    assert any(w.startswith("baseline does not beat the trivial model") for w in found.warnings)
+    assert any(w.startswith("close does not clearly beat the trivial model") for w in found.warnings)
+    assert "test_predictions" not in found.trivial[0].model_dump()
 
 
 def test_trivial_rows_of_another_split_are_a_user_error():
@@ -268,10 +267,10 @@ def test_trivial_rows_of_another_split_are_a_user_error():
         verdict([evaluation("baseline", 0.6)], trivial=[trivial_row(0.5, n=20)])
 
 
-def test_nearly_equal_probabilities_lost_to_rounding_are_said():
+def test_predicted_classes_count_and_not_rounded_probabilities():
     both = [evaluation("baseline", 0.6), evaluation("up", 0.7)]
-    both[1]["seeds"][2]["test_probabilities"] = [[0.5, 0.5]] * 300
-    assert any("almost equal probability" in warning for warning in verdict(both)["warnings"])
+    rounded = changed(both[1], 2, test_probabilities=[[0.5, 0.5]] * 300)
+    assert verdict([both[0], rounded]) == verdict(both)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +279,6 @@ def test_nearly_equal_probabilities_lost_to_rounding_are_said():
         ([], "no evaluation"),
         ([evaluation("a", 0.6), evaluation("a", 0.6)], "evaluated twice"),
         ([evaluation("a", 0.6), evaluation("b", 0.6, dataset="horses")], "horses, pets"),
-        ([evaluation("a", 0.6) | {"seeds": []}], "no seed"),
     ],
 )
 def test_unusable_evaluations_are_a_user_error(evaluations, words):
@@ -288,19 +286,10 @@ def test_unusable_evaluations_are_a_user_error(evaluations, words):
         verdict(evaluations)
 
 
-def test_incomplete_test_lists_are_a_user_error():
-    broken = evaluation("baseline", 0.6)
-    del broken["seeds"][0]["test_members"]
-    with pytest.raises(UserError, match="incomplete"):
-        verdict([broken])
-
-
-def test_test_lists_beside_the_seeds_are_understood():
-    moved = evaluation("baseline", 0.6)
-    moved["test_members"] = moved["seeds"][0].pop("test_members")
-    moved["test_labels"] = moved["seeds"][0].pop("test_labels")
-    variant = evaluation("up", 0.75)
-    assert verdict([moved, variant]) == verdict([evaluation("baseline", 0.6), variant])
+def test_stored_verdict_is_read_back(tmp_path):
+    found = {"pets": verdict([evaluation(*v) for v in [("baseline", 0.6), ("up", 0.75)]], [trivial_row(0.6)])}
+    write_json(tmp_path / "verdict.json", {name: judged.model_dump() for name, judged in found.items()})
+    assert read_verdicts(tmp_path / "verdict.json") == found
 
 
 def test_report_opens_with_two_sentences_on_all_datasets():

@@ -50,14 +50,14 @@ def test_a_known_temperature_is_found_again():
     assert fit_temperature(*overconfident(4, n=20_000)) == pytest.approx(2.5, rel=0.05)
 
 
-def test_scaling_mends_overconfidence_and_moves_no_prediction():
+def test_scaling_corrects_overconfidence_and_moves_no_prediction():
     validation, test = overconfident(3, seed=1), overconfident(3, seed=2)
     found = calibrate(*validation, *test)
-    assert found["temperature"] > 1
-    assert not found["at_bound"]
-    assert found["calibration_error_after"] < found["calibration_error_before"] / 2
-    assert found["loss_after"] < found["loss_before"]
-    scaled = apply_temperature(test[0], found["temperature"])
+    assert found.temperature > 1
+    assert not found.at_bound
+    assert found.calibration_error_after < found.calibration_error_before / 2
+    assert found.loss_after < found.loss_before
+    scaled = apply_temperature(test[0], found.temperature)
     assert (scaled.argmax(axis=1) == test[0].argmax(axis=1)).all()
 
 
@@ -70,5 +70,5 @@ def test_validation_without_errors_is_reported_as_a_bound():
     probabilities = np.tile([0.9, 0.1], (50, 1))
     labels = np.zeros(50, dtype=int)
     found = calibrate(probabilities, labels, probabilities, labels)
-    assert found["at_bound"]
-    assert found["temperature"] == pytest.approx(0.05, rel=0.01)
+    assert found.at_bound
+    assert found.temperature == pytest.approx(0.05, rel=0.01)

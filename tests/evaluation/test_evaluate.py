@@ -10,8 +10,10 @@ from sklearn import metrics as sklearn
 
 from convnet.data.splits import SPLITS
 from convnet.evaluation.evaluate import evaluate, summarise
+from convnet.evaluation.schema import Evaluation, read_evaluation
 from convnet.jobs.predictions import Predictions, load_predictions
-from convnet.system.files import canonical_json
+from convnet.system.errors import UserError
+from convnet.system.files import write_json
 from helpers import tiny_study as tiny
 
 
@@ -21,7 +23,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def evaluation(study: Path) -> dict[str, Any]:
+def evaluation(study: Path) -> Evaluation:
     return evaluate(study / "arrays", study / "models")
 
 
@@ -30,77 +32,70 @@ def predictions(study: Path) -> dict[int, Predictions]:
     return load_predictions(study / "models" / "predictions.npz")
 
 
-def test_evaluation_has_the_keys_of_the_contract(evaluation: dict[str, Any]) -> None:
-    assert set(evaluation) >= {
-        *("dataset", "variant", "kind", "classes", "image_size", "backbone", "resplit", "recipe", "parameters"),
-        *("trainable_parameters", "model_bytes", "seeds", "history", "seconds", "machine", "versions"),
-    }
-    for seed in evaluation["seeds"]:
-        assert set(seed) >= {
-            *("seed", "splits", "generalisation_gap", "best_epoch", "validation_loss_rise", "gap_at_best_epoch"),
-            *("gap_at_last_epoch", "epochs", "test_members", "test_labels", "test_probabilities", "temperature"),
-            *("seconds_training", "images_per_second"),
-        }
+def test_evaluation_is_read_back_as_it_was_written(evaluation: Evaluation, tmp_path: Path) -> None:
+    write_json(tmp_path / "evaluation.json", evaluation.model_dump())
+    assert read_evaluation(tmp_path / "evaluation.json") == evaluation
+
+
+def test_evaluation_of_another_version_is_a_user_error(evaluation: Evaluation, tmp_path: Path) -> None:
+    write_json(tmp_path / "evaluation.json", evaluation.model_dump(exclude={"kind"}))
+    with pytest.raises(UserError, match=r"kind: .*dvc repro"):
+        read_evaluation(tmp_path / "evaluation.json")
+
+
+def test_facts_are_those_of_dataset_and_job(evaluation: Evaluation, study: Path) -> None:
+    assert (evaluation.dataset, evaluation.variant, evaluation.kind) == ("tiny", "hard", "rendered")
+    assert (evaluation.classes, evaluation.image_size) == (["blue", "green"], (16, 16))
+    assert evaluation.backbone is None
+    assert evaluation.parameters == evaluation.trainable_parameters == 953
+    assert evaluation.model_bytes == (study / "models" / "seed-0.keras").stat().st_size
+    assert evaluation.seconds.features is None
+    assert evaluation.seconds.training == sum(seed.seconds_training for seed in evaluation.seeds)
+
+
+def test_numbers_are_those_of_sklearn(evaluation: Evaluation, predictions: dict[int, Predictions]) -> None:
+    for run in evaluation.seeds:
         for split in SPLITS:
-            assert set(seed["splits"][split]) == {
-                *("n", "accuracy", "loss", "balanced_accuracy", "macro_f1", "recall", "calibration_error"),
-                *("confusion", "reliability"),
-            }
-    assert json.loads(canonical_json(evaluation)) == evaluation
-
-
-def test_facts_are_those_of_dataset_and_job(evaluation: dict[str, Any], study: Path) -> None:
-    assert (evaluation["dataset"], evaluation["variant"], evaluation["kind"]) == ("tiny", "hard", "rendered")
-    assert (evaluation["classes"], evaluation["image_size"]) == (["blue", "green"], [16, 16])
-    assert evaluation["backbone"] is None
-    assert evaluation["parameters"] == evaluation["trainable_parameters"] == 953
-    assert evaluation["model_bytes"] == (study / "models" / "seed-0.keras").stat().st_size
-    assert evaluation["seconds"]["features"] is None
-    assert evaluation["seconds"]["training"] == sum(seed["seconds_training"] for seed in evaluation["seeds"])
-
-
-def test_numbers_are_those_of_sklearn(evaluation: dict[str, Any], predictions: dict[int, Predictions]) -> None:
-    for run in evaluation["seeds"]:
-        for split in SPLITS:
-            found, prediction = run["splits"][split], predictions[run["seed"]][split]
+            found, prediction = run.splits[split], predictions[run.seed][split]
             probabilities, truth = prediction.probabilities.astype(np.float64), prediction.labels
             probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 sums to 1 within its own precision
             predicted = probabilities.argmax(axis=1)
-            assert found["n"] == len(truth)
-            assert found["accuracy"] == pytest.approx(sklearn.accuracy_score(truth, predicted))
-            assert found["loss"] == pytest.approx(sklearn.log_loss(truth, probabilities), rel=1e-5)
-            assert found["balanced_accuracy"] == pytest.approx(sklearn.balanced_accuracy_score(truth, predicted))
-            assert found["macro_f1"] == pytest.approx(sklearn.f1_score(truth, predicted, average="macro"))
-            assert found["confusion"] == sklearn.confusion_matrix(truth, predicted, labels=[0, 1]).tolist()
+            assert found.n == len(truth)
+            assert found.accuracy == pytest.approx(sklearn.accuracy_score(truth, predicted))
+            assert found.loss == pytest.approx(sklearn.log_loss(truth, probabilities), rel=1e-5)
+            assert found.balanced_accuracy == pytest.approx(sklearn.balanced_accuracy_score(truth, predicted))
+            assert found.macro_f1 == pytest.approx(sklearn.f1_score(truth, predicted, average="macro"))
+            assert found.confusion == sklearn.confusion_matrix(truth, predicted, labels=[0, 1]).tolist()
             recall = sklearn.recall_score(truth, predicted, average=None, zero_division=0)
-            assert list(found["recall"].values()) == pytest.approx(recall)
-            assert sum(row["n"] for row in found["reliability"]) == len(truth)
+            assert list(found.recall.values()) == pytest.approx(recall)
+            assert sum(row.n for row in found.reliability) == len(truth)
 
 
-def test_gap_is_training_minus_validation_accuracy(evaluation: dict[str, Any]) -> None:
-    for run in evaluation["seeds"]:
-        accuracies = [run["splits"][split]["accuracy"] for split in ("train", "validation")]
-        assert run["generalisation_gap"] == pytest.approx(accuracies[0] - accuracies[1])
+def test_gap_is_training_minus_validation_accuracy(evaluation: Evaluation) -> None:
+    for run in evaluation.seeds:
+        accuracies = [run.splits[split].accuracy for split in ("train", "validation")]
+        assert run.generalisation_gap == pytest.approx(accuracies[0] - accuracies[1])
 
 
-def test_history_belongs_to_its_seed(evaluation: dict[str, Any]) -> None:
-    assert [run["epochs"] for run in evaluation["seeds"]] == [10, 3]
-    for run in evaluation["seeds"]:
-        rows = [row for row in evaluation["history"] if row["seed"] == run["seed"]]
-        losses = [row["validation_loss"] for row in rows]
-        assert run["best_epoch"] == int(np.argmin(losses)) + 1
-        assert run["validation_loss_rise"] == pytest.approx(losses[-1] - min(losses))
+def test_history_belongs_to_its_seed(evaluation: Evaluation) -> None:
+    assert [run.epochs for run in evaluation.seeds] == [10, 3]
+    for run in evaluation.seeds:
+        rows = [row for row in evaluation.history if row.seed == run.seed]
+        losses = [row.validation_loss for row in rows]
+        assert run.best_epoch == int(np.argmin(losses)) + 1
+        assert run.validation_loss_rise == pytest.approx(losses[-1] - min(losses))
 
 
 def test_test_images_are_named_in_the_order_of_their_predictions(
-    evaluation: dict[str, Any], predictions: dict[int, Predictions], study: Path
+    evaluation: Evaluation, predictions: dict[int, Predictions], study: Path
 ) -> None:
     members = json.loads((study / "arrays" / "test" / "members.json").read_text())
-    for run in evaluation["seeds"]:
-        test = predictions[run["seed"]]["test"]
-        assert run["test_members"] == members
-        assert run["test_labels"] == test.labels.tolist()
-        assert np.array(run["test_probabilities"]) == pytest.approx(test.probabilities, abs=6e-7)
+    for run in evaluation.seeds:
+        test = predictions[run.seed]["test"]
+        assert run.test_members == members
+        assert run.test_labels == test.labels.tolist()
+        assert run.test_predicted == test.probabilities.argmax(axis=1).tolist()
+        assert np.array(run.test_probabilities) == pytest.approx(test.probabilities, abs=6e-7)
 
 
 def with_job(study: Path, folder: Path, **changes: Any) -> Path:
@@ -114,37 +109,35 @@ def with_job(study: Path, folder: Path, **changes: Any) -> Path:
 
 
 def test_resplit_names_the_images_of_the_joined_splits(study: Path, tmp_path: Path) -> None:
-    run = evaluate(study / "arrays", with_job(study, tmp_path, resplit=True))["seeds"][0]
+    run = evaluate(study / "arrays", with_job(study, tmp_path, resplit=True)).seeds[0]
     # The indices 0, 1, ... now count from the first training image.
     members = json.loads((study / "arrays" / "train" / "members.json").read_text())
-    assert run["test_members"] == members[: tiny.COUNTS["test"]]
+    assert run.test_members == members[: tiny.COUNTS["test"]]
 
 
 def test_features_add_their_seconds_to_the_variants_that_use_them(
-    study: Path, tmp_path: Path, evaluation: dict[str, Any]
+    study: Path, tmp_path: Path, evaluation: Evaluation
 ) -> None:
     features = tmp_path / "features"
     features.mkdir()
     (features / "timing.json").write_text('{"seconds": 12.5}')
-    uses_them = with_job(study, tmp_path, recipe=evaluation["recipe"] | {"kind": "features"})
-    assert evaluate(study / "arrays", uses_them, features)["seconds"]["features"] == 12.5
-    assert evaluate(study / "arrays", study / "models", features)["seconds"]["features"] is None
+    uses_them = with_job(study, tmp_path, recipe=evaluation.recipe | {"kind": "features"})
+    assert evaluate(study / "arrays", uses_them, features).seconds.features == 12.5
+    assert evaluate(study / "arrays", study / "models", features).seconds.features is None
 
 
-def test_metrics_are_means_over_seeds(evaluation: dict[str, Any]) -> None:
+def test_metrics_are_means_over_seeds(evaluation: Evaluation) -> None:
     summary = summarise(evaluation)
-    accuracies = [run["splits"]["test"]["accuracy"] for run in evaluation["seeds"]]
+    accuracies = [run.splits["test"].accuracy for run in evaluation.seeds]
     assert summary["test"]["accuracy"] == pytest.approx(np.mean(accuracies))
     assert summary["test_accuracy_sd"] == pytest.approx(np.std(accuracies, ddof=1))
-    assert summary["generalisation_gap"] == pytest.approx(
-        np.mean([run["generalisation_gap"] for run in evaluation["seeds"]])
-    )
+    assert summary["generalisation_gap"] == pytest.approx(np.mean([run.generalisation_gap for run in evaluation.seeds]))
     assert summary["seeds"] == 2
     assert set(summary) == {*SPLITS, "generalisation_gap", "test_accuracy_sd", "seeds"}
 
 
-def test_one_seed_has_no_spread(evaluation: dict[str, Any]) -> None:
-    assert summarise({**evaluation, "seeds": evaluation["seeds"][:1]})["test_accuracy_sd"] is None
+def test_one_seed_has_no_spread(evaluation: Evaluation) -> None:
+    assert summarise(evaluation.model_copy(update={"seeds": evaluation.seeds[:1]}))["test_accuracy_sd"] is None
 
 
 def test_stage_writes_equal_bytes_every_time_and_no_seconds_into_metrics(study: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sklearn import metrics as oracle
 
 from convnet.evaluation import metrics
+from convnet.evaluation.schema import HistoryRow
 from convnet.system.errors import UserError
 
 CLASSES = ["paper", "rock", "scissors"]
@@ -25,45 +26,33 @@ def test_every_number_agrees_with_scikit_learn(split):
     probabilities, labels = split
     predicted = probabilities.argmax(axis=1)
     found = metrics.evaluate_split(probabilities, labels, CLASSES)
-    assert found["n"] == 400
-    assert found["accuracy"] == pytest.approx(oracle.accuracy_score(labels, predicted))
-    assert found["loss"] == pytest.approx(oracle.log_loss(labels, probabilities))
-    assert found["balanced_accuracy"] == pytest.approx(oracle.balanced_accuracy_score(labels, predicted))
-    assert found["macro_f1"] == pytest.approx(oracle.f1_score(labels, predicted, average="macro"))
-    assert found["confusion"] == oracle.confusion_matrix(labels, predicted).tolist()
+    assert found.n == 400
+    assert found.accuracy == pytest.approx(oracle.accuracy_score(labels, predicted))
+    assert found.loss == pytest.approx(oracle.log_loss(labels, probabilities))
+    assert found.balanced_accuracy == pytest.approx(oracle.balanced_accuracy_score(labels, predicted))
+    assert found.macro_f1 == pytest.approx(oracle.f1_score(labels, predicted, average="macro"))
+    assert found.confusion == oracle.confusion_matrix(labels, predicted).tolist()
     recall = oracle.recall_score(labels, predicted, average=None)
-    assert list(found["recall"].values()) == pytest.approx(list(recall))
-    assert list(found["recall"]) == CLASSES
-
-
-def test_evaluation_has_the_keys_of_the_contract_and_no_others(split):
-    assert set(metrics.evaluate_split(*split)) == {
-        "n", "accuracy", "loss", "balanced_accuracy", "macro_f1", "recall", "calibration_error", "confusion",
-        "reliability",
-    }  # fmt: skip
-
-
-def test_brier_agrees_with_scikit_learn(split):
-    probabilities, labels = split
-    expected = oracle.brier_score_loss(labels, probabilities, scale_by_half=False)
-    assert metrics.brier(probabilities, labels) == pytest.approx(expected)
+    assert list(found.recall.values()) == pytest.approx(list(recall))
+    assert list(found.recall) == CLASSES
 
 
 def test_confusion_rows_are_true_classes():
-    found = metrics.evaluate_split(np.array([[0.1, 0.9]] * 3), np.array([0, 0, 1]))
-    assert found["confusion"] == [[0, 2], [0, 1]]
+    found = metrics.evaluate_split(np.array([[0.1, 0.9]] * 3), np.array([0, 0, 1]), CLASSES[:2])
+    assert found.confusion == [[0, 2], [0, 1]]
 
 
 def test_reliability_bins_by_hand():
     probabilities = np.array([[0.55, 0.45], [0.6, 0.4], [0.95, 0.05], [0.0, 1.0]])
-    rows = metrics.reliability(probabilities, np.array([0, 1, 0, 1]))
-    assert [row["n"] for row in rows] == [0, 0, 0, 0, 0, 2, 0, 0, 0, 2]  # 0.6 belongs to the bin it closes
-    assert rows[5]["confidence"] == pytest.approx(0.575)
-    assert rows[5]["accuracy"] == 0.5
-    assert rows[0]["confidence"] is None
-    assert rows[0]["accuracy"] is None
+    labels = np.array([0, 1, 0, 1])
+    rows = metrics.reliability(probabilities, labels)
+    assert [row.n for row in rows] == [0, 0, 0, 0, 0, 2, 0, 0, 0, 2]  # 0.6 belongs to the bin it closes
+    assert rows[5].confidence == pytest.approx(0.575)
+    assert rows[5].accuracy == 0.5
+    assert rows[0].confidence is None
+    assert rows[0].accuracy is None
     # (2 * |0.575 - 0.5| + 2 * |0.975 - 1|) / 4
-    assert metrics.calibration_error(rows) == pytest.approx(0.05)
+    assert metrics.calibration_error(probabilities, labels) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("bins", [10, 15])
@@ -75,14 +64,13 @@ def test_calibration_error_agrees_with_a_direct_sum(split, bins):
         here = (confidence > index / bins) & (confidence <= (index + 1) / bins)
         if here.any():
             direct += here.mean() * abs(confidence[here].mean() - correct[here].mean())
-    found = metrics.evaluate_split(probabilities, labels, bins=bins)
-    assert found["calibration_error"] == pytest.approx(direct)
-    assert len(found["reliability"]) == bins
+    assert metrics.calibration_error(probabilities, labels, bins) == pytest.approx(direct)
+    assert len(metrics.reliability(probabilities, labels, bins)) == bins
 
 
 def test_confidence_rounded_above_one_stays_in_the_last_bin():
     above = np.array([[np.nextafter(np.float32(1), np.float32(2)), 0.0]], dtype=np.float32)
-    assert metrics.reliability(above, np.array([0]))[-1]["n"] == 1
+    assert metrics.reliability(above, np.array([0]))[-1].n == 1
 
 
 def test_certain_and_wrong_gives_a_finite_loss():
@@ -91,9 +79,9 @@ def test_certain_and_wrong_gives_a_finite_loss():
 
 def test_class_without_images_has_no_recall_and_does_not_count():
     found = metrics.evaluate_split(np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1]]), np.array([0, 1]), CLASSES)
-    assert found["recall"] == {"paper": 1.0, "rock": 1.0, "scissors": None}
-    assert found["balanced_accuracy"] == 1.0
-    assert found["macro_f1"] == 1.0
+    assert found.recall == {"paper": 1.0, "rock": 1.0, "scissors": None}
+    assert found.balanced_accuracy == 1.0
+    assert found.macro_f1 == 1.0
 
 
 @pytest.mark.parametrize(
@@ -108,7 +96,7 @@ def test_class_without_images_has_no_recall_and_does_not_count():
 )
 def test_unusable_predictions_are_a_user_error(probabilities, labels, words):
     with pytest.raises(UserError, match=words):
-        metrics.evaluate_split(probabilities, labels)
+        metrics.evaluate_split(probabilities, labels, CLASSES[: probabilities.shape[1]])
 
 
 def test_wrong_number_of_class_names_is_a_user_error():
@@ -116,17 +104,25 @@ def test_wrong_number_of_class_names_is_a_user_error():
         metrics.evaluate_split(np.array([[0.5, 0.5]]), np.array([0]), CLASSES)
 
 
-def history(losses: list[float]) -> list[dict[str, float]]:
+def history(losses: list[float]) -> list[HistoryRow]:
     """Rows whose accuracy rises by 0.1 an epoch while validation accuracy stays at 0.5."""
     return [
-        {"epoch": i + 1, "accuracy": 0.5 + i / 10, "validation_accuracy": 0.5, "validation_loss": loss}
+        HistoryRow(
+            seed=0,
+            epoch=i + 1,
+            accuracy=0.5 + i / 10,
+            loss=0.5,
+            validation_accuracy=0.5,
+            validation_loss=loss,
+            learning_rate=0.001,
+        )
         for i, loss in enumerate(losses)
     ]
 
 
 def test_overfitting_is_read_off_the_lowest_validation_loss():
     found = metrics.overfitting(history([0.9, 0.4, 0.4, 0.7])[::-1])  # row order does not matter
-    assert found == {
+    assert found.model_dump() == {
         "best_epoch": 2,
         "validation_loss_rise": pytest.approx(0.3),
         "gap_at_best_epoch": pytest.approx(0.1),
@@ -137,7 +133,7 @@ def test_overfitting_is_read_off_the_lowest_validation_loss():
 
 def test_validation_loss_that_falls_to_the_end_has_no_rise():
     found = metrics.overfitting(history([0.9, 0.5, 0.4]))
-    assert (found["best_epoch"], found["validation_loss_rise"]) == (3, 0.0)
+    assert (found.best_epoch, found.validation_loss_rise) == (3, 0.0)
 
 
 def test_diverged_and_empty_histories_are_user_errors():

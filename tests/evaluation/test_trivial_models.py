@@ -65,30 +65,30 @@ def test_majority_agrees_with_scikit_learn():
     train, test = noise(90, 3), noise(40, 4)
     rows = trivial.trivial_rows(train, noise(30, 5), test, CLASSES)
     oracle = DummyClassifier(strategy="prior").fit(train[0].reshape(90, -1), train[1])
-    assert rows[0]["name"] == trivial.MAJORITY
-    assert rows[0]["splits"]["test"]["accuracy"] == oracle.score(test[0].reshape(40, -1), test[1])
-    assert rows[0]["splits"]["test"]["balanced_accuracy"] == 0.5
+    assert rows[0].name == trivial.MAJORITY
+    assert rows[0].splits["test"].accuracy == oracle.score(test[0].reshape(40, -1), test[1])
+    assert rows[0].splits["test"].balanced_accuracy == 0.5
     shares = trivial.majority_probabilities(train[1], 40, 2)
     assert shares == pytest.approx(oracle.predict_proba(test[0].reshape(40, -1)))
 
 
-def test_colour_is_found_where_it_tells_the_classes_apart():
+def test_colour_is_found_where_it_separates_the_classes_apart():
     rows = trivial.trivial_rows(coloured(200, 6), coloured(60, 7), coloured(100, 8), CLASSES)
-    assert rows[1]["name"] == trivial.THUMBNAILS
-    assert rows[1]["splits"]["test"]["accuracy"] > 0.95
-    assert len(rows[1]["test_predictions"]) == 100
+    assert rows[1].name == trivial.THUMBNAILS
+    assert rows[1].splits["test"].accuracy > 0.95
+    assert len(rows[1].test_predictions) == 100
 
 
 def test_noise_is_not_learnt():
     rows = trivial.trivial_rows(noise(300, 9), noise(150, 10), noise(300, 11), CLASSES)
-    assert rows[1]["splits"]["test"]["accuracy"] == pytest.approx(2 / 3, abs=0.08)
+    assert rows[1].splits["test"].accuracy == pytest.approx(2 / 3, abs=0.08)
 
 
 def test_rows_are_deterministic_and_fit_for_json():
     arguments = coloured(60, 12), coloured(30, 13), coloured(30, 14), CLASSES
     rows = trivial.trivial_rows(*arguments)
     assert rows == trivial.trivial_rows(*arguments)
-    json.dumps(rows, allow_nan=False)
+    json.dumps([row.model_dump() for row in rows], allow_nan=False)
 
 
 def test_many_training_images_are_thinned_evenly_by_class():
@@ -103,8 +103,8 @@ def test_class_without_training_images_gets_probability_zero():
     train, test = coloured(60, 15), coloured(30, 16)
     shifted = [(images, 2 * labels) for images, labels in (train, test, test)]
     rows = trivial.trivial_rows(*shifted, ["cat", "nothing", "dog"])
-    assert rows[1]["splits"]["test"]["recall"]["nothing"] is None
-    assert set(rows[1]["test_predictions"]) <= {0, 2}
+    assert rows[1].splits["test"].recall["nothing"] is None
+    assert set(rows[1].test_predictions) <= {0, 2}
 
 
 def test_one_class_is_a_user_error():

@@ -29,6 +29,7 @@ from convnet.comparison.verdict import verdict
 from convnet.data.arrays import load_arrays
 from convnet.download.http import UnavailableError, download
 from convnet.engine.job_log import Tally
+from convnet.evaluation.schema import Evaluation
 from convnet.report.build import Folders, report
 from convnet.report.tables import write_tables
 from convnet.system.csv_cells import FORMULA_STARTS
@@ -108,12 +109,17 @@ def _report(folder: Path, classes: list[str], members: list[str]) -> None:
         for run in evaluation["seeds"]:
             run["test_members"] = members
             run["test_labels"] = run["test_labels"][: len(members)]
+            run["test_predicted"] = run["test_predicted"][: len(members)]
             run["test_probabilities"] = run["test_probabilities"][: len(members)]
         write_json(folder / "data" / "evaluations" / f"tiny-{variant}.json", evaluation)
         evaluations.append(evaluation)
     tables = folder / "reports" / "tables"
+    found = verdict([Evaluation.model_validate(item) for item in evaluations])
     write_tables(evaluations, tables)
-    write_json(tables / "verdict.json", {"tiny": verdict(evaluations)})
+    write_json(
+        tables / "verdict.json",
+        {"tiny": found.model_dump()},
+    )
     write_json(folder / "explanations" / "tiny" / "pictures.json", [])
     write_json(folder / "robustness" / "tiny.json", {"rows": []})
     write_json(folder / "sweeps" / "tiny.json", {"variants": {}})

@@ -1,8 +1,7 @@
 """One variant against the baseline on the same seeds and the same test images: every number, no verdict yet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,63 +16,16 @@ from convnet.comparison.random_effects import (
     more_seeds_needed,
 )
 from convnet.comparison.repeated_splits import more_splits_needed, resplit_estimate
-from convnet.comparison.statistics import (
-    Interval,
-    mcnemar_p,
-    paired_bootstrap,
-    sign_flip_p,
-    smallest_sign_flip_p,
-    t_interval,
-)
+from convnet.comparison.schema import Deciding, MetricDifference, Needed
+from convnet.evaluation.schema import Evaluation, SeedEvaluation
 from convnet.system.errors import UserError
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-class SeedPredictions(NamedTuple):
-    """What one seed's model did with its test images."""
-
-    members: tuple[str, ...]
-    labels: Integers  # (n,)
-    predicted: Integers  # (n,)
-
-    @property
-    def correct(self) -> Floats:
-        """(n,) 1 where the most probable class is the true one, else 0."""
-        return np.asarray(self.predicted == self.labels, dtype=np.float64)
-
-
-def load_test_results(evaluation: Mapping[str, Any]) -> dict[int, SeedPredictions]:
-    """Return seed -> test result of one evaluation.
-
-    The test members and labels stand in every seed, or once (in the first seed or beside the seeds) if all are equal.
-
-    Raises:
-        UserError: no seeds, a seed twice, or test lists that are missing or differ in length.
-    """
-    name = f"{evaluation['dataset']}-{evaluation['variant']}"
-    rows = evaluation["seeds"]
-    if not rows:
-        raise UserError(f"the evaluation {name} holds no seed; train it with at least one and run `dvc repro`")
-    results: dict[int, SeedPredictions] = {}
-    for row in rows:
-        seed = int(row["seed"])
-        members, labels = (
-            row.get(key) or rows[0].get(key) or evaluation.get(key) for key in ("test_members", "test_labels")
-        )
-        probabilities = row.get("test_probabilities")
-        if not members or not labels or not probabilities or not len(members) == len(labels) == len(probabilities):
-            raise UserError(f"the test images of seed {seed} in evaluation {name} are incomplete; run `dvc repro`")
-        if seed in results:
-            raise UserError(f"seed {seed} stands twice in the evaluation {name}; run `dvc repro`")
-        predicted = np.asarray(probabilities, dtype=np.float64).argmax(axis=1)
-        results[seed] = SeedPredictions(tuple(members), np.asarray(labels, dtype=np.int64), predicted)
-    return results
-
-
 @dataclass(frozen=True)
-class Comparison:
+class Difference:
     """A variant minus the baseline."""
 
     variant: str
@@ -82,116 +34,107 @@ class Comparison:
     resplit: bool
     n_test: int
     estimate: Estimate
-    components: Components | None
-    metrics: dict[str, Any]
-    mcnemar: list[dict[str, Any]]
-    bootstrap: Interval | None
+    components: Components | None  # None with one seed or own splits
+    metrics: dict[str, MetricDifference]
 
-    def needed(self, level: float) -> dict[str, int | None]:
-        """Return what would decide the comparison at significance `level`, if the difference stays as it is.
-
-        Returns:
-            more_seeds (None: no number up to 50) and test_images in all (None: not up to 100 times the present ones,
-            or not known for one seed or resplit seeds).
-        """
-        if len(self.seeds) == 1:
-            return {"more_seeds": None, "test_images": None}
-        if self.resplit:
-            return {"more_seeds": more_splits_needed(self.estimate, level), "test_images": None}
-        assert self.components is not None  # crossed_estimate gives them from two seeds on
-        return {
-            "more_seeds": more_seeds_needed(self.estimate, self.components, level),
-            "test_images": images_needed(self.estimate, self.components, level),
-        }
+    def needed(self, level: float) -> Needed:
+        """Return what would decide the comparison at significance `level`, if the difference stays as it is."""
+        if self.resplit and len(self.seeds) > 1:
+            return Needed(more_seeds=more_splits_needed(self.estimate, level), test_images=None)
+        if self.components is None:
+            return Needed(more_seeds=None, test_images=None)
+        return Needed(
+            more_seeds=more_seeds_needed(self.estimate, self.components, level),
+            test_images=images_needed(self.estimate, self.components, level),
+        )
 
 
-def compare(baseline: Mapping[str, Any], variant: Mapping[str, Any], metric: str) -> Comparison:
+def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding) -> Difference:
     """Compare one variant with the baseline on the seeds both have.
 
     Args:
         baseline: its evaluation.
         variant: its evaluation.
-        metric: "accuracy" or "balanced_accuracy": what the estimate is about.
+        metric: what the estimate is about.
 
     Raises:
         UserError: no seed in common, or test images that differ between the two.
     """
-    base_results, variant_results = load_test_results(baseline), load_test_results(variant)
-    seeds = sorted(base_results.keys() & variant_results.keys())
-    if not seeds:
-        raise UserError(
-            f"{variant['variant']} and {baseline['variant']} of {variant['dataset']} have no seed in common; "
-            "train both with the same seeds"
-        )
-    first = [base_results[seed] for seed in seeds]
-    second = [variant_results[seed] for seed in seeds]
-    for seed, one, other in zip(seeds, first, second, strict=True):
-        if one.members != other.members or not np.array_equal(one.labels, other.labels):
-            raise UserError(
-                f"seed {seed} of {variant['variant']} and of {baseline['variant']} ({variant['dataset']}) were tested "
-                "on different images, so they cannot be compared; run `dvc repro` to train both on the same split"
-            )
-    differences = [other.correct - one.correct for one, other in zip(first, second, strict=True)]
-    same_images = all(result.members == first[0].members for result in first)
-    resplit = bool(baseline.get("resplit")) or bool(variant.get("resplit"))
-    if not same_images and not resplit:
-        raise UserError(
-            f"the seeds of {variant['variant']} ({variant['dataset']}) were tested on different images though the "
-            "split is fixed; run `dvc repro` to train them again"
-        )
-    balanced = metric == "balanced_accuracy"
-    values = [balanced_values(d[None], r.labels)[0] if balanced else d for d, r in zip(differences, first, strict=True)]
-    step = max(image_step(result.labels) for result in first) if balanced else 1.0
-    components = None
-    if resplit:
-        estimate = resplit_estimate(values, _image_numbers(first), step)
-    else:
-        estimate, components = crossed_estimate(np.stack(values), step)
-    return Comparison(
-        variant=variant["variant"],
+    first, second = {run.seed: run for run in baseline.seeds}, {run.seed: run for run in variant.seeds}
+    seeds = sorted(first.keys() & second.keys())
+    pairs = [(first[seed], second[seed]) for seed in seeds]
+    resplit = baseline.resplit or variant.resplit
+    _check(pairs, baseline, variant, resplit)
+    differences = [correct(theirs) - correct(ours) for ours, theirs in pairs]
+    estimate, components = _estimate([ours for ours, _ in pairs], differences, metric, resplit)
+    return Difference(
+        variant=variant.variant,
         seeds=seeds,
-        left_out=sorted(base_results.keys() ^ variant_results.keys()),
+        left_out=sorted(first.keys() ^ second.keys()),
         resplit=resplit,
-        n_test=len(first[0].labels),
+        n_test=len(pairs[0][0].test_labels),
         estimate=estimate,
         components=components,
-        metrics=_metrics(baseline, variant, seeds, differences),
-        mcnemar=[_mcnemar(seed, d) for seed, d in zip(seeds, differences, strict=True)],
-        bootstrap=None if resplit else paired_bootstrap(np.stack(differences)),
+        metrics=_metrics(pairs, differences),
     )
 
 
-def _row(evaluation: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
-    return next(row for row in evaluation["seeds"] if int(row["seed"]) == seed)
+def correct(run: SeedEvaluation) -> Floats:
+    """Return (n,) 1 where the predicted class of a test image is the true one, else 0."""
+    return np.asarray(np.equal(run.test_predicted, run.test_labels), dtype=np.float64)
 
 
-def _image_numbers(results: Sequence[SeedPredictions]) -> list[Integers]:
-    numbers = {member: i for i, member in enumerate(sorted({m for result in results for m in result.members}))}
-    return [np.array([numbers[member] for member in result.members]) for result in results]
+def _check(
+    pairs: Sequence[tuple[SeedEvaluation, SeedEvaluation]], baseline: Evaluation, variant: Evaluation, resplit: bool
+) -> None:
+    both = f"{variant.variant} and {baseline.variant} of {variant.dataset}"
+    if not pairs:
+        raise UserError(f"{both} have no seed in common; train both with the same seeds")
+    for ours, theirs in pairs:
+        if (ours.test_members, ours.test_labels) != (theirs.test_members, theirs.test_labels):
+            raise UserError(
+                f"{both} were tested on different images with seed {ours.seed}; run `dvc repro` to train both on the "
+                "same split"
+            )
+    if not resplit and any(ours.test_members != pairs[0][0].test_members for ours, _ in pairs):
+        raise UserError(
+            f"the seeds of {variant.variant} ({variant.dataset}) were tested on different images though the split is "
+            "fixed; run `dvc repro` to train them again"
+        )
+
+
+def _estimate(
+    runs: Sequence[SeedEvaluation], differences: Sequence[Floats], metric: Deciding, resplit: bool
+) -> tuple[Estimate, Components | None]:
+    step = 1.0
+    if metric == "balanced_accuracy":
+        labels = [np.asarray(run.test_labels) for run in runs]
+        differences = [balanced_values(d[None], own)[0] for d, own in zip(differences, labels, strict=True)]
+        step = max(image_step(own) for own in labels)
+    if resplit:
+        return resplit_estimate(differences, _image_numbers(runs), step), None
+    return crossed_estimate(np.stack(differences), step)
+
+
+def _image_numbers(runs: Sequence[SeedEvaluation]) -> list[Integers]:
+    numbers = {member: i for i, member in enumerate(sorted({m for run in runs for m in run.test_members}))}
+    return [np.array([numbers[member] for member in run.test_members]) for run in runs]
 
 
 def _metrics(
-    baseline: Mapping[str, Any], variant: Mapping[str, Any], seeds: Sequence[int], correct: Sequence[Floats]
-) -> dict[str, Any]:
-    pairs = [(_row(baseline, seed), _row(variant, seed)) for seed in seeds]
-    # Accuracy from the same per-image table as the interval, so the two can never disagree.
-    differences = {"accuracy": [float(values.mean()) for values in correct]}
-    for name in ("balanced_accuracy", "loss"):
-        differences[name] = [b["splits"]["test"][name] - a["splits"]["test"][name] for a, b in pairs]
-    differences["generalisation_gap"] = [b["generalisation_gap"] - a["generalisation_gap"] for a, b in pairs]
+    pairs: Sequence[tuple[SeedEvaluation, SeedEvaluation]], differences: Sequence[Floats]
+) -> dict[str, MetricDifference]:
+    def minus(value: Callable[[SeedEvaluation], float]) -> MetricDifference:
+        return _of_seeds([value(theirs) - value(ours) for ours, theirs in pairs])
+
     return {
-        name: {
-            "differences": values,
-            "mean": float(np.mean(values)),
-            "t_interval": t_interval(values),  # over seeds alone
-            "sign_flip_p": sign_flip_p(values),
-            "smallest_sign_flip_p": smallest_sign_flip_p(len(values)),
-        }
-        for name, values in differences.items()
+        # Accuracy from the same per-image table as the interval, so the two can never disagree.
+        "accuracy": _of_seeds([float(values.mean()) for values in differences]),
+        "balanced_accuracy": minus(lambda run: run.splits["test"].balanced_accuracy),
+        "loss": minus(lambda run: run.splits["test"].loss),
+        "generalisation_gap": minus(lambda run: run.generalisation_gap),
     }
 
 
-def _mcnemar(seed: int, differences: Floats) -> dict[str, Any]:
-    only_variant, only_baseline = int((differences > 0).sum()), int((differences < 0).sum())
-    p = mcnemar_p(only_variant, only_baseline)
-    return {"seed": seed, "only_variant": only_variant, "only_baseline": only_baseline, "p": p}
+def _of_seeds(values: list[float]) -> MetricDifference:
+    return MetricDifference(differences=values, mean=float(np.mean(values)))

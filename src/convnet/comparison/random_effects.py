@@ -30,7 +30,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from convnet.comparison.statistics import LEVEL, Interval, t_critical
+from convnet.comparison.statistics import Interval, t_critical
+from convnet.evaluation.metrics import LEVEL
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]

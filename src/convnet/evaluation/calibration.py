@@ -1,4 +1,4 @@
-"""Temperature scaling: how far a model's confidence can be trusted, before and after one number corrects it."""
+"""Temperature scaling: one number that makes a model's confidence match its accuracy."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
-from convnet.evaluation.metrics import SMALLEST_PROBABILITY, calibration_error, log_loss, reliability
+from convnet.evaluation.metrics import SMALLEST_PROBABILITY, calibration_error, log_loss
+from convnet.evaluation.schema import Temperature
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]
@@ -52,20 +53,15 @@ def fit_temperature(probabilities: Floats, labels: Integers) -> float:
 
 def calibrate(
     validation_probabilities: Floats, validation_labels: Integers, test_probabilities: Floats, test_labels: Integers
-) -> dict[str, Any]:
-    """Fit the temperature on the validation split and report its effect on the test split.
-
-    Returns:
-        temperature; at_bound (true: the validation split holds too few errors to fit it); and on the test split
-        calibration_error_before, calibration_error_after, loss_before, loss_after (nats).
-    """
+) -> Temperature:
+    """Fit the temperature on the validation split and report its effect on the test split."""
     temperature = fit_temperature(validation_probabilities, validation_labels)
     scaled = apply_temperature(test_probabilities, temperature)
-    return {
-        "temperature": temperature,
-        "at_bound": temperature in (COLDEST, HOTTEST),
-        "calibration_error_before": calibration_error(reliability(test_probabilities, test_labels)),
-        "calibration_error_after": calibration_error(reliability(scaled, test_labels)),
-        "loss_before": log_loss(test_probabilities, test_labels),
-        "loss_after": log_loss(scaled, test_labels),
-    }
+    return Temperature(
+        temperature=temperature,
+        at_bound=temperature in (COLDEST, HOTTEST),
+        calibration_error_before=calibration_error(test_probabilities, test_labels),
+        calibration_error_after=calibration_error(scaled, test_labels),
+        loss_before=log_loss(test_probabilities, test_labels),
+        loss_after=log_loss(scaled, test_labels),
+    )

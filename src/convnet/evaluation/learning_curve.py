@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from convnet.evaluation.metrics import accuracy
+from convnet.evaluation.metrics import LEVEL, accuracy
 from convnet.jobs.job import Job
 from convnet.jobs.predictions import load_predictions
 from convnet.system.errors import UserError
@@ -26,7 +26,6 @@ FEWEST_SIZES = 4  # three sizes fit three numbers exactly and prove nothing
 LEAST_R_SQUARED = 0.9
 LEAST_FIT_P = 0.01  # chi-squared test of the fit against the spread over seeds
 REPETITIONS = 2_000
-LEVEL = 0.95
 
 
 def fit_power_law(sizes: Floats, errors: Floats, deviations: Floats) -> Floats:

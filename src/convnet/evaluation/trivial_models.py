@@ -1,4 +1,4 @@
-"""What a model has to beat to be worth anything: the most frequent class, and colours with a thumbnail.
+"""Models that a network has to beat: the most frequent class, and colours with a thumbnail.
 
 A network that scores no better than a logistic regression on 64 colour shares and an 8 x 8 thumbnail has learnt
 colours and backgrounds, not objects.
@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from convnet.evaluation.metrics import evaluate_split, log_loss
+from convnet.evaluation.schema import TrivialModel
 from convnet.system.errors import UserError
 
 Images = npt.NDArray[np.uint8]
@@ -69,7 +70,7 @@ def _cell_means(pixels: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.fl
 
 
 def majority_probabilities(train_labels: Integers, n: int, class_count: int) -> Floats:
-    """Return (n, classes): the class shares of the training split, for every image alike."""
+    """Return (n, classes): the class shares of the training split, the same for every image."""
     shares = np.bincount(train_labels, minlength=class_count) / len(train_labels)
     return np.tile(shares, (n, 1))
 
@@ -79,18 +80,14 @@ def trivial_rows(
     validation: tuple[Images, Integers],
     test: tuple[Images, Integers],
     classes: Sequence[str],
-) -> list[dict[str, Any]]:
+) -> list[TrivialModel]:
     """Fit the trivial models on the training split and evaluate them; deterministic.
 
     Args:
-        train: images (n, height, width, 3) and labels (n,). Above 5,000 images every k-th is taken, and said so.
+        train: images (n, height, width, 3) and labels (n,). Above 5,000 images every k-th is used.
         validation: likewise; chooses the strength of the penalty.
         test: likewise.
         classes: class names in index order.
-
-    Returns:
-        One row per trivial model: name, train_images (used), penalty (C, or None), splits {validation, test: what
-        `evaluate_split` returns}, test_predictions (n,).
 
     Raises:
         UserError: fewer than two classes in the training split.
@@ -98,21 +95,21 @@ def trivial_rows(
     labels = np.asarray(train[1])
     if len(np.unique(labels)) < 2:
         raise UserError("the training split holds fewer than two classes; check the split's shares and the dataset")
-    majority = [majority_probabilities(labels, len(split[1]), len(classes)) for split in (validation, test)]
-    rows = [_row(MAJORITY, len(labels), None, majority, validation, test, classes)]
+    truth = [np.asarray(split[1]) for split in (validation, test)]
+    majority = [majority_probabilities(labels, len(true), len(classes)) for true in truth]
 
     chosen = _evenly_spaced(labels)
     train_features, train_labels = colour_features(train[0][chosen]), labels[chosen]
     features = [colour_features(split[0]) for split in (validation, test)]
-    best_penalty, best_loss, best = PENALTIES[0], np.inf, None
+    fits = {}
     for penalty in PENALTIES:
         model = _fit(train_features, train_labels, penalty)
-        probabilities = [_probabilities(model, values, len(classes)) for values in features]
-        loss = log_loss(probabilities[0], np.asarray(validation[1]))
-        if loss < best_loss:
-            best_penalty, best_loss, best = penalty, loss, probabilities
-    assert best is not None  # log_loss is finite, so the first penalty already beats infinity
-    return [*rows, _row(THUMBNAILS, len(chosen), best_penalty, best, validation, test, classes)]
+        fits[penalty] = [_probabilities(model, values, len(classes)) for values in features]
+    best = min(PENALTIES, key=lambda penalty: log_loss(fits[penalty][0], truth[0]))  # the strongest of equals
+    return [
+        _row(MAJORITY, len(labels), None, majority, truth, classes),
+        _row(THUMBNAILS, len(chosen), best, fits[best], truth, classes),
+    ]
 
 
 def _evenly_spaced(labels: Integers) -> npt.NDArray[np.int64]:
@@ -124,10 +121,9 @@ def _evenly_spaced(labels: Integers) -> npt.NDArray[np.int64]:
 
 def _fit(features: npt.NDArray[np.float32], labels: Integers, penalty: float) -> Pipeline:
     model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=300))
-    # One thread: 256 features are too few to share out (25 times slower on a busy machine), and the bits of the result
-    # do not depend on the number of cores.
+    # One thread: more are up to 25 times slower on a busy machine, and would let the core count change bits.
     with threadpool_limits(1), warnings.catch_warnings():
-        # 300 steps are plenty for a yardstick, and an unfinished fit is still a valid classifier.
+        # An unfinished fit is still a valid classifier.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(features, labels)
 
@@ -144,17 +140,15 @@ def _row(
     train_images: int,
     penalty: float | None,
     probabilities: Sequence[Floats],
-    validation: tuple[Images, Integers],
-    test: tuple[Images, Integers],
+    labels: Sequence[Integers],
     classes: Sequence[str],
-) -> dict[str, Any]:
-    return {
-        "name": name,
-        "train_images": train_images,
-        "penalty": penalty,
-        "splits": {
-            "validation": evaluate_split(probabilities[0], np.asarray(validation[1]), classes),
-            "test": evaluate_split(probabilities[1], np.asarray(test[1]), classes),
-        },
-        "test_predictions": probabilities[1].argmax(axis=1).tolist(),
+) -> TrivialModel:
+    """Evaluate probabilities on the validation and the test split."""
+    splits = {
+        split: evaluate_split(predicted, true, classes)
+        for split, predicted, true in zip(("validation", "test"), probabilities, labels, strict=True)
     }
+    predictions = probabilities[1].argmax(axis=1).tolist()
+    return TrivialModel(
+        name=name, train_images=train_images, penalty=penalty, splits=splits, test_predictions=predictions
+    )

@@ -47,7 +47,7 @@ def evaluate_labelled(model_path: Path, pictures: Path, split: str | None, calib
     if not good:
         raise UserError(f"{pictures} holds no usable image ({counts.sentence()})")
     labels = np.array([facts.classes.index(classes_of[row.place]) for row in good], dtype=np.int64)
-    numbers = evaluate_split(np.array([row.probabilities for row in good]), labels, facts.classes)
+    numbers = evaluate_split(np.array([row.probabilities for row in good]), labels, facts.classes).model_dump()
     return {
         "model": str(model_path),
         "dataset": facts.dataset,

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
+from convnet.comparison.schema import Verdict
 from convnet.comparison.wording import opening_sentences
 from convnet.data.splits import SPLITS
 from convnet.report import tables
@@ -117,7 +118,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
     template = _environment().get_template("report.html.j2")
     return template.render(
         datasets=datasets,
-        opening=opening_sentences([dataset.verdict for dataset in datasets]),
+        opening=opening_sentences([Verdict.model_validate({**dataset.verdict, "trivial": []}) for dataset in datasets]),
         params_text=params_text,
         images=images,
         style=Markup(style),
@@ -213,14 +214,8 @@ class Detail:
 
 
 def _details(verdict: Mapping[str, Any]) -> list[Detail]:
-    """Return the intervals and tests that stand beside the verdict and do not decide it."""
-    details = [_wilson(verdict["variants"])]
-    if comparisons := verdict["comparisons"]:
-        details.append(_over_seeds(comparisons))
-        if any(row["bootstrap"] for row in comparisons):
-            details.append(_bootstrap(comparisons))
-        details.append(_mcnemar(comparisons))
-    return details
+    """Return the interval of every variant's own accuracy, which does not decide."""
+    return [_wilson(verdict["variants"])]
 
 
 def _wilson(variants: Sequence[Mapping[str, Any]]) -> Detail:
@@ -231,46 +226,6 @@ def _wilson(variants: Sequence[Mapping[str, Any]]) -> Detail:
         "Test accuracy as if it were one model's: what the sample of test images alone leaves open.",
         1,
         tables.Table(("variant", "test accuracy", "95 % interval (Wilson)"), rows),
-    )
-
-
-def _over_seeds(comparisons: Sequence[Mapping[str, Any]]) -> Detail:
-    columns = ("variant", "metric", "mean difference", "95 % interval (t)", "p (sign flip)", "least p possible")
-    rows = []
-    for row in comparisons:
-        for name, metric in row["metrics"].items():
-            number, unit = (_nats, ", nats") if name == "loss" else (_points, ", points")
-            numbers = (number(metric["mean"]), _interval(metric["t_interval"], number))
-            chances = (_p(metric["sign_flip_p"]), _p(metric["smallest_sign_flip_p"]))
-            rows.append((row["variant"], name.replace("_", " ") + unit, *numbers, *chances))
-    return Detail(
-        f"Differences to {comparisons[0]['baseline']}, over seeds alone: accuracies and loss on test images, and the "
-        "generalisation gap.",
-        2,
-        tables.Table(columns, tuple(rows)),
-    )
-
-
-def _bootstrap(comparisons: Sequence[Mapping[str, Any]]) -> Detail:
-    rows = tuple((row["variant"], _interval(row["bootstrap"], _points)) for row in comparisons)
-    return Detail(
-        f"Difference of test accuracy to {comparisons[0]['baseline']} in points, over test images alone.",
-        1,
-        tables.Table(("variant", "95 % interval (paired bootstrap)"), rows),
-    )
-
-
-def _mcnemar(comparisons: Sequence[Mapping[str, Any]]) -> Detail:
-    columns = ("variant", "seed", "only the variant right", f"only {comparisons[0]['baseline']} right", "p (McNemar)")
-    rows = tuple(
-        (row["variant"], *(str(pair[key]) for key in ("seed", "only_variant", "only_baseline")), _p(pair["p"]))
-        for row in comparisons
-        for pair in row["mcnemar"]
-    )
-    return Detail(
-        f"Test images on which a variant and {comparisons[0]['baseline']} disagree, seed by seed.",
-        1,
-        tables.Table(columns, rows),
     )
 
 

@@ -1,0 +1,126 @@
+"""The verdict on one dataset, as reports/tables/verdict.json holds it by dataset."""
+
+from pathlib import Path
+from typing import Literal
+
+from convnet.comparison.statistics import Interval
+from convnet.evaluation.schema import Frozen, TrivialScores, read_as
+from convnet.params.schema import ImageKind
+
+Decision = Literal["helps", "hurts", "not decided"]
+Deciding = Literal["accuracy", "balanced_accuracy"]  # the metric that decides
+IntervalKind = Literal["seeds and test images", "seeds and splits", "test images only"]
+
+
+class MetricDifference(Frozen):
+    """Variant minus baseline on one metric, by seed."""
+
+    differences: list[float]
+    mean: float
+
+
+class Needed(Frozen):
+    """What would decide an open comparison if its difference stays; None: no number within the search."""
+
+    more_seeds: int | None
+    test_images: int | None  # in all
+
+
+class Comparison(Frozen):
+    """One variant against the baseline; differences are shares of the deciding metric, -1..1."""
+
+    variant: str
+    baseline: str
+    decision: Decision
+    mean: float
+    interval: Interval  # 95 %
+    interval_kind: IntervalKind
+    standard_error: float
+    seed_share: float  # of the error's variance: the part that more seeds reduce
+    p: float
+    p_holm: float
+    needed: Needed | None  # where nothing is decided
+    seeds: list[int]
+    seeds_left_out: list[int]  # seeds that only one of the two has
+    n_test: int
+    resplit: bool
+    metrics: dict[str, MetricDifference]  # accuracy, balanced_accuracy, loss on test images; generalisation_gap
+    sentence: str = ""
+
+
+class Summary(Frozen):
+    """A number over seeds; one seed has no standard deviation."""
+
+    mean: float
+    standard_deviation: float | None
+    values: list[float]
+
+
+class AgainstTrivial(Frozen):
+    """A variant against the best trivial model, by the deciding metric."""
+
+    name: str  # of the trivial model
+    reached: float  # by the trivial model
+    difference: float
+    interval: Interval | None  # 95 %; None where every seed has its own test images
+    beats: bool
+
+
+class VariantSummary(Frozen):
+    """One variant over its seeds; the first five numbers are those on test images."""
+
+    variant: str
+    seeds: list[int]
+    n_test: int
+    accuracy: Summary
+    balanced_accuracy: Summary
+    macro_f1: Summary
+    loss: Summary
+    calibration_error: Summary
+    train_accuracy: Summary
+    validation_accuracy: Summary
+    generalisation_gap: Summary
+    wilson: Interval  # of the mean accuracy as if of one model: the sampling of test images alone
+    trivial: AgainstTrivial | None
+
+    def mean_of(self, metric: Deciding) -> float:
+        """Return the mean of the deciding metric over seeds."""
+        return (self.balanced_accuracy if metric == "balanced_accuracy" else self.accuracy).mean
+
+
+class Imbalance(Frozen):
+    """Training images per class, and largest / smallest (None if a class has none)."""
+
+    train_images: dict[str, int]
+    ratio: float | None
+
+
+class Verdict(Frozen):
+    """The judgement on one dataset."""
+
+    dataset: str
+    kind: ImageKind
+    classes: list[str]
+    resplit: bool
+    baseline: str | None  # None if it is missing
+    metric: Deciding
+    n_test: int
+    imbalance: Imbalance
+    variants: list[VariantSummary]  # the baseline first
+    comparisons: list[Comparison]  # one per other variant
+    trivial: list[TrivialScores]
+    warnings: list[str]
+
+    @property
+    def rendered(self) -> bool:
+        """The images are rendered, not photographed."""
+        return self.kind == "rendered"
+
+
+def read_verdicts(path: Path) -> dict[str, Verdict]:
+    """Read what the compare stage wrote, by dataset.
+
+    Raises:
+        UserError: the file is missing, or another version of the program wrote it.
+    """
+    return read_as(dict[str, Verdict], path)

@@ -1,0 +1,171 @@
+"""The numbers of one variant on one dataset, as data/evaluations/<dataset>-<variant>.json holds them."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from convnet.params.schema import ImageKind
+from convnet.system.errors import UserError
+from convnet.system.files import read_json
+
+T = TypeVar("T")
+
+
+class Frozen(BaseModel):
+    """A record that nobody changes and that knows all of its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ReliabilityBin(Frozen):
+    """The images whose confidence lies in one bin; means are None in an empty bin."""
+
+    lower: float
+    upper: float
+    n: int
+    confidence: float | None
+    accuracy: float | None
+
+
+class SplitMetrics(Frozen):
+    """One model on one split: shares are 0..1, the loss is in nats; `metrics.METRICS` describes the numbers."""
+
+    n: int
+    accuracy: float
+    loss: float
+    balanced_accuracy: float
+    macro_f1: float
+    recall: dict[str, float | None]  # by class; None for a class without images
+    calibration_error: float
+    confusion: list[list[int]]  # rows are true classes, columns predicted ones
+    reliability: list[ReliabilityBin]
+
+
+class Temperature(Frozen):
+    """Temperature scaling, fitted on validation images; errors and losses (nats) are those on test images."""
+
+    temperature: float
+    at_bound: bool  # the validation split holds too few errors to fit it
+    calibration_error_before: float
+    calibration_error_after: float
+    loss_before: float
+    loss_after: float
+
+
+class Overfitting(Frozen):
+    """When the training of one seed began to overfit, and how far it went.
+
+    Both gaps are accuracy - validation accuracy as logged: the training accuracy is a running mean over the epoch,
+    with augmentation and dropout on.
+    """
+
+    epochs: int
+    best_epoch: int  # lowest validation loss, the first of equals
+    validation_loss_rise: float  # last minus lowest, nats
+    gap_at_best_epoch: float
+    gap_at_last_epoch: float
+
+
+class SeedEvaluation(Overfitting):
+    """One seed of a variant; the test lists are in the order of its predictions."""
+
+    seed: int
+    splits: dict[str, SplitMetrics]  # train, validation, test
+    generalisation_gap: float  # accuracy(train) - accuracy(validation) of the saved model
+    temperature: Temperature
+    test_members: list[str]  # archive members of the test images
+    test_labels: list[int]
+    test_predicted: list[int]  # from the probabilities in full precision
+    test_probabilities: list[list[float]]  # rounded to 6 digits, for readers
+    seconds_training: float
+    images_per_second: float
+
+
+class HistoryRow(Frozen):
+    """One epoch of one seed, as logged while training."""
+
+    seed: int
+    epoch: int  # from 1
+    accuracy: float
+    loss: float
+    validation_accuracy: float
+    validation_loss: float
+    learning_rate: float
+
+
+class Seconds(Frozen):
+    """Measured seconds: of all seeds, and of the backbone's features where the variant uses them."""
+
+    training: float
+    features: float | None
+
+
+class Evaluation(Frozen):
+    """One variant on one dataset."""
+
+    dataset: str
+    variant: str
+    kind: ImageKind
+    classes: list[str]
+    image_size: tuple[int, int]  # height, width in pixels
+    counts: dict[str, int]  # images by split
+    backbone: str | None
+    resplit: bool  # every seed draws its own split
+    recipe: dict[str, Any]  # the settings of the run
+    parameters: int
+    trainable_parameters: int
+    model_bytes: int
+    seeds: list[SeedEvaluation]
+    history: list[HistoryRow]
+    seconds: Seconds
+    machine: dict[str, str | int | float | None]
+    versions: dict[str, str]
+
+    @property
+    def rendered(self) -> bool:
+        """The images are rendered, not photographed."""
+        return self.kind == "rendered"
+
+
+class TrivialScores(Frozen):
+    """A model that needs no network."""
+
+    name: str
+    train_images: int
+    penalty: float | None  # C of the logistic regression
+    splits: dict[str, SplitMetrics]  # validation, test
+
+
+class TrivialModel(TrivialScores):
+    """Its scores, and the predicted class of every test image."""
+
+    test_predictions: list[int]
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read what the evaluate stage wrote.
+
+    Raises:
+        UserError: the file is missing, or another version of the program wrote it.
+    """
+    return read_as(Evaluation, path)
+
+
+def read_trivial(path: Path) -> list[TrivialModel]:
+    """Read what the trivial stage wrote; raises as `read_evaluation` does."""
+    return read_as(list[TrivialModel], path)
+
+
+def read_as(form: type[T], path: Path) -> T:
+    """Read JSON from `path` as a `form`.
+
+    Raises:
+        UserError: the file is missing, or its fields are others.
+    """
+    try:
+        return TypeAdapter(form).validate_python(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path} does not fit this version ({key}: {first['msg']}); run `dvc repro`") from None
