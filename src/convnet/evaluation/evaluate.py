@@ -54,7 +54,7 @@ def evaluate(arrays: Path, model: Path, features: Path | None = None) -> dict[st
         "classes": classes,
         "image_size": described["image_size"],
         "counts": described["counts"],
-        "backbone": recipe["backbone"],
+        "backbone": recipe.get("backbone"),
         "resplit": job["resplit"],
         "recipe": recipe,
         "parameters": first["parameters"],
