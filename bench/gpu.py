@@ -32,11 +32,11 @@ from scipy import stats
 from convnet.backend.device import configure_device
 from convnet.jobs.job import Job, UsedBackbone
 from convnet.jobs.predictions import load_predictions
-from convnet.params.schema import Backbone, Recipe, Weights
+from convnet.params.recipe import FineTuneRecipe, HeadRecipe, PixelRecipe, Recipe
+from convnet.params.schema import Backbone, Weights
 from convnet.system.files import read_json
 from convnet.system.processes import usable_cores
 from measuring.material import (
-    CHECKPOINT_SECONDS,
     LARGE,
     SMALL,
     bring_archive,
@@ -58,7 +58,7 @@ class Network(NamedTuple):
     augmented: bool = False
     dropout: float = 0.0
 
-    def recipe(self, image_size: tuple[int, int], epochs: int) -> Recipe:
+    def recipe(self, image_size: tuple[int, int], epochs: int) -> PixelRecipe:
         """Return it as a recipe."""
         return cnn_recipe(self.filters, image_size, epochs, augmented=self.augmented, dropout=self.dropout)
 
@@ -97,13 +97,13 @@ def train_all(jobs: Sequence[Job]) -> dict[str, Any]:
     seconds, rates, accuracies = [], [], []
     for job in jobs:
         start = time.perf_counter()
-        train_job(job, seconds_between_checkpoints=CHECKPOINT_SECONDS)
+        train_job(job)
         seconds.append(time.perf_counter() - start)
         rates.append(read_json(job.result / "timing.json")["images_per_second"])
         predictions = load_predictions(job.result / "predictions.npz")[job.seed]["validation"]
         accuracies.append(float(np.mean(predictions.probabilities.argmax(axis=1) == predictions.labels)))
     weights = _weights_of(jobs[0])
-    train_job(jobs[0], seconds_between_checkpoints=CHECKPOINT_SECONDS)
+    train_job(jobs[0])
     return {
         "images_per_second": rates,
         "seconds": seconds,
@@ -147,7 +147,7 @@ def transfer_jobs(arrays: Path, folder: Path, weights: Path, scale: Scale) -> di
         ("transfer_dropout", "flatten", 0.2),
         ("transfer_average", "average", 0.0),
     ):
-        used = UsedBackbone("inception_v3", settings, weights, LAST_LAYER, pooling)
+        used = UsedBackbone("inception_v3", settings, weights, LAST_LAYER)
         recipe = head_recipe(size, scale.epochs, pooling, dropout, used)
         jobs[variant] = [
             make_job(recipe, arrays, seed, features=folder / "features", backbone=used) for seed in range(scale.seeds)
@@ -160,20 +160,21 @@ def fine_tune_jobs(starts: Sequence[Job]) -> list[Job]:
     return [
         replace(
             start,
-            recipe=start.recipe.model_copy(
-                update={
-                    "kind": "fine_tune",
-                    "variant": "fine_tune",
-                    "trainable_from": TRAINABLE_FROM,
-                    "fit": start.recipe.fit.model_copy(update={"learning_rate": 0.00001, "epochs": 3}),
-                }
-            ),
+            recipe=_tuned(start.recipe),
             features=None,
             start_model=start.result / "model.keras",
             start_digest=read_json(start.result / "facts.json")["weights_digest"],
         )
         for start in starts
     ]
+
+
+def _tuned(recipe: Recipe) -> FineTuneRecipe:
+    assert isinstance(recipe, HeadRecipe)
+    kept = {name: getattr(recipe, name) for name in HeadRecipe.model_fields if name not in ("kind", "augmented_views")}
+    fit = recipe.fit.model_copy(update={"learning_rate": 0.00001, "epochs": 3})
+    changed = {"variant": "fine_tune", "start": recipe.variant, "trainable_from": TRAINABLE_FROM, "fit": fit}
+    return FineTuneRecipe(**(kept | changed))
 
 
 def agreement(accuracies: Sequence[float], others: Sequence[float]) -> dict[str, Any]:

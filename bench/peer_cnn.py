@@ -23,7 +23,6 @@ from convnet.system.processes import usable_cores
 from measuring.material import (
     AUGMENTATION,
     BATCH_SIZE,
-    CHECKPOINT_SECONDS,
     LARGE,
     LEARNING_RATES,
     SMALL,
@@ -100,7 +99,7 @@ def train_ours(case: Case, folder: Path, seed: int) -> Trained:
     recipe = cnn_recipe(case.filters, case.image_size, case.epochs, augmented=case.augmented)
     job = make_job(recipe, folder / "arrays", seed)
     start = time.perf_counter()
-    train_job(job, seconds_between_checkpoints=CHECKPOINT_SECONDS)
+    train_job(job)
     whole = time.perf_counter() - start
     seconds = read_json(job.result / "timing.json")["seconds_training"]
     return Trained(seconds, whole, read_json(job.result / "history.json")[-1]["validation_accuracy"])

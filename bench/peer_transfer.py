@@ -26,7 +26,6 @@ from convnet.system.files import read_json
 from convnet.system.processes import usable_cores
 from measuring.material import (
     BATCH_SIZE,
-    CHECKPOINT_SECONDS,
     bring_archive,
     head_recipe,
     ingest,
@@ -132,7 +131,7 @@ def train_ours(case: Case, folder: Path, repeat: int) -> Trained:
         trainable_from=case.last_layer,
         explain_layers=(),
     )
-    used = UsedBackbone(case.architecture, settings, case.weights, case.last_layer, case.pooling)
+    used = UsedBackbone(case.architecture, settings, case.weights, case.last_layer)
     start = time.perf_counter()
     frozen = CutBackbone(used.name, settings, case.weights, case.last_layer)
     extract_features(folder / "arrays", case.image_size, frozen, work / "features")
@@ -141,7 +140,7 @@ def train_ours(case: Case, folder: Path, repeat: int) -> Trained:
     for dropout in DROPOUTS:
         recipe = head_recipe(case.image_size, case.epochs, case.pooling, dropout, used)
         job = make_job(recipe, folder / "arrays", repeat, features=work / "features", backbone=used)
-        train_job(job, seconds_between_checkpoints=CHECKPOINT_SECONDS)
+        train_job(job)
         accuracies[str(dropout)] = read_json(job.result / "history.json")[-1]["validation_accuracy"]
     return Trained(time.perf_counter() - start, seconds_features, accuracies)
 

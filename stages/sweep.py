@@ -31,7 +31,6 @@ def main() -> None:
             for share in params.sweep.shares
             for job in plan_jobs(
                 params,
-                arguments.dataset,
                 variant,
                 arguments.arrays,
                 features=arguments.features,

@@ -20,9 +20,9 @@ def main() -> None:
     parser.add_argument("destination", type=Path, help="folder for models, history and predictions")
     arguments = parser.parse_args()
     params = load_params()
-    jobs = plan_jobs(params, arguments.dataset, arguments.variant, arguments.arrays)
+    jobs = plan_jobs(params, arguments.variant, arguments.arrays)
     run_jobs(jobs, params)
-    gather(jobs, params.dataset(arguments.dataset).kind, arguments.destination)
+    gather(jobs, arguments.destination)
 
 
 if __name__ == "__main__":

@@ -24,14 +24,13 @@ def main() -> None:
     params = load_params()
     jobs = plan_jobs(
         params,
-        arguments.dataset,
         arguments.variant,
         arguments.arrays,
         features=arguments.features,
         backbone=arguments.backbone,
     )
     run_jobs(jobs, params)
-    gather(jobs, params.dataset(arguments.dataset).kind, arguments.destination)
+    gather(jobs, arguments.destination)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from convnet.data.decoding import DEFAULT_LIMITS
 from convnet.data.manifest import build_manifest
 from convnet.data.sources import DATA_VARIABLE, data_folder
 from convnet.jobs.job import Job, UsedBackbone
-from convnet.params.schema import Augmentation, Fit, Network, Recipe, Split
+from convnet.params.recipe import HeadRecipe, PixelRecipe, Recipe
+from convnet.params.schema import Augmentation, Fit, Network, Split
 from convnet.rendering.datasets import render_archive
 from convnet.system.files import read_json, write_json
 from convnet.system.processes import usable_cores
@@ -121,13 +122,12 @@ def repeat_archive(archives: Path, images: int, destination: Path) -> None:
 
 def cnn_recipe(
     filters: tuple[int, ...], image_size: tuple[int, int], epochs: int, *, augmented: bool, dropout: float = 0.0
-) -> Recipe:
+) -> PixelRecipe:
     """Return the course's CNN as a recipe."""
-    return Recipe(
-        dataset="bench", variant=recipe_name(filters, augmented), kind="pixels", image_size=image_size,
+    return PixelRecipe(
+        dataset="bench", variant=recipe_name(filters, augmented), image_size=image_size,
         network=Network(filters=filters, dense=512), fit=fit(LEARNING_RATES[filters], epochs), dropout=dropout,
-        augmentation=AUGMENTATION if augmented else None, backbone=None, last_layer=None, pooling=None,
-        augmented_views=None, start=None, trainable_from=None,
+        augmentation=AUGMENTATION if augmented else None,
     )  # fmt: skip
 
 
@@ -136,13 +136,14 @@ def recipe_name(filters: tuple[int, ...], augmented: bool) -> str:
     return f"{'augmented' if augmented else 'baseline'} {'-'.join(map(str, filters))}"
 
 
-def head_recipe(image_size: tuple[int, int], epochs: int, pooling: Any, dropout: float, used: UsedBackbone) -> Recipe:
+def head_recipe(
+    image_size: tuple[int, int], epochs: int, pooling: Any, dropout: float, used: UsedBackbone
+) -> HeadRecipe:
     """Return the course's head on a frozen backbone as a recipe."""
-    return Recipe(
-        dataset="bench", variant=f"transfer {pooling} dropout {dropout:g}", kind="features", image_size=image_size,
-        network=Network(filters=(1,), dense=1024), fit=fit(0.0001, epochs), dropout=dropout, augmentation=None,
-        backbone=used.name, last_layer=used.last_layer, pooling=pooling, augmented_views=None, start=None,
-        trainable_from=None,
+    return HeadRecipe(
+        dataset="bench", variant=f"transfer {pooling} dropout {dropout:g}", image_size=image_size,
+        dense=1024, fit=fit(0.0001, epochs), dropout=dropout, augmentation=None,
+        backbone=used.name, last_layer=used.last_layer, pooling=pooling,
     )  # fmt: skip
 
 
@@ -159,7 +160,8 @@ def make_job(recipe: Recipe, arrays: Path, seed: int, **more: Any) -> Job:
     described = read_json(arrays / "dataset.json")
     return Job(
         recipe=recipe, seed=seed, classes=tuple(described["classes"]), arrays=arrays,
-        data_digest=described["digest"], threads=usable_cores(), **more,
+        data_digest=described["digest"], threads=usable_cores(),
+        seconds_between_checkpoints=CHECKPOINT_SECONDS, **more,
     )  # fmt: skip
 
 

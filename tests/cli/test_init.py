@@ -9,6 +9,7 @@ import pytest
 from convnet.cli.init import Wishes, initialise
 from convnet.data.sources import bring_sources
 from convnet.params.load import load_params
+from convnet.params.recipe import resolve
 from convnet.system.errors import UserError
 from convnet.system.files import read_json
 from helpers.tiny_dataset import encoded, picture, write_archive
@@ -51,7 +52,7 @@ def test_entry_is_added_and_every_other_line_stays(project: Path) -> None:
     assert "\ndatasets:\n  photos:\n" in (project / "params.yaml").read_text("utf-8")
     dataset = load_params().datasets["photos"]
     assert (dataset.source.folder, dataset.image_size, dataset.backbone) == ("photos", (100, 100), "compact")
-    assert load_params().recipe("photos", "transfer").pooling == "flatten"
+    assert resolve(load_params(), "photos", "transfer").pooling == "flatten"
     assert "photos: 60 usable images in 2 classes" in text
     assert "no problems found" in text
     assert text.endswith("next: dvc repro\n")
@@ -60,12 +61,12 @@ def test_entry_is_added_and_every_other_line_stays(project: Path) -> None:
 def test_every_variant_of_the_run_has_a_recipe_whose_batch_fits(project: Path) -> None:
     initialise(Wishes(write_photos(project / "photos", cats=9, dogs=9)))
     params = load_params()
-    assert {params.recipe("photos", variant).fit.batch_size for variant in params.run.variants} == {4}
+    assert {resolve(params, "photos", variant).fit.batch_size for variant in params.run.variants} == {4}
 
 
 def test_large_dataset_keeps_the_batch_of_the_course(project: Path) -> None:
     initialise(Wishes(write_photos(project / "photos", cats=170, dogs=170, size=(40, 40))))
-    assert load_params().recipe("photos", "baseline").fit.batch_size == 20
+    assert resolve(load_params(), "photos", "baseline").fit.batch_size == 20
 
 
 @pytest.mark.parametrize(("size", "side"), [((400, 300), 150), ((20, 16), 32), ((97, 130), 97)])
@@ -180,7 +181,7 @@ def test_photographs_get_the_courses_backbone_where_its_weights_are(project: Pat
     text = initialise(Wishes(write_photos(project / "photos", 6, 6)))
     params = load_params()
     assert params.datasets["photos"].backbone == "inception_v3"
-    assert params.recipe("photos", "transfer").pooling == "average"
+    assert resolve(params, "photos", "transfer").pooling == "average"
     assert "its weights are a local file" in text
 
 

@@ -62,7 +62,7 @@ def transfer(folder: Path) -> tuple[Params, Job]:
     settings, weights = params.backbones["compact"], backbone / "source.keras"
     cut = CutBackbone("compact", settings, weights, "block2_pool")
     extract_features(arrays, tiny.IMAGE_SIZE, cut, folder / "features")
-    (job,) = plan_jobs(params, "tiny", "transfer", arrays, features=folder / "features", backbone=backbone)
+    (job,) = plan_jobs(params, "transfer", arrays, features=folder / "features", backbone=backbone)
     return params, job
 
 
@@ -133,7 +133,7 @@ def test_damaged_result_is_trained_again_and_the_next_run_takes_it(
 ) -> None:
     monkeypatch.chdir(copied)
     params = tiny.params(copied, tiny.HARD)
-    jobs = plan_jobs(params, "tiny", "hard", Path("arrays"))
+    jobs = plan_jobs(params, "hard", Path("arrays"))
     path = jobs[1].result / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -144,7 +144,7 @@ def test_damaged_result_is_trained_again_and_the_next_run_takes_it(
     assert counted == "1 of 2 jobs were finished before"
     run_jobs(jobs, params)
     assert capsys.readouterr().err == "2 of 2 jobs were finished before\n"
-    gather(jobs, "rendered", copied / "again")
+    gather(jobs, copied / "again")
     for file in ("history.csv", "predictions.npz"):
         assert (copied / "again" / file).read_bytes() == (unbroken / "models" / file).read_bytes()
     for seed in (0, 1):
@@ -214,4 +214,4 @@ def test_store_of_other_settings_is_not_taken(unbroken: Path, tmp_path: Path, mo
     monkeypatch.chdir(unbroken)
     for changes, finished in (({}, True), ({"training.batch_size": 9}, False), ({"augmentation.zoom": 0.1}, False)):
         params = tiny.params(tmp_path, {**tiny.HARD, **changes})
-        assert all(job.done == finished for job in plan_jobs(params, "tiny", "hard", Path("arrays")))
+        assert all(job.done == finished for job in plan_jobs(params, "hard", Path("arrays")))

@@ -32,7 +32,7 @@ from convnet.jobs.planning import plan_jobs
 from convnet.engine.job_log import Tally
 
 def plan(variant):
-    jobs = plan_jobs(load_params(), "tiny", variant, Path("arrays"))
+    jobs = plan_jobs(load_params(), variant, Path("arrays"))
     # Whatever can be known before is refused before; these arrays are missing only when the job begins.
     return [replace(job, arrays=Path("gone")) for job in jobs] if variant == "impossible" else jobs
 
@@ -40,7 +40,7 @@ def plan(variant):
 def main():
     jobs = [job for variant in sys.argv[2:] for job in plan(variant)]
     tally = Tally(len(jobs), 0)
-    run_in_processes(jobs, int(sys.argv[1]), 0.0, tally)
+    run_in_processes(jobs, int(sys.argv[1]), tally)
     tally.close()
 
 if __name__ == "__main__":
@@ -119,7 +119,7 @@ def test_results_are_those_of_one_process_and_lines_are_whole(
 @pytest.mark.slow
 def test_what_jobs_have_to_say_is_told_once_and_nothing_else(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(study)
-    for job in plan_jobs(load_params(), "tiny", "baseline", Path("arrays")):
+    for job in plan_jobs(load_params(), "baseline", Path("arrays")):
         job.folder.mkdir(parents=True)
         (job.folder / "state-00001.npz").write_bytes(bytes(1000))
     code, errors = run(study, 2, "baseline")

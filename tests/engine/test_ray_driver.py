@@ -44,7 +44,7 @@ from convnet.params.load import load_params
 from convnet.jobs.planning import plan_jobs
 
 def plan(params, variant):
-    jobs = plan_jobs(params, "tiny", variant, Path("arrays"))
+    jobs = plan_jobs(params, variant, Path("arrays"))
     if variant != "impossible":
         return jobs
     # Planned with such a batch it would be refused before; so it is one that only the job finds too large.

@@ -79,7 +79,7 @@ def transfer_job(folder: Path) -> Job:
     weights.write_bytes(b"weights of the backbone")
     write_json(weights.with_name("backbone.json"), {"file": weights.name, "sha256": file_digest(weights)})
     (job,) = plan_jobs(
-        tiny.params(folder), "tiny", "transfer", arrays, features=folder / "features", backbone=folder / "backbone"
+        tiny.params(folder), "transfer", arrays, features=folder / "features", backbone=folder / "backbone"
     )
     return job
 
@@ -87,7 +87,7 @@ def transfer_job(folder: Path) -> Job:
 def fine_tune_job(folder: Path) -> Job:
     """Plan a job that goes on from a model which nobody loads here."""
     transfer_job(folder)
-    (job,) = plan_jobs(tiny.params(folder), "tiny", "fine_tune", folder / "arrays", backbone=folder / "backbone")
+    (job,) = plan_jobs(tiny.params(folder), "fine_tune", folder / "arrays", backbone=folder / "backbone")
     (folder / "seed-0.keras").write_bytes(b"the model to start from")
     return replace(job, start_model=folder / "seed-0.keras", start_digest="of its weights")
 
@@ -289,7 +289,7 @@ def test_unforeseen_failure_brings_its_traceback_home(
         training = SimpleNamespace(train_job=by, TrainingFailedError=UserError)
         monkeypatch.setitem(sys.modules, "convnet.training.train", training)
         tally = Tally(1, 0)
-        run_on_ray([job], tiny.params(tmp_path, {"engine.kind": "ray"}).engine, 0.0, tally)
+        run_on_ray([job], tiny.params(tmp_path, {"engine.kind": "ray"}).engine, tally)
         return tally.failures
 
     monkeypatch.setitem(sys.modules, "ray", OneMachine())

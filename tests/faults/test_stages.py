@@ -27,7 +27,7 @@ from convnet.jobs.planning import plan_jobs
 @command
 def main():
     params = load_params()
-    (job,) = plan_jobs(params, "tiny", "baseline", Path("arrays"))
+    (job,) = plan_jobs(params, "baseline", Path("arrays"))
     fit = job.recipe.fit.model_copy(update={"learning_rate": 1e30})
     bad = replace(job, recipe=job.recipe.model_copy(update={"variant": "reckless", "fit": fit}))
     run_jobs([bad, job], params)

@@ -66,7 +66,6 @@ class Study:
     def job(self, variant: str, params: Params | None = None, features: Path | None = None) -> Job:
         return plan_jobs(
             params or self.params,
-            "tiny",
             variant,
             self.arrays,
             features=features or self.features,
@@ -269,10 +268,8 @@ def test_fresh_views_train_the_head_end_to_end_and_leave_the_backbone_alone(stud
 
 def test_fine_tuning_starts_from_transfer_and_changes_the_upper_part_only(study: Study) -> None:
     start = trained(study.job("transfer"))
-    gather([start], "rendered", study.folder / "start")
-    (job,) = plan_jobs(
-        study.params, "tiny", "fine_tune", study.arrays, backbone=study.backbone, start=study.folder / "start"
-    )
+    gather([start], study.folder / "start")
+    (job,) = plan_jobs(study.params, "fine_tune", study.arrays, backbone=study.backbone, start=study.folder / "start")
     trained(job)
     before = values(keras.saving.load_model(start.result / "model.keras"))
     after = values(keras.saving.load_model(job.result / "model.keras"))
@@ -286,9 +283,9 @@ def test_fine_tuning_starts_from_transfer_and_changes_the_upper_part_only(study:
 
 
 def test_fine_tuning_computes_in_its_own_precision(study: Study) -> None:
-    gather([trained(study.job("transfer"))], "rendered", study.folder / "start")
+    gather([trained(study.job("transfer"))], study.folder / "start")
     params = tiny.params(study.folder, {**VARIANTS, "fine_tune.precision": "mixed_bfloat16"})
-    (job,) = plan_jobs(params, "tiny", "fine_tune", study.arrays, backbone=study.backbone, start=study.folder / "start")
+    (job,) = plan_jobs(params, "fine_tune", study.arrays, backbone=study.backbone, start=study.folder / "start")
     with computing_in("mixed_bfloat16"):
         trained(job)
     model = keras.saving.load_model(job.result / "model.keras")
@@ -302,7 +299,7 @@ def test_fine_tuning_computes_in_its_own_precision(study: Study) -> None:
 
 
 def test_fine_tuning_key_changes_with_the_model_it_starts_from(study: Study) -> None:
-    gather([trained(study.job("transfer"))], "rendered", study.folder / "start")
+    gather([trained(study.job("transfer"))], study.folder / "start")
     other = study.folder / "other-start"
     shutil.rmtree(other, ignore_errors=True)
     shutil.copytree(study.folder / "start", other)
@@ -310,17 +307,17 @@ def test_fine_tuning_key_changes_with_the_model_it_starts_from(study: Study) -> 
     job["seeds"][0]["weights_digest"] = "other"
     (other / "job.json").write_text(json.dumps(job))
     keys = {
-        plan_jobs(study.params, "tiny", "fine_tune", study.arrays, backbone=study.backbone, start=start)[0].key
+        plan_jobs(study.params, "fine_tune", study.arrays, backbone=study.backbone, start=start)[0].key
         for start in (study.folder / "start", other)
     }
     assert len(keys) == 2
 
 
 def test_fine_tuning_refuses_a_model_that_was_changed_since(study: Study) -> None:
-    gather([trained(study.job("transfer"))], "rendered", study.folder / "start")
+    gather([trained(study.job("transfer"))], study.folder / "start")
     changed = study.folder / "changed"
     shutil.copytree(study.folder / "start", changed)
     with (changed / "seed-0.keras").open("ab") as file:
         file.write(b"more")
     with pytest.raises(UserError, match=r"seed-0\.keras is refused: .*another SHA-256"):
-        plan_jobs(study.params, "tiny", "fine_tune", study.arrays, backbone=study.backbone, start=changed)
+        plan_jobs(study.params, "fine_tune", study.arrays, backbone=study.backbone, start=changed)

@@ -166,7 +166,7 @@ def pixel_jobs(
         write_arrays(arrays, classes)
     settings = {f"training.{key}": value for key, value in changes.items()}
     run = {"run.pixel_variants": [variant], "run.seeds": list(seeds)}
-    return plan_jobs(params(folder, run | settings), "tiny", variant, arrays)
+    return plan_jobs(params(folder, run | settings), variant, arrays)
 
 
 # What jobs in several processes need.

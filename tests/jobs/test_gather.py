@@ -82,8 +82,8 @@ def test_gathering_again_gives_equal_bytes_and_the_models_themselves(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(study)
-    jobs = plan_jobs(tiny.params(tmp_path, tiny.HARD), "tiny", "hard", Path("arrays"))
-    gather(jobs, "rendered", tmp_path / "again")
+    jobs = plan_jobs(tiny.params(tmp_path, tiny.HARD), "hard", Path("arrays"))
+    gather(jobs, tmp_path / "again")
     for path in (study / "models").iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
     assert facts(jobs[0])["model_bytes"] == (study / "models" / "seed-0.keras").stat().st_size
@@ -93,7 +93,7 @@ def test_fewer_seeds_leave_no_orphans_in_a_new_folder(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(study)
-    jobs = plan_jobs(tiny.params(tmp_path, {**tiny.HARD, "run.seeds": [1]}), "tiny", "hard", Path("arrays"))
-    gather(jobs, "rendered", tmp_path / "one")
+    jobs = plan_jobs(tiny.params(tmp_path, {**tiny.HARD, "run.seeds": [1]}), "hard", Path("arrays"))
+    gather(jobs, tmp_path / "one")
     assert [path.name for path in (tmp_path / "one").glob("*.keras")] == ["seed-1.keras"]
     assert len((tmp_path / "one" / "history.csv").read_text().splitlines()) == 1 + 3

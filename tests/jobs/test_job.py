@@ -15,7 +15,7 @@ from convnet.jobs import store
 from convnet.jobs.job import CODE, Job, UsedBackbone, code_digest, library_versions
 from convnet.jobs.planning import plan_jobs
 from convnet.jobs.store import damaged_file, facts, result_folder, timing
-from convnet.params.schema import Recipe
+from convnet.params.recipe import resolve
 from convnet.pipeline.code_digests import PACKAGE, needed_files
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, write_json
@@ -36,7 +36,7 @@ def job(tmp_path: Path) -> Job:
 
 
 def with_recipe(job: Job, **changes: Any) -> Job:
-    return replace(job, recipe=Recipe(**{**dict(job.recipe), **changes}))
+    return replace(job, recipe=type(job.recipe)(**{**dict(job.recipe), **changes}))
 
 
 def with_fit(job: Job, **changes: Any) -> Job:
@@ -80,21 +80,40 @@ def test_key_changes_with_how_the_model_is_fitted(job: Job, changes: dict[str, A
     assert with_fit(job, **changes).key != job.key
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"kind": "pretrain"},
-        {"image_size": (16, 17)},
-        {"dropout": 0.1},
-        {"augmentation": None},
-        {"last_layer": "block1_pool"},
-        {"pooling": "average"},
-        {"augmented_views": 2},
-        {"trainable_from": "block1_conv"},
-    ],
-    ids=lambda changes: next(iter(changes)),
-)
+@pytest.mark.parametrize("changes", [{"image_size": (16, 17)}, {"dropout": 0.1}, {"augmentation": None}], ids=str)
 def test_key_changes_with_the_rest_of_the_recipe(job: Job, changes: dict[str, Any]) -> None:
+    assert with_recipe(job, **changes).key != job.key
+
+
+@pytest.fixture
+def backbone_jobs(tmp_path: Path, job: Job) -> dict[str, Job]:
+    """A job of each kind on a backbone, by variant."""
+    params = tiny.params(tmp_path)
+    used = UsedBackbone("compact", params.backbones["compact"], tmp_path / "source.keras", "block2_pool")
+    return {
+        variant: replace(job, recipe=resolve(params, "tiny", variant), backbone=used)
+        for variant in ("transfer", "fine_tune")
+    }
+
+
+@pytest.mark.parametrize(
+    ("variant", "changes"),
+    [
+        ("transfer", {"kind": "pixels"}),
+        ("transfer", {"dense": 17}),
+        ("transfer", {"dropout": 0.1}),
+        ("transfer", {"last_layer": "block1_pool"}),
+        ("transfer", {"pooling": "average"}),
+        ("transfer", {"augmented_views": 2}),
+        ("fine_tune", {"last_layer": "block1_pool"}),
+        ("fine_tune", {"trainable_from": "block1_conv"}),
+    ],
+    ids=str,
+)
+def test_key_changes_with_the_recipe_on_a_backbone(
+    backbone_jobs: dict[str, Job], variant: str, changes: dict[str, Any]
+) -> None:
+    job = backbone_jobs[variant]
     assert with_recipe(job, **changes).key != job.key
 
 
@@ -116,26 +135,29 @@ def test_key_changes_with_the_network(job: Job) -> None:
 )
 def test_key_changes_with_how_the_backbone_is_used(tmp_path: Path, job: Job, setting: dict[str, Any]) -> None:
     settings = tiny.params(tmp_path).backbones["compact"]
-    used = UsedBackbone("compact", settings, tmp_path / "source.keras", "block2_pool", "flatten")
+    used = UsedBackbone("compact", settings, tmp_path / "source.keras", "block2_pool")
     other = replace(used, settings=settings.model_copy(update=setting))
     assert len({replace(job, backbone=one).key for one in (used, other)}) == 2
 
 
-def test_key_ignores_names_and_folders(tmp_path: Path, job: Job) -> None:
-    settings = tiny.params(tmp_path).backbones["compact"]
-    used = UsedBackbone("compact", settings, tmp_path / "source.keras", "block2_pool", "flatten")
-    job = with_recipe(replace(job, backbone=used), backbone="compact")
-    renamed = with_recipe(job, dataset="pets", variant="mine", start="mine", backbone="mine")
-    seen = settings.model_copy(update={"seen": "other words", "explain_layers": (), "smallest_image": 8})
+@pytest.mark.parametrize("variant", ["transfer", "fine_tune"])
+def test_key_ignores_names_and_folders(backbone_jobs: dict[str, Job], variant: str) -> None:
+    job = backbone_jobs[variant]
+    assert job.backbone is not None
+    start = {"start": "mine"} if variant == "fine_tune" else {}
+    renamed = with_recipe(job, dataset="pets", variant="mine", backbone="mine", **start)
+    words = {"seen": "other words", "explain_layers": (), "smallest_image": 8}
+    settings = job.backbone.settings.model_copy(update=words)
     moved = replace(
         renamed,
         arrays=Path("elsewhere"),
         features=Path("elsewhere"),
         start_model=Path("elsewhere"),
-        backbone=replace(used, name="mine", settings=seen, weights=Path("elsewhere")),
+        backbone=replace(job.backbone, name="mine", settings=settings, weights=Path("elsewhere")),
+        seconds_between_checkpoints=60.0,
     )
     assert moved.key == job.key
-    assert job.label == "tiny/augmented seed 0"
+    assert job.label == f"tiny/{variant} seed 0"
 
 
 def test_key_of_equal_settings_is_the_same_in_any_folder(tmp_path: Path) -> None:
@@ -148,7 +170,7 @@ def test_seeds_and_checkpoints_are_no_part_of_each_other(tmp_path: Path) -> None
     arrays = tiny.write_arrays(tmp_path / "arrays")
     keys = []
     for changes in ({}, {"run.seeds": [5, 0]}, {"checkpoints.seconds_between": 60.0}, {"explain.images": 1}):
-        jobs_of = {job.seed: job for job in plan_jobs(tiny.params(tmp_path, changes), "tiny", "baseline", arrays)}
+        jobs_of = {job.seed: job for job in plan_jobs(tiny.params(tmp_path, changes), "baseline", arrays)}
         keys.append(jobs_of[0].key)
     assert len(set(keys)) == 1
 

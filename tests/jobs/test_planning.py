@@ -42,7 +42,7 @@ def test_swapped_weight_file_is_refused(backbone: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=refused):
         weights_file(backbone)
     with pytest.raises(UserError, match=refused):
-        plan_jobs(tiny.params(tmp_path), "tiny", "transfer", arrays, backbone=backbone)
+        plan_jobs(tiny.params(tmp_path), "transfer", arrays, backbone=backbone)
 
 
 def test_missing_weight_file_is_one_sentence(backbone: Path) -> None:
@@ -74,10 +74,10 @@ def test_batch_larger_than_the_training_set_is_refused_for_every_variant_of_the_
 def test_batch_larger_than_the_training_set_is_refused_before_any_job(tmp_path: Path, share: float) -> None:
     arrays = tiny.write_arrays(tmp_path / "arrays")
     images = round(share * IMAGES)
-    plan_jobs(tiny.params(tmp_path, {"training.batch_size": images}), "tiny", "baseline", arrays, share=share)
+    plan_jobs(tiny.params(tmp_path, {"training.batch_size": images}), "baseline", arrays, share=share)
     too_large = tiny.params(tmp_path, {"training.batch_size": images + 1})
     with pytest.raises(UserError, match=f"tiny/baseline: batch_size is {images + 1}, .* only {images} training images"):
-        plan_jobs(too_large, "tiny", "baseline", arrays, share=share)
+        plan_jobs(too_large, "baseline", arrays, share=share)
 
 
 def test_batch_larger_than_the_smallest_share_of_the_sweep_is_refused(tmp_path: Path) -> None:

@@ -62,80 +62,6 @@ def test_no_key_has_a_name_whose_change_dvc_ignores() -> None:
     assert "seed" in names
 
 
-def test_every_variant_resolves_on_every_dataset() -> None:
-    params = load_params(tiny.PROJECT / "params.yaml")
-    for dataset in params.datasets:
-        for variant in params.variants:
-            recipe = params.recipe(dataset, variant)
-            assert (recipe.dataset, recipe.variant) == (dataset, variant)
-
-
-def test_recipes_of_the_course() -> None:
-    params = load_params(tiny.PROJECT / "params.yaml")
-    baseline, larger = (params.recipe("cats_vs_dogs", name) for name in ("baseline", "larger"))
-    assert (baseline.network.filters, baseline.network.dense, baseline.image_size) == ((16, 32, 64), 512, (150, 150))
-    assert (baseline.fit.optimizer, baseline.fit.learning_rate, baseline.fit.batch_size) == ("rmsprop", 0.001, 20)
-    assert (larger.network.filters, larger.fit.learning_rate) == ((32, 64, 128, 128), 0.0001)
-    transfer = params.recipe("cats_vs_dogs", "transfer_dropout")
-    assert (transfer.kind, transfer.last_layer, transfer.network.dense) == ("features", "mixed7", 1024)
-    assert (transfer.dropout, transfer.pooling, transfer.fit.learning_rate) == (0.2, "flatten", 0.0001)
-    knobs = params.recipe("cats_vs_dogs", "augmented").augmentation
-    assert knobs is not None
-    assert (knobs.rotation, knobs.width_shift, knobs.shear, knobs.zoom, knobs.fill) == (40.0, 0.2, 0.2, 0.2, "nearest")
-    assert knobs.horizontal_flip
-    assert params.recipe("cats_vs_dogs", "fine_tune").trainable_from == "mixed6"
-
-
-def test_variant_departs_from_the_baseline_only_where_it_says(tmp_path: Path) -> None:
-    params = load(tmp_path, "variants.dropout", {"dropout": 0.5, "learning_rate": 0.002, "dense": 64})
-    baseline, dropout = params.recipe("pets", "baseline").model_dump(), params.recipe("pets", "dropout").model_dump()
-    departures = {"variant": "dropout", "dropout": 0.5}
-    assert dropout == {
-        **(baseline | departures),
-        "network": baseline["network"] | {"dense": 64},
-        "fit": baseline["fit"] | {"learning_rate": 0.002},
-    }
-
-
-def test_dataset_departs_from_the_common_settings_and_a_variant_from_both(tmp_path: Path) -> None:
-    settings = tiny.committed()
-    tiny.change(settings, "datasets.pets.training", {"batch_size": 10, "epochs": 3})
-    tiny.change(settings, "datasets.pets.network", {"dense": 32})
-    tiny.change(settings, "datasets.pets.split", {"seed": 7})
-    tiny.change(settings, "variants.dropout", {"dropout": 0.5, "epochs": 4})
-    params = load_settings(tmp_path, settings)
-    recipe = params.recipe("pets", "dropout")
-    assert (recipe.fit.batch_size, recipe.fit.epochs, recipe.network.dense) == (10, 4, 32)
-    assert (params.split_rules("pets").seed, params.split_rules("hands").seed) == (7, 0)
-    assert params.recipe("hands", "dropout").fit.batch_size == 20
-
-
-def test_augmented_transfer_caches_views_or_draws_fresh_ones(tmp_path: Path) -> None:
-    cached = load(tmp_path, "run.feature_variants", ["transfer", "transfer_augmented"])
-    assert cached.recipe("pets", "transfer_augmented").kind == "features"
-    assert cached.recipe("pets", "transfer_augmented").augmented_views == 4
-    assert cached.recipe("pets", "transfer").augmented_views is None
-    fresh = load(tmp_path, "transfer.fresh_views", True)
-    assert fresh.recipe("pets", "transfer_augmented").kind == "pixels"
-    assert fresh.recipe("pets", "transfer_augmented").augmented_views is None
-    assert fresh.recipe("pets", "transfer").kind == "features"
-
-
-def test_variant_changes_single_knobs_of_the_augmentation(tmp_path: Path) -> None:
-    settings = tiny.committed()
-    tiny.change(settings, "variants.augmented", {"augmentation": {"rotation": 10.0, "fill": "wrap"}})
-    tiny.change(settings, "variants.transfer_augmented", {"transfer": True, "augmentation": {"zoom": 0.5}})
-    params = load_settings(tmp_path, settings)
-    common = params.augmentation
-    assert params.recipe("pets", "augmented").augmentation == common.model_copy(
-        update={"rotation": 10.0, "fill": "wrap"}
-    )
-    views = params.recipe("pets", "transfer_augmented")
-    assert (views.augmentation, views.augmented_views) == (common.model_copy(update={"zoom": 0.5}), 4)
-    assert params.recipe("pets", "larger_augmented").augmentation == common
-    assert params.recipe("pets", "baseline").augmentation is None
-
-
 def test_names_of_drawings_are_those_that_can_be_drawn() -> None:
     assert set(get_args(Drawn)) == set(RENDERED)
 
@@ -356,23 +282,6 @@ def test_split_that_leaves_no_training_images(tmp_path: Path) -> None:
     tiny.change(settings, "split.test", 0.5)
     with pytest.raises(UserError, match="leave no training images"):
         load_settings(tmp_path, settings)
-
-
-def test_image_smaller_than_the_network_takes(tmp_path: Path) -> None:
-    settings = tiny.committed()
-    tiny.change(settings, "run.feature_variants", [])
-    tiny.change(settings, "run.fine_tune_variants", [])
-    tiny.change(settings, "datasets.pets.image_size", [64, 21])
-    with pytest.raises(UserError, match=r"datasets.pets.image_size is \[64, 21\].* at least 22 pixels"):
-        load_settings(tmp_path, settings)
-    tiny.change(settings, "datasets.pets.image_size", [64, 22])
-    assert load_settings(tmp_path, settings).recipe("pets", "baseline").image_size == (64, 22)
-
-
-def test_image_smaller_than_the_backbone_takes(tmp_path: Path) -> None:
-    sentence = refusal(tmp_path, "datasets.pets.image_size", [31, 64])
-    assert "datasets.pets.image_size is [31, 64]" in sentence
-    assert "backbone compact takes images of at least 32 pixels" in sentence
 
 
 def test_sources_and_origins_exclude_each_other(tmp_path: Path) -> None:

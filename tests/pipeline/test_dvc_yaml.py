@@ -10,6 +10,7 @@ import yaml
 from dvc.utils.hydra import apply_overrides
 
 from convnet.params.load import load_params
+from convnet.params.recipe import resolve
 from helpers.tiny_study import PROJECT
 
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "dvc.yaml").read_text("utf-8"))["stages"]
@@ -116,7 +117,7 @@ def test_every_variant_and_dataset_that_is_offered_makes_a_recipe() -> None:
     params = load_params(PROJECT / "params.yaml")
     for dataset in params.datasets:
         for variant, diff in params.variants.items():
-            recipe = params.recipe(dataset, variant)
+            recipe = resolve(params, dataset, variant)
             assert recipe.kind == ("fine_tune" if diff.fine_tune else "features" if diff.transfer else "pixels")
 
 

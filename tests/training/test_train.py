@@ -121,7 +121,7 @@ def test_job_gives_the_same_bits_in_another_process_and_after_other_jobs(
     """There, it came after seed 0 in a process of its own; here, after whatever these tests have trained."""
     there = tiny.unbroken(tmp_path_factory.getbasetemp())
     changes = {**tiny.HARD, "run.seeds": [1]}
-    job = plan_jobs(tiny.params(folder, changes), "tiny", "hard", there / "arrays")[0]
+    job = plan_jobs(tiny.params(folder, changes), "hard", there / "arrays")[0]
     trained(job)
     for name in ("history.json", "predictions.npz"):
         assert (job.result / name).read_bytes() == (there / job.result / name).read_bytes()
@@ -149,7 +149,7 @@ def test_early_stopping_restores_the_very_weights_of_the_best_epoch(
         "training.early_stopping": None,
         "training.learning_rate_schedule": "constant",  # the cosine begins at the same rate
     }
-    job = trained(plan_jobs(tiny.params(folder, one_epoch), "tiny", "hard", there / "arrays")[0])
+    job = trained(plan_jobs(tiny.params(folder, one_epoch), "hard", there / "arrays")[0])
     assert facts(job)["weights_digest"] == stopped["weights_digest"]
 
 

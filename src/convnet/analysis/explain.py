@@ -20,6 +20,7 @@ from convnet.data.splits import SPLITS
 from convnet.inference.loading import load_model_checked
 from convnet.jobs.predictions import Prediction, load_predictions
 from convnet.models.augmentation import RandomAffine
+from convnet.params.recipe import FineTuneRecipe, PixelRecipe, resolve
 from convnet.params.schema import Augmentation, Params
 from convnet.report.charts import Chart, augmentation_chart, feature_maps_chart, filters_chart, grad_cam_chart
 from convnet.report.style import STYLE
@@ -123,9 +124,9 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
 
 def plan_networks(params: Params, dataset: str) -> list[Network]:
     """Return the networks to look into: those without a backbone, a frozen backbone once, and fine-tuned ones."""
-    recipes = {variant: params.recipe(dataset, variant) for variant in params.run.variants}
-    plain = [variant for variant, recipe in recipes.items() if recipe.backbone is None]
-    tuned = [variant for variant, recipe in recipes.items() if recipe.trainable_from is not None]
+    recipes = {variant: resolve(params, dataset, variant) for variant in params.run.variants}
+    plain = [variant for variant, recipe in recipes.items() if isinstance(recipe, PixelRecipe)]
+    tuned = [variant for variant, recipe in recipes.items() if isinstance(recipe, FineTuneRecipe)]
     frozen = [variant for variant in recipes if variant not in plain + tuned]
     layers = params.backbones[params.datasets[dataset].backbone].explain_layers
     networks = [Network(variant, variant, (variant,), (), variant == plain[0]) for variant in plain]
@@ -180,7 +181,7 @@ def draw_augmented(images: NDArray[np.uint8], knobs: Augmentation, draws: int, s
 
 def _augmentation(params: Params, dataset: str) -> Augmentation | None:
     """Return the knobs of the first variant that augments."""
-    knobs = (params.recipe(dataset, variant).augmentation for variant in params.run.variants)
+    knobs = (resolve(params, dataset, variant).augmentation for variant in params.run.variants)
     return next((of_variant for of_variant in knobs if of_variant), None)
 
 

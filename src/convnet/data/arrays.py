@@ -13,6 +13,7 @@ import numpy.typing as npt
 from convnet.data.archives import Key, read_members
 from convnet.data.decoding import BadImage, load_image
 from convnet.data.splits import SPLITS, images_at
+from convnet.params.recipe import resolve
 from convnet.params.schema import Images, Params
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, file_digest, json_digest, read_json, write_json
@@ -105,7 +106,7 @@ def check_batch_sizes(params: Params, dataset: str, images: int, classes: int) -
     if params.sweep.enabled:
         asked += [(variant, min(params.sweep.shares)) for variant in params.sweep.variants]
     for variant, share in asked:
-        batch_size = params.recipe(dataset, variant).fit.batch_size
+        batch_size = resolve(params, dataset, variant).fit.batch_size
         check_batch_size(f"{dataset}/{variant}", batch_size, images_at(share, images, classes), share)
 
 

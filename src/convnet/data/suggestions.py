@@ -16,7 +16,8 @@ from convnet.data.manifest import build_manifest
 from convnet.data.packing import pack_folder
 from convnet.data.sources import DOWNLOADS, data_folder, kept_at
 from convnet.download.fetch import Address
-from convnet.params.schema import Backbone, Params, smallest_image
+from convnet.params.recipe import smallest_image
+from convnet.params.schema import Backbone, Params
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, write_json
 

@@ -31,12 +31,11 @@ def stored(job: Job) -> bool:
         return _drop_if_damaged(job)
 
 
-def run_job(job: Job, seconds_between_checkpoints: float, alone: bool = False) -> str | None:
+def run_job(job: Job, alone: bool = False) -> str | None:
     """Bring a job to a result in the store, unless another process does so first.
 
     Args:
         job: what to train.
-        seconds_between_checkpoints: how often its state is saved.
         alone: no other process would tell that this one was killed, so the next run of the job shall.
 
     Returns:
@@ -49,7 +48,7 @@ def run_job(job: Job, seconds_between_checkpoints: float, alone: bool = False) -
             _clear_remains(job.folder)
             traceback_file(job).unlink(missing_ok=True)  # of an earlier run: it would explain another failure
             with _told_if_killed(job, alone):
-                failure = _train(job, seconds_between_checkpoints)
+                failure = _train(job)
             if failure is None:
                 forget_failure(job)
             return failure
@@ -105,7 +104,7 @@ def _say(line: str) -> None:
     print(printable(line), file=sys.stderr, flush=True)
 
 
-def _train(job: Job, seconds_between_checkpoints: float) -> str | None:
+def _train(job: Job) -> str | None:
     # Here and not above: the import costs seconds, and a job that is done needs none of it.
     from convnet.backend.device import configure_device
     from convnet.backend.machine import machine_facts, say_once
@@ -116,7 +115,7 @@ def _train(job: Job, seconds_between_checkpoints: float) -> str | None:
     from convnet.training.train import TrainingFailedError, train_job
 
     try:
-        train_job(job, seconds_between_checkpoints=seconds_between_checkpoints)
+        train_job(job)
     except (TrainingFailedError, UserError) as error:
         return str(error) if str(error).startswith(job.label) else f"{job.label}: {error}"
     except Exception as error:  # whatever is wrong with one job must not end the others

@@ -49,7 +49,7 @@ class _Worker:
     ended: int = 0
 
 
-def run_in_processes(jobs: Sequence[Job], processes: int, seconds_between_checkpoints: float, tally: Tally) -> None:
+def run_in_processes(jobs: Sequence[Job], processes: int, tally: Tally) -> None:
     """Run jobs, up to `processes` at once, and count each in `tally` as it ends.
 
     Whether this returns, raises or is killed, its processes end with it; what they have saved is kept.
@@ -59,7 +59,7 @@ def run_in_processes(jobs: Sequence[Job], processes: int, seconds_between_checkp
     try:
         while waiting or any(worker.job for worker in workers):
             while waiting and len(workers) < processes:
-                workers.append(_start(seconds_between_checkpoints))
+                workers.append(_start())
             for worker in workers:
                 if worker.job is None and waiting:
                     worker.job = waiting.popleft()
@@ -76,11 +76,11 @@ def run_in_processes(jobs: Sequence[Job], processes: int, seconds_between_checkp
             _end(worker)
 
 
-def _start(seconds_between_checkpoints: float) -> _Worker:
+def _start() -> _Worker:
     # Fresh interpreters instead of forks: TensorFlow does not survive a fork.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, seconds_between_checkpoints), daemon=True)
+    process = context.Process(target=_work, args=(theirs,), daemon=True)
     start_shielded(process)
     theirs.close()
     return _Worker(process, ours)
@@ -125,7 +125,7 @@ def _end(worker: _Worker) -> None:
     worker.pipe.close()
 
 
-def _work(pipe: Connection, seconds_between_checkpoints: float) -> None:
+def _work(pipe: Connection) -> None:
     """Run the jobs that the parent sends, until it ends this process."""
     stay_with_parent()
     tell_every(SECONDS_BETWEEN_LINES_OF_A_JOB)
@@ -133,7 +133,7 @@ def _work(pipe: Connection, seconds_between_checkpoints: float) -> None:
         job: Job = pipe.recv()
         # What Python writes to standard error is for the user; what libraries in C++ write past it is not.
         with _output_in(job.folder / f"output-{os.getpid()}.partial"), redirect_stderr(_Notes(pipe)):
-            failure = run_job(job, seconds_between_checkpoints)
+            failure = run_job(job)
         pipe.send(_Ended(failure))
 
 

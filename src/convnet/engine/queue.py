@@ -17,6 +17,7 @@ from convnet.engine.run import run_jobs
 from convnet.jobs.gather import gather
 from convnet.jobs.job import Job
 from convnet.jobs.planning import plan_jobs
+from convnet.params.recipe import FineTuneRecipe, resolve
 from convnet.params.schema import Params
 from convnet.system.errors import UserError
 from convnet.system.processes import start_shielded, stay_with_parent
@@ -36,7 +37,6 @@ def first_jobs(params: Params) -> list[Job]:
         for variant, share in wanted:
             jobs += plan_jobs(
                 params,
-                dataset,
                 variant,
                 ARRAYS / dataset,
                 features=FEATURES / dataset,
@@ -62,7 +62,7 @@ class _Tuning:
     def jobs(self, params: Params, gathered: Path | None) -> list[Job]:
         """Return its jobs; without the models they start from, they have no key yet, only their labels."""
         arrays, backbone = ARRAYS / self.dataset, BACKBONES / self.dataset
-        return plan_jobs(params, self.dataset, self.variant, arrays, backbone=backbone, start=gathered)
+        return plan_jobs(params, self.variant, arrays, backbone=backbone, start=gathered)
 
 
 def fine_tune_jobs(params: Params, folder: Path) -> list[Job]:
@@ -105,16 +105,17 @@ def _tunings(params: Params) -> Iterator[_Tuning]:
     for dataset in params.run.datasets:
         arrays, features, backbone = ARRAYS / dataset, FEATURES / dataset, BACKBONES / dataset
         for variant in params.run.fine_tune_variants:
-            start = params.recipe(dataset, variant).start
-            assert start is not None  # every fine-tuned recipe has one
-            starting = plan_jobs(params, dataset, start, arrays, features=features, backbone=backbone)
+            recipe = resolve(params, dataset, variant)
+            assert isinstance(recipe, FineTuneRecipe)
+            start = recipe.start
+            starting = plan_jobs(params, start, arrays, features=features, backbone=backbone)
             yield _Tuning(dataset, variant, start, starting)
 
 
 def _ready_jobs(tuning: _Tuning, params: Params, folder: Path) -> list[Job]:
     gathered = folder / tuning.dataset / tuning.start
     if not gathered.exists():
-        gather(tuning.starting, params.dataset(tuning.dataset).kind, gathered)
+        gather(tuning.starting, gathered)
     return tuning.jobs(params, gathered)
 
 

@@ -27,12 +27,12 @@ def run_jobs(jobs: Sequence[Job], params: Params) -> None:
     if params.engine.kind == "ray":
         from convnet.engine.ray_cluster.driver import run_on_ray
 
-        run_on_ray(pending, params.engine, params.checkpoints.seconds_between, tally)
+        run_on_ray(pending, params.engine, tally)
     elif processes > 1:
-        run_in_processes(pending, processes, params.checkpoints.seconds_between, tally)
+        run_in_processes(pending, processes, tally)
     else:
         for job in pending:
-            tally.ended(job, run_job(job, params.checkpoints.seconds_between, alone=True))
+            tally.ended(job, run_job(job, alone=True))
     tally.close()
 
 

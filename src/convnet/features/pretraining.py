@@ -11,7 +11,8 @@ from convnet.evaluation.metrics import accuracy
 from convnet.jobs.job import STORE, Job
 from convnet.jobs.predictions import load_predictions
 from convnet.jobs.store import keep, timing
-from convnet.params.schema import Network, Params, Pretrain, Recipe
+from convnet.params.recipe import PretrainRecipe
+from convnet.params.schema import Params, Pretrain
 from convnet.rendering.datasets import render_archive
 from convnet.system.files import file_digest, json_digest, link, read_json, write_json
 
@@ -21,27 +22,20 @@ def _pretrain(params: Params, name: str, pretrain: Pretrain, destination: Path) 
     arrays = _source_arrays(params, pretrain)
     described = read_json(arrays / "dataset.json")
     job = Job(
-        recipe=Recipe(
+        recipe=PretrainRecipe(
             dataset=pretrain.rendered,
             variant=f"backbone {name}",
-            kind="pretrain",
             image_size=pretrain.image_size,
-            network=Network(filters=pretrain.filters, dense=1),
+            filters=pretrain.filters,
             fit=pretrain.fit,
-            dropout=0.0,
             augmentation=params.augmentation if pretrain.augmentation else None,
-            backbone=None,
-            last_layer=None,
-            pooling=None,
-            augmented_views=None,
-            start=None,
-            trainable_from=None,
         ),
         seed=pretrain.seed,
         classes=tuple(described["classes"]),
         arrays=arrays,
         data_digest=described["digest"],
         threads=params.engine.threads_per_job,
+        seconds_between_checkpoints=params.checkpoints.seconds_between,
     )
     run_jobs([job], params)
     link(job.result / "model.keras", destination / "source.keras")

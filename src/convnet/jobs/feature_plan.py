@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from convnet.data.splits import SPLITS
+from convnet.params.recipe import HeadRecipe, resolve
 from convnet.params.schema import Augmentation, Params
 from convnet.system.errors import UserError
 
@@ -36,9 +37,9 @@ def plan_features(params: Params, dataset: str) -> dict[str, Any]:
     Raises:
         UserError: two variants ask for different views; the features are shared by all.
     """
-    recipes = [params.recipe(dataset, variant) for variant in params.run.feature_variants]
+    recipes = [resolve(params, dataset, variant) for variant in params.run.feature_variants]
     first = next((recipe for recipe in recipes if recipe.kind == "features"), None)
-    if first is None or first.backbone is None:
+    if first is None:
         return {"needed": False}
     views = plan_views(params, dataset)
     return {
@@ -57,13 +58,13 @@ def plan_views(params: Params, dataset: str) -> Views | None:
     Raises:
         UserError: two variants ask for different ones; the features are shared by all.
     """
-    recipes = [params.recipe(dataset, variant) for variant in params.run.feature_variants]
+    recipes = [resolve(params, dataset, variant) for variant in params.run.feature_variants]
     # With resplit any image may become a training image.
     splits = SPLITS if params.run.resplit else ("train",)
     asked = {
         recipe.variant: Views(recipe.augmentation, recipe.augmented_views, splits, params.split.seed)
         for recipe in recipes
-        if recipe.augmentation and recipe.augmented_views
+        if isinstance(recipe, HeadRecipe) and recipe.augmentation and recipe.augmented_views
     }
     first = next(iter(asked), None)
     for variant, views in asked.items():

@@ -13,7 +13,7 @@ from convnet.system.files import link, read_json, write_json, write_text
 HISTORY = ("epoch", "accuracy", "loss", "validation_accuracy", "validation_loss", "learning_rate")
 
 
-def gather(jobs: Sequence[Job], kind: str, destination: Path) -> None:
+def gather(jobs: Sequence[Job], destination: Path) -> None:
     """Write `seed-<n>.keras`, history.csv, predictions.npz, job.json and timing.json of finished jobs.
 
     History and predictions are byte-identical for equal jobs; a saved model's archive holds dates, so its SHA-256 in
@@ -21,7 +21,6 @@ def gather(jobs: Sequence[Job], kind: str, destination: Path) -> None:
 
     Args:
         jobs: the same recipe with different seeds, all finished.
-        kind: "rendered" or "photographs": what the models were trained on.
         destination: an empty folder, or one that does not exist.
     """
     destination.mkdir(parents=True, exist_ok=True)
@@ -37,12 +36,13 @@ def gather(jobs: Sequence[Job], kind: str, destination: Path) -> None:
     write_text(destination / "history.csv", history.getvalue())
     save_predictions(destination / "predictions.npz", by_seed)
     first = jobs[0]
+    described = read_json(first.arrays / "dataset.json")
     write_json(
         destination / "job.json",
         {
-            "dataset": first.recipe.dataset,
+            "dataset": described["dataset"],
             "variant": first.recipe.variant,
-            "kind": kind,
+            "kind": described["kind"],
             "classes": list(first.classes),
             "resplit": first.resplit,
             "recipe": first.recipe.model_dump(mode="json"),

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from convnet.params.schema import Backbone, Recipe
+from convnet.params.recipe import Recipe
+from convnet.params.schema import Backbone
 from convnet.system.files import json_digest
 
 STORE = Path(".jobs")
@@ -27,21 +28,19 @@ LIBRARIES = ("keras", "numpy", "tensorflow")
 
 @dataclass(frozen=True)
 class UsedBackbone:
-    """The pretrained network of a job.
+    """A pretrained network that is cut at a layer.
 
     Attributes:
         name: in params.yaml.
         settings: its entry there.
         weights: its weight file.
-        last_layer: where it is cut.
-        pooling: how its feature maps become one row of numbers: `flatten` or `average`.
+        last_layer: the layer whose output is used.
     """
 
     name: str
     settings: Backbone
     weights: Path
     last_layer: str
-    pooling: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,7 @@ class Job:
         backbone: the pretrained network, for transfer variants.
         start_model: fine-tuning only: the saved transfer model training goes on from.
         start_digest: the digest of its weights.
+        seconds_between_checkpoints: the least time between two checkpoints; 0 saves one after every epoch.
     """
 
     recipe: Recipe
@@ -75,6 +75,7 @@ class Job:
     backbone: UsedBackbone | None = None
     start_model: Path | None = None
     start_digest: str | None = None
+    seconds_between_checkpoints: float = 0.0  # no part of the key
 
     @property
     def key(self) -> str:

@@ -6,6 +6,7 @@ from convnet.data.arrays import check_batch_size
 from convnet.data.splits import images_at
 from convnet.jobs.job import Job, UsedBackbone
 from convnet.jobs.model_files import check_model
+from convnet.params.recipe import PixelRecipe, resolve
 from convnet.params.schema import Params
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, json_digest, read_json
@@ -13,7 +14,6 @@ from convnet.system.files import file_digest, json_digest, read_json
 
 def plan_jobs(
     params: Params,
-    dataset: str,
     variant: str,
     arrays: Path,
     *,
@@ -26,9 +26,8 @@ def plan_jobs(
 
     Args:
         params: the whole of params.yaml.
-        dataset: its name.
         variant: its name.
-        arrays: folder of the prepare stage.
+        arrays: folder of the prepare stage, whose dataset.json names the dataset.
         features: folder of the features stage, for feature variants.
         backbone: folder of the backbone stage, for feature and fine-tune variants.
         start: folder of the variant that fine-tuning starts from.
@@ -38,17 +37,17 @@ def plan_jobs(
         UserError: a file of an earlier stage is missing, a model or weight file to start from is not the one that was
             made, or there are too few images for one batch.
     """
-    recipe = params.recipe(dataset, variant)
     described = read_json(arrays / "dataset.json")
+    dataset = described["dataset"]
+    recipe = resolve(params, dataset, variant)
     images = images_at(share, described["counts"]["train"], len(described["classes"]))
     check_batch_size(f"{dataset}/{variant}", recipe.fit.batch_size, images, share)
     digests = [described["digest"]]
     used = None
-    if backbone is not None and recipe.backbone and recipe.last_layer and recipe.pooling:
+    if backbone is not None and not isinstance(recipe, PixelRecipe):
         weights, digest = _checked_weights(backbone)
         digests.append(digest)
-        settings = params.backbones[recipe.backbone]
-        used = UsedBackbone(recipe.backbone, settings, weights, recipe.last_layer, recipe.pooling)
+        used = UsedBackbone(recipe.backbone, params.backbones[recipe.backbone], weights, recipe.last_layer)
     if features is not None and recipe.kind == "features":
         digests.append(read_json(features / "features.json")["digest"])
         if recipe.augmented_views is not None:
@@ -62,6 +61,7 @@ def plan_jobs(
             arrays=arrays,
             data_digest=json_digest(digests),
             threads=params.engine.threads_per_job,
+            seconds_between_checkpoints=params.checkpoints.seconds_between,
             resplit=params.run.resplit,
             share=share,
             features=features,

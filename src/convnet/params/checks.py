@@ -1,16 +1,15 @@
 """What pydantic cannot check of params.yaml: names that lead nowhere, overrides, and what does not go together."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convnet.params.messages import check_known, nearest
+from convnet.params.recipe import knobs, of_variant, resolve
+from convnet.params.schema import Params, Section, Variant
 from convnet.system.errors import UserError
 
-if TYPE_CHECKING:
-    from convnet.params.schema import Params, Section, Variant
 
-
-def check_params(params: "Params") -> None:
+def check_params(params: Params) -> None:
     """Check what pydantic cannot: names that lead nowhere, every override, and what does not go together.
 
     Raises:
@@ -25,8 +24,8 @@ def check_params(params: "Params") -> None:
         sections = _sections(params, diff)
         _check_overrides(diff, sections, f"variants.{variant}")
         for section in sections:
-            params.of_variant(section, variant)
-        params.knobs(variant)
+            of_variant(params, section, variant)
+        knobs(params, variant)
     for dataset, data in params.datasets.items():
         _refuse_start(data.fine_tune, f"datasets.{dataset}.fine_tune")
         for name in ("split", "network", "training", "transfer", "fine_tune"):
@@ -34,10 +33,10 @@ def check_params(params: "Params") -> None:
     # Whether images are large enough depends on both; what does not run may be too small.
     for dataset in params.run.datasets:
         for variant in params.run.variants:
-            params.recipe(dataset, variant)
+            resolve(params, dataset, variant)
 
 
-def _check_run(params: "Params") -> None:
+def _check_run(params: Params) -> None:
     """Every name in the run must be defined, and every list must hold variants of its kind."""
     for dataset in params.run.datasets:
         check_known("run.datasets", dataset, params.datasets)
@@ -48,7 +47,7 @@ def _check_run(params: "Params") -> None:
                 raise UserError(f"params.yaml: run.{key} names {name!r}, which belongs in run.{right}; move it there")
 
 
-def _check_start(params: "Params") -> None:
+def _check_start(params: Params) -> None:
     """Fine-tuning goes on from a transfer variant that is run too."""
     if not any(diff.fine_tune for diff in params.variants.values()):
         return
@@ -66,7 +65,7 @@ def _check_start(params: "Params") -> None:
         )
 
 
-def _check_sweep(params: "Params") -> None:
+def _check_sweep(params: Params) -> None:
     """The sweep trains variants of the run, and none that starts from another."""
     for name in params.sweep.variants:
         check_known("sweep.variants", name, params.variants)
@@ -83,7 +82,7 @@ def _check_sweep(params: "Params") -> None:
             )
 
 
-def _check_backbones(params: "Params") -> None:
+def _check_backbones(params: Params) -> None:
     """A dataset's backbone must be defined, and must not have been trained on the classes of a dataset."""
     for dataset, data in params.datasets.items():
         check_known(f"datasets.{dataset}.backbone", data.backbone, params.backbones)
@@ -96,14 +95,14 @@ def _check_backbones(params: "Params") -> None:
                 )
 
 
-def _sections(params: "Params", diff: "Variant") -> "list[Section]":
+def _sections(params: Params, diff: Variant) -> list[Section]:
     """Return the sections that a variant trains by."""
     if diff.fine_tune:
         return [params.fine_tune]
     return [params.transfer] if diff.transfer else [params.training, params.network]
 
 
-def _check_overrides(diff: "Variant", sections: "list[Section]", where: str) -> None:
+def _check_overrides(diff: Variant, sections: list[Section], where: str) -> None:
     """Every key of a variant must be a flag of its own, or a setting of a section it trains by."""
     if diff.fine_tune and "dropout" in diff.model_fields_set:
         raise UserError(
@@ -123,7 +122,7 @@ def _refuse_start(overrides: Mapping[str, Any], where: str) -> None:
         raise UserError(f"params.yaml: {where}.start is {overrides['start']!r}; it can only be set as fine_tune.start")
 
 
-def _list_of(variant: "Variant") -> str:
+def _list_of(variant: Variant) -> str:
     """Return the list of the run that a variant belongs in."""
     if variant.fine_tune:
         return "fine_tune_variants"

@@ -1,4 +1,4 @@
-"""params.yaml: what a user may change, checked before any work, and resolved into one recipe per variant."""
+"""params.yaml: what a user may change, checked before any work."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,10 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validat
 from pydantic_core import PydanticCustomError
 
 from convnet.params.messages import check_known, merge
-from convnet.system.errors import UserError
 
 Labels = Literal["sparse", "one_hot"]
-
+Pooling = Literal["flatten", "average"]
 ImageKind = Literal["rendered", "photographs"]
 Drawn = Literal["pets", "hands", "source"]  # the keys of render.RENDERED, whose import would cost every stage
 SplitName = Literal["train", "validation", "test"]
@@ -121,7 +120,7 @@ class Fit(Section):
 class Transfer(Fit):
     """A head on a frozen backbone's features."""
 
-    pooling: Literal["flatten", "average"]
+    pooling: Pooling
     dense: Positive
     augmented_views: Positive  # augmented copies of each training image whose features are cached
     fresh_views: bool  # true: new draws every epoch, end to end on pixels (slow)
@@ -315,25 +314,6 @@ class Engine(Section):
         return value
 
 
-class Recipe(Section):
-    """Everything that decides the result of one variant on one dataset, besides the data and the seed."""
-
-    dataset: str
-    variant: str
-    kind: Literal["pixels", "features", "fine_tune", "pretrain"]
-    image_size: ImageSize
-    network: Network
-    fit: Fit
-    dropout: Share
-    augmentation: Augmentation | None
-    backbone: str | None = None
-    last_layer: str | None = None
-    pooling: Literal["flatten", "average"] | None = None
-    augmented_views: Positive | None = None
-    start: str | None = None
-    trainable_from: str | None = None
-
-
 class Params(Section):
     """The whole of params.yaml."""
 
@@ -377,118 +357,7 @@ class Params(Section):
         rules: Split = self.of_dataset("split", dataset)
         return rules
 
-    def recipe(self, dataset: str, variant: str) -> Recipe:
-        """Return the resolved settings of one variant on one dataset.
-
-        Raises:
-            UserError: there is no such dataset or variant, or its images are too small for the network or backbone.
-        """
-        diff = self.variant(variant)
-        if diff.fine_tune:
-            recipe = self._fine_tune_recipe(dataset, variant)
-        elif diff.transfer:
-            recipe = self._transfer_recipe(dataset, variant)
-        else:
-            recipe = self._pixel_recipe(dataset, variant)
-        self._check_image_size(recipe)
-        return recipe
-
-    def _pixel_recipe(self, dataset: str, variant: str) -> Recipe:
-        return Recipe(
-            dataset=dataset,
-            variant=variant,
-            kind="pixels",
-            image_size=self.dataset(dataset).image_size,
-            network=self.of_variant(self.of_dataset("network", dataset), variant),
-            fit=self.of_variant(self.of_dataset("training", dataset), variant),
-            dropout=self.variants[variant].dropout,
-            augmentation=self.knobs(variant),
-        )
-
-    def _transfer_recipe(self, dataset: str, variant: str) -> Recipe:
-        data, knobs = self.dataset(dataset), self.knobs(variant)
-        transfer: Transfer = self.of_variant(self.of_dataset("transfer", dataset), variant)
-        fresh = knobs is not None and transfer.fresh_views  # new draws every epoch have no features to keep
-        return Recipe(
-            dataset=dataset,
-            variant=variant,
-            kind="pixels" if fresh else "features",
-            image_size=data.image_size,
-            network=Network(filters=(1,), dense=transfer.dense),
-            fit=_fit(transfer),
-            dropout=self.variants[variant].dropout,
-            augmentation=knobs,
-            backbone=data.backbone,
-            last_layer=data.last_layer or self.backbones[data.backbone].last_layer,
-            pooling=transfer.pooling,
-            augmented_views=None if knobs is None or fresh else transfer.augmented_views,
-        )
-
-    def _fine_tune_recipe(self, dataset: str, variant: str) -> Recipe:
-        tune: FineTune = self.of_variant(self.of_dataset("fine_tune", dataset), variant)
-        first = self.recipe(dataset, tune.start)  # whose network goes on, head and all
-        return Recipe(
-            dataset=dataset,
-            variant=variant,
-            kind="fine_tune",
-            image_size=first.image_size,
-            network=first.network,
-            fit=_fit(tune),
-            dropout=first.dropout,
-            augmentation=self.knobs(variant),
-            backbone=first.backbone,
-            last_layer=first.last_layer,
-            pooling=first.pooling,
-            start=tune.start,
-            trainable_from=tune.trainable_from or self.backbones[self.datasets[dataset].backbone].trainable_from,
-        )
-
     def of_dataset(self, section: str, dataset: str) -> Any:
         """Return a section, by name, with what the dataset changes in it."""
         overrides = getattr(self.dataset(dataset), section)
         return merge(getattr(self, section), overrides, f"datasets.{dataset}.{section}")
-
-    def of_variant(self, section: Any, variant: str) -> Any:
-        """Return a section with what the variant changes in it."""
-        overrides = self.variants[variant].overrides
-        of_section = {key: value for key, value in overrides.items() if key in type(section).model_fields}
-        return merge(section, of_section, f"variants.{variant}")
-
-    def knobs(self, variant: str) -> Augmentation | None:
-        """Return the knobs of a variant's augmentation, or None where it has none."""
-        augmentation = self.variants[variant].augmentation
-        if augmentation is False:
-            return None
-        changed = {} if augmentation is True else augmentation
-        knobs: Augmentation = merge(self.augmentation, changed, f"variants.{variant}.augmentation")
-        return knobs
-
-    def _check_image_size(self, recipe: Recipe) -> None:
-        side = min(recipe.image_size)
-        if recipe.backbone is not None:
-            smallest = self.backbones[recipe.backbone].smallest_image
-            if side < smallest:
-                raise UserError(
-                    f"params.yaml: datasets.{recipe.dataset}.image_size is {list(recipe.image_size)}, but backbone "
-                    f"{recipe.backbone} takes images of at least {smallest} pixels a side; make it larger or choose "
-                    "another backbone"
-                )
-        elif (least := smallest_image(recipe.network)) > side:
-            raise UserError(
-                f"params.yaml: datasets.{recipe.dataset}.image_size is {list(recipe.image_size)}, but "
-                f"{len(recipe.network.filters)} convolutions with pooling need at least {least} pixels a side; "
-                "make it larger or give fewer filters"
-            )
-
-
-def smallest_image(network: Network) -> int:
-    """Return the shortest side in pixels that leaves one pixel after every 3x3 convolution and 2x2 pooling."""
-    side = 1
-    for _ in network.filters:
-        side = side * 2 + 2
-    return side
-
-
-def _fit(section: Fit) -> Fit:
-    """Return only how a model is trained, of a section that holds more."""
-    return Fit(**{name: getattr(section, name) for name in Fit.model_fields})

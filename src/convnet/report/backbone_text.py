@@ -68,5 +68,5 @@ def fine_tuning_sentences(evaluations: Sequence[Mapping[str, Any]]) -> list[str]
     return [
         f"{evaluation['variant']} trains the layers from {first} up to the cut, batch normalisation excepted."
         for evaluation in evaluations
-        if (first := evaluation["recipe"]["trainable_from"])
+        if (first := evaluation["recipe"].get("trainable_from"))
     ]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from convnet.data.arrays import Arrays, load_arrays
 from convnet.data.splits import SPLITS, nested_subset, resplit
 from convnet.jobs.job import Job
+from convnet.params.recipe import HeadRecipe
 from convnet.training.batches import Rows, load_features
 
 
@@ -43,7 +44,7 @@ def load_job_data(job: Job) -> JobData:
         rows[split] = Rows(parts, index[split])
         labels[split] = np.concatenate([arrays[name].labels for name in names])[index[split]]
     training, views = rows["train"], 1
-    if job.recipe.augmented_views is not None:
+    if isinstance(job.recipe, HeadRecipe) and job.recipe.augmented_views is not None:
         views = job.recipe.augmented_views
         parts = tuple(_features(job, f"{name}_views") for name in (SPLITS if job.resplit else ("train",)))
         training = Rows(parts, (index["train"][:, np.newaxis] * views + np.arange(views)).reshape(-1))
@@ -52,8 +53,8 @@ def load_job_data(job: Job) -> JobData:
 
 def _features(job: Job, name: str) -> NDArray[Any]:
     assert job.features is not None  # plan_jobs gives them to every job of this kind
-    assert job.backbone is not None
-    return load_features(job.features, name, job.backbone.pooling)
+    assert isinstance(job.recipe, HeadRecipe)
+    return load_features(job.features, name, job.recipe.pooling)
 
 
 def _divide(job: Job, arrays: dict[str, Arrays]) -> dict[str, NDArray[np.int64]]:

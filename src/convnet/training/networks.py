@@ -10,6 +10,7 @@ from convnet.models.backbones import build_source_classifier, cut, load_backbone
 from convnet.models.cnn import build_cnn, build_head
 from convnet.models.heads import Head
 from convnet.models.transfer import build_transfer, compute_in, with_augmentation, without_training
+from convnet.params.recipe import FineTuneRecipe, HeadRecipe, PretrainRecipe
 
 
 @dataclass(frozen=True)
@@ -23,22 +24,23 @@ class Networks:
 def build_networks(job: Job, head: Head) -> Networks:
     """Build what the recipe asks for."""
     recipe = job.recipe
-    if recipe.kind == "fine_tune":
+    if isinstance(recipe, FineTuneRecipe):
         classifier = keras.saving.load_model(job.start_model, safe_mode=True, compile=False)
         compute_in(classifier, keras.config.dtype_policy())
-        unfreeze_from(classifier, str(recipe.trainable_from), "fine_tune.trainable_from")
-    elif job.backbone is not None:
+        unfreeze_from(classifier, recipe.trainable_from, "fine_tune.trainable_from")
+    elif isinstance(recipe, HeadRecipe):
+        assert job.backbone is not None  # `plan_jobs` gives one to every job of this kind
         backbone = _cut_backbone(job.backbone, recipe.image_size)
         shape = backbone.output_shape[1:]
-        features = shape[-1] if job.backbone.pooling == "average" else math.prod(shape)
-        top = build_head(features, recipe.network.dense, recipe.dropout, head)
+        features = shape[-1] if recipe.pooling == "average" else math.prod(shape)
+        top = build_head(features, recipe.dense, recipe.dropout, head)
         # Only `top` is compiled to train; the classifier gets its layers without an optimizer.
         joined = without_training(top)
-        classifier = build_transfer(backbone, job.backbone.settings.input_range, job.backbone.pooling, joined)
+        classifier = build_transfer(backbone, job.backbone.settings.input_range, recipe.pooling, joined)
         if recipe.kind == "features":
             return Networks(trainee=top, classifier=classifier)
-    elif recipe.kind == "pretrain":
-        classifier = build_source_classifier(recipe.image_size, recipe.network.filters, head.units)
+    elif isinstance(recipe, PretrainRecipe):
+        classifier = build_source_classifier(recipe.image_size, recipe.filters, head.units)
     else:
         classifier = build_cnn(recipe.image_size, recipe.network, recipe.dropout, head)
     trainee = with_augmentation(classifier, recipe.augmentation, job.seed) if recipe.augmentation else classifier

@@ -39,13 +39,10 @@ class TrainingFailedError(Exception):
     """The loss became NaN or infinite."""
 
 
-def train_job(job: Job, *, seconds_between_checkpoints: float = 0.0) -> None:
-    """Train `job` and put model, history and predictions into the store; go on from its last state if there is one.
+def train_job(job: Job) -> None:
+    """Train `job` and put model, history and predictions into the store; resume from its last checkpoint.
 
-    Args:
-        job: what to train.
-        seconds_between_checkpoints: its state is saved so often, at the end of an epoch; less often where that would
-            take over a twentieth of the time, and after every epoch with 0.
+    Checkpoints are at least `job.seconds_between_checkpoints` apart, and take at most a twentieth of the time.
 
     Raises:
         TrainingFailedError: the loss became NaN or infinite; the message names the epoch.
@@ -61,7 +58,7 @@ def train_job(job: Job, *, seconds_between_checkpoints: float = 0.0) -> None:
     with _memory_told(job.label, job.recipe.fit.batch_size):
         networks = build_networks(job, head)
         compile_model(networks.trainee, job.recipe.fit, head)
-        state = _fit(job, head, data, networks.trainee, seconds_between_checkpoints)
+        state = _fit(job, head, data, networks.trainee)
         _save_result(job, data, networks, state)
     clear_states(job.folder)
 
@@ -78,7 +75,7 @@ def _memory_told(label: str, batch_size: int | None) -> Iterator[None]:
         raise UserError(f"{label}: {advice}") from error
 
 
-def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_between: float) -> State:
+def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model) -> State:
     """Run the epochs that are still to run; leave the weights to be saved in `trainee`."""
     fit, images = job.recipe.fit, len(data.labels["train"])
     targets = encode_labels(np.repeat(data.labels["train"], data.views), head)
@@ -95,7 +92,7 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
         unit="steps",
     )
     trainer = EpochTrainer(trainee)
-    saved, pause = time.monotonic(), seconds_between
+    saved, pause = time.monotonic(), job.seconds_between_checkpoints
     for epoch in range(state.epoch + 1, fit.epochs + 1):
         if _stops_early(fit, state):
             break
@@ -134,8 +131,8 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, seconds_betw
             state.variables, state.optimizer = _values(trainee.variables), _values(trainee.optimizer.variables)
             save_state(job.folder, state)
             saved = time.monotonic()
-            if seconds_between:
-                pause = max(seconds_between, (saved - began) / SAVING_AT_MOST)
+            if job.seconds_between_checkpoints:
+                pause = max(job.seconds_between_checkpoints, (saved - began) / SAVING_AT_MOST)
     ticks.close()  # type: ignore[attr-defined]  # progress is a generator
     if fit.early_stopping and state.best_variables:
         _assign(trainee.variables, state.best_variables)

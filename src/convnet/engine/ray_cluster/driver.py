@@ -28,24 +28,21 @@ SECONDS_TO_ANSWER = 10.0
 PIECE = 64 * 2**20  # bytes; a file travels in pieces, so that no machine holds a large one in memory twice
 
 
-def run_on_ray(jobs: Sequence[Job], engine: Engine, seconds_between_checkpoints: float, tally: Tally) -> None:
+def run_on_ray(jobs: Sequence[Job], engine: Engine, tally: Tally) -> None:
     """Run jobs on the cluster and count each in `tally` once its result lies in the store here.
 
     Raises:
         UserError: Ray is not installed, the cluster cannot be reached, or none of its machines may be used.
     """
     with _connected(engine) as ray:
-        _Driver(ray, jobs, engine, seconds_between_checkpoints, tally).run()
+        _Driver(ray, jobs, engine, tally).run()
 
 
 class _Driver:
     """Submits jobs and takes in what comes of them."""
 
-    def __init__(
-        self, ray: Any, jobs: Sequence[Job], engine: Engine, seconds_between_checkpoints: float, tally: Tally
-    ) -> None:
+    def __init__(self, ray: Any, jobs: Sequence[Job], engine: Engine, tally: Tally) -> None:
         self._ray, self._engine, self._tally = ray, engine, tally
-        self._seconds_between_checkpoints = seconds_between_checkpoints
         self._identity = identity()
         # max_calls: a fresh process per job, so that none inherits threads, precision or memory from another.
         self._task = ray.remote(max_calls=1)(run_shipped)
@@ -76,7 +73,7 @@ class _Driver:
         if self._refused:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self._refused))})"}
         reference = self._task.options(**options).remote(
-            self._identity, pickle.dumps(shipped), self._uploads.pieces(places), self._seconds_between_checkpoints
+            self._identity, pickle.dumps(shipped), self._uploads.pieces(places)
         )
         self._running[reference] = job
 

@@ -50,16 +50,13 @@ def package_digest(package: Path = Path(__file__).parents[2]) -> str:
     return json_digest(files)
 
 
-def run_shipped(
-    sender: dict[str, str], content: bytes, pieces: dict[str, list[Any]], seconds_between_checkpoints: float
-) -> Outcome:
+def run_shipped(sender: dict[str, str], content: bytes, pieces: dict[str, list[Any]]) -> Outcome:
     """Run a job that was sent here.
 
     Args:
         sender: the sender's identity.
         content: the pickled ShippedJob, read only if this machine is as the sender.
         pieces: by digest of an input file, references to its pieces in Ray's object store.
-        seconds_between_checkpoints: how often the job's state is saved.
     """
     import ray  # here, since this module is imported where the extra [ray] is not installed as well
 
@@ -84,7 +81,7 @@ def run_shipped(
             job = receive(shipped, cache / "files", Path(folder), fetch)
             if job.key != shipped.key:
                 return Outcome(node, refusal="it computes another key for the same job")
-            failure = run_job(job, seconds_between_checkpoints)
+            failure = run_job(job)
     except UserError as error:
         return Outcome(node, failure=f"{shipped.job.label}: {error}")
     if failure:

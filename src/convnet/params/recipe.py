@@ -1,0 +1,177 @@
+"""Recipes: the settings of one variant on one dataset, resolved from params.yaml."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from convnet.params.messages import merge
+from convnet.params.schema import (
+    Augmentation,
+    Counts,
+    FineTune,
+    Fit,
+    ImageSize,
+    Network,
+    Params,
+    Pooling,
+    Positive,
+    Section,
+    Share,
+    Transfer,
+)
+from convnet.system.errors import UserError
+
+
+class CommonRecipe(Section):
+    """The settings that every kind of training has. A recipe decides the result, besides the data and the seed."""
+
+    dataset: str
+    variant: str
+    image_size: ImageSize  # (height, width)
+    fit: Fit
+    augmentation: Augmentation | None
+
+
+class PixelRecipe(CommonRecipe):
+    """The course's CNN, trained on pixels."""
+
+    kind: Literal["pixels"] = "pixels"
+    network: Network
+    dropout: Share
+
+
+class BackboneRecipe(CommonRecipe):
+    """A dense head on a backbone that is cut at `last_layer`."""
+
+    backbone: str
+    last_layer: str
+    pooling: Pooling
+    dense: Positive
+    dropout: Share
+
+
+class HeadRecipe(BackboneRecipe):
+    """The head alone is trained: on cached features, or on pixels where every epoch draws new views."""
+
+    kind: Literal["features", "pixels"] = "features"
+    augmented_views: Positive | None = None  # cached augmented copies of each training image
+
+
+class FineTuneRecipe(BackboneRecipe):
+    """Training goes on from the variant `start`, with the backbone unfrozen from `trainable_from` up to the cut."""
+
+    kind: Literal["fine_tune"] = "fine_tune"
+    start: str
+    trainable_from: str
+
+
+class PretrainRecipe(CommonRecipe):
+    """A compact backbone is trained on drawn images."""
+
+    kind: Literal["pretrain"] = "pretrain"
+    filters: Counts
+
+
+VariantRecipe = PixelRecipe | HeadRecipe | FineTuneRecipe
+Recipe = VariantRecipe | PretrainRecipe
+
+
+def resolve(params: Params, dataset: str, variant: str) -> VariantRecipe:
+    """Return the recipe of one variant on one dataset.
+
+    Raises:
+        UserError: the dataset or the variant is unknown, or the images are too small for the network or the backbone.
+    """
+    data, diff = params.dataset(dataset), params.variant(variant)
+    common: dict[str, Any] = {
+        "dataset": dataset,
+        "variant": variant,
+        "image_size": data.image_size,
+        "augmentation": knobs(params, variant),
+    }
+    if diff.fine_tune:
+        return _fine_tune_recipe(params, common)
+    if diff.transfer:
+        return _head_recipe(params, common)
+    recipe = PixelRecipe(
+        **common,
+        network=of_variant(params, params.of_dataset("network", dataset), variant),
+        fit=of_variant(params, params.of_dataset("training", dataset), variant),
+        dropout=diff.dropout,
+    )
+    needs = f"{len(recipe.network.filters)} convolutions with pooling need"
+    _check_image_size(recipe, smallest_image(recipe.network), needs, "give fewer filters")
+    return recipe
+
+
+def _head_recipe(params: Params, common: Mapping[str, Any]) -> HeadRecipe:
+    dataset, variant = common["dataset"], common["variant"]
+    data = params.datasets[dataset]
+    transfer: Transfer = of_variant(params, params.of_dataset("transfer", dataset), variant)
+    augmented = common["augmentation"] is not None
+    backbone = params.backbones[data.backbone]
+    recipe = HeadRecipe(
+        **common,
+        kind="pixels" if augmented and transfer.fresh_views else "features",
+        fit=_fit(transfer),
+        backbone=data.backbone,
+        last_layer=data.last_layer or backbone.last_layer,
+        pooling=transfer.pooling,
+        dense=transfer.dense,
+        dropout=params.variants[variant].dropout,
+        augmented_views=transfer.augmented_views if augmented and not transfer.fresh_views else None,
+    )
+    needs = f"backbone {data.backbone} takes images of"
+    _check_image_size(recipe, backbone.smallest_image, needs, "choose another backbone")
+    return recipe
+
+
+def _fine_tune_recipe(params: Params, common: Mapping[str, Any]) -> FineTuneRecipe:
+    dataset = common["dataset"]
+    tune: FineTune = of_variant(params, params.of_dataset("fine_tune", dataset), common["variant"])
+    start = resolve(params, dataset, tune.start)
+    assert isinstance(start, HeadRecipe)  # `check_params` refuses every other start
+    return FineTuneRecipe(
+        **common,
+        fit=_fit(tune),
+        **{name: getattr(start, name) for name in BackboneRecipe.__annotations__},
+        start=tune.start,
+        trainable_from=tune.trainable_from or params.backbones[start.backbone].trainable_from,
+    )
+
+
+def of_variant(params: Params, section: Any, variant: str) -> Any:
+    """Return a section with the changes of a variant."""
+    overrides = params.variants[variant].overrides
+    of_section = {key: value for key, value in overrides.items() if key in type(section).model_fields}
+    return merge(section, of_section, f"variants.{variant}")
+
+
+def knobs(params: Params, variant: str) -> Augmentation | None:
+    """Return the augmentation of a variant, or None where it has none."""
+    augmentation = params.variants[variant].augmentation
+    if augmentation is False:
+        return None
+    changed = {} if augmentation is True else augmentation
+    merged: Augmentation = merge(params.augmentation, changed, f"variants.{variant}.augmentation")
+    return merged
+
+
+def smallest_image(network: Network) -> int:
+    """Return the shortest side in pixels that leaves one pixel after every 3x3 convolution and 2x2 pooling."""
+    side = 1
+    for _ in network.filters:
+        side = side * 2 + 2
+    return side
+
+
+def _check_image_size(recipe: CommonRecipe, least: int, needs: str, remedy: str) -> None:
+    if min(recipe.image_size) < least:
+        raise UserError(
+            f"params.yaml: datasets.{recipe.dataset}.image_size is {list(recipe.image_size)}, but {needs} at least "
+            f"{least} pixels a side; make it larger or {remedy}"
+        )
+
+
+def _fit(section: Fit) -> Fit:
+    """Return the part of a section that says how a model is trained."""
+    return Fit(**{name: getattr(section, name) for name in Fit.model_fields})
