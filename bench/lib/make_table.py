@@ -1,6 +1,6 @@
 """Write the table of docs/performance.md from the result files.
 
-    python bench/make_table.py
+    python -m bench.lib.make_table
 
 Of each measurement the result at full scale counts; where there is none, the short one, marked as such. Toy results
 are never shown. What stands in docs/performance.md outside the two marks is left as it is.
@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.lib.numbers import RESULTS
 from convnet.system.errors import UserError
 from convnet.system.files import read_json, write_text
-from measuring.numbers import RESULTS
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-BEGIN, END = "<!-- results: begin, written by bench/make_table.py -->", "<!-- results: end -->"
+PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+BEGIN, END = "<!-- results: begin, written by bench/lib/make_table.py -->", "<!-- results: end -->"
 SHOWN = ("full", "short")  # the first that exists
 QUIET = 1.5  # load per core above which a result is called disturbed
 NONE_YET = "No results yet: `make bench` makes them."
