@@ -1,4 +1,4 @@
-"""What does a sweep on a cluster cost? Check the formulas of docs/scale.md against a simulation, event by event.
+"""What does a sweep on a cluster cost? Check the formulas of docs/cluster.md against a simulation, event by event.
 
     python -m bench.correctness.simulate_cluster            writes bench/results/cluster_simulation.json
     python -m bench.correctness.simulate_cluster --jobs DIR   measured job times from another job store
@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "cluster_simulation.json"
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds and bytes of one job, besides its training: measured or assumed, as docs/scale.md says.
+    """Seconds and bytes of one job, besides its training: measured or assumed, as docs/cluster.md says.
 
     Attributes:
         start: to connect and to start the first process, seconds.
@@ -64,7 +64,7 @@ SETTINGS = (Setting(10, 2, 1, 1), Setting(1_000, 16, 4, 4), Setting(100_000, 64,
 
 
 def predict(setting: Setting, costs: Costs, seconds: Sequence[float], lengths: Sequence[float]) -> dict[str, Any]:
-    """Return what the formulas of docs/scale.md give.
+    """Return what the formulas of docs/cluster.md give.
 
     Args:
         setting: the sweep and the cluster.

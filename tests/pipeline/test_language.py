@@ -44,7 +44,7 @@ def find_banned(path: Path, text: str) -> Iterator[str]:
     for line, prose, rules in _prose(path, text):
         for rule in rules:
             for match in rule.finditer(prose):
-                yield f"{name}:{line + prose[: match.start()].count(chr(10))}: {match.group(0)}"
+                yield f"{name}:{line + prose[: match.start()].count(chr(10))}: {' '.join(match.group(0).split())}"
 
 
 def _prose(path: Path, text: str) -> Iterator[tuple[int, str, tuple[re.Pattern[str], ...]]]:
@@ -74,7 +74,7 @@ def test_no_banned_word(path: Path) -> None:
         ("a.py", "x = f'{told} lies' if told else ''\n", ["1: lies"]),
         ("a.py", "# stop, for it is late\n# stop, else it breaks\n", ["1: , for it", "2: , else"]),
         ("a.py", "# rates, for example 1; for training\n", []),
-        ("a.md", "There is\nno image; the page says so. Optimizer state stays.", ["2: page says"]),
+        ("a.md", "There is\nno image; the page says so. Optimizer state stays.", ["1: is no", "2: page says"]),
         ("a.md", "Untold mending, bearings and an image", []),
     ],
 )
