@@ -54,8 +54,8 @@ test-slow: .venv/.stamp scm
 	$(TWO_AT_A_TIME) -m slow
 
 bench: .venv/.stamp
-	for script in bench/*.py; do $(BIN)/python "$$script"; done
-	$(BIN)/python bench/make_table.py
+	for script in bench/speed/*.py bench/correctness/*.py; do module=$${script%.py}; $(BIN)/python -m "$${module//\//.}"; done
+	$(BIN)/python -m bench.lib.make_table
 
 # The environment is made once and brought up to date in place, so a changed setting in pyproject.toml costs seconds.
 .venv/.stamp: requirements.lock pyproject.toml

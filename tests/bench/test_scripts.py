@@ -1,11 +1,9 @@
 """The measurements run at toy scale and leave valid results; what they compute from repeats is checked by hand."""
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,31 +13,21 @@ from helpers.tiny_study import PROJECT, environment
 BENCH = PROJECT / "bench"
 
 
-@pytest.fixture(autouse=True)
-def _bench_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCH))
-
-
-def _script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", BENCH / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _measure(name: str, out: Path, *more: str) -> str:
-    command = [sys.executable, str(BENCH / f"{name}.py"), "--scale", "toy", "--out", str(out), *more]
+def _start(module: str, *options: str) -> str:
     variables = {key: value for key, value in environment().items() if key != "CONVNET_DATA"}
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", f"bench.{module}", *options]
+    done = subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+def _measure(name: str, out: Path, *more: str) -> str:
+    return _start(f"speed.{name}", "--scale", "toy", "--out", str(out), *more)
+
+
 def _result(path: Path) -> dict[str, Any]:
     result: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    assert result["command"].startswith("python bench/")
+    assert result["command"].startswith("python -m bench.speed.")
     assert result["machine"]["cores"] >= 1
     for row in result["rows"]:
         for side in ("ours", "other", "ratio"):
@@ -51,9 +39,7 @@ def _result(path: Path) -> dict[str, Any]:
 
 def test_planted_copies_are_counted(tmp_path: Path) -> None:
     out = tmp_path / "duplicates.json"
-    command = [sys.executable, str(BENCH / "duplicates.py"), "--pictures", "30", "--out", str(out)]
-    variables = {key: value for key, value in environment().items() if key != "CONVNET_DATA"}
-    subprocess.run(command, env=variables, capture_output=True, check=True)
+    _start("correctness.duplicates", "--pictures", "30", "--out", str(out))
     found = json.loads(out.read_text("utf-8"))
     assert found["originals"] == 30
     assert found["pairs_compared"] == 150 * 149 // 2
@@ -70,7 +56,7 @@ def test_committed_search_for_duplicates_is_what_the_readme_says() -> None:
 
 
 def test_ratio_is_taken_repeat_by_repeat() -> None:
-    from measuring.numbers import compare
+    from bench.lib.numbers import compare
 
     row = compare("epoch", "s", [1.0, 2.0, 4.0], [2.0, 6.0, 4.0], other_name="peer")
     assert row["ratio"] == {"n": 3, "median": 2.0, "spread": [1.0, 3.0]}
@@ -79,7 +65,7 @@ def test_ratio_is_taken_repeat_by_repeat() -> None:
 
 
 def test_lower_accuracy_within_its_interval_is_not_called_lower() -> None:
-    from measuring.numbers import compare_accuracy
+    from bench.lib.numbers import compare_accuracy
 
     assert compare_accuracy([0.70, 0.74, 0.72], [0.73, 0.72, 0.73])["not_lower_beyond_interval"]
     assert not compare_accuracy([0.50, 0.51, 0.50], [0.73, 0.74, 0.73])["not_lower_beyond_interval"]
@@ -87,7 +73,7 @@ def test_lower_accuracy_within_its_interval_is_not_called_lower() -> None:
 
 
 def test_sides_take_turns_and_every_other_round_is_reversed() -> None:
-    from measuring.sides import alternate
+    from bench.lib.sides import alternate
 
     calls: list[str] = []
     alternate({name: lambda repeat, name=name: calls.append(f"{name}{repeat}") for name in "ab"}, 3, "turns")  # type: ignore[misc]
@@ -95,7 +81,7 @@ def test_sides_take_turns_and_every_other_round_is_reversed() -> None:
 
 
 def test_watch_counts_the_memory_of_children(tmp_path: Path) -> None:
-    from measuring.sides import watch
+    from bench.lib.sides import watch
 
     hold = "import time; block = b'x' * (150 * 2**20); time.sleep(0.5)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}]); print('done')"
@@ -107,7 +93,8 @@ def test_watch_counts_the_memory_of_children(tmp_path: Path) -> None:
 
 
 def test_stage_lasts_until_the_next_begins(tmp_path: Path) -> None:
-    profile = _script("profile_repro")
+    from bench.speed import profile_repro as profile
+
     log = ["0.5 noise", "1.0 Running stage 'split@pets':", "4.0 Running stage 'train@pets-baseline':", "no time",
            "14.0 Updating lock file"]  # fmt: skip
     timing = tmp_path / "models" / "pets" / "baseline" / "timing.json"
@@ -132,13 +119,13 @@ def test_stage_lasts_until_the_next_begins(tmp_path: Path) -> None:
 
 
 def test_command_of_a_result_is_the_one_given_without_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from measuring.numbers import command_of, make_parser
+    from bench.lib.numbers import command_of, make_parser
 
     parser = make_parser("")
     parser.add_argument("--variants", nargs="+")
     parser.add_argument("--against", type=Path)
     parser.add_argument("--log", type=Path)
-    monkeypatch.setattr(sys, "argv", [str(tmp_path / "peer.py")])
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "bench" / "speed" / "peer.py")])
     given = [
         "--scale",
         "full",
@@ -150,19 +137,20 @@ def test_command_of_a_result_is_the_one_given_without_places(monkeypatch: pytest
         "--out",
         str(tmp_path),
     ]
-    told = "python bench/peer.py --scale full --variants a b --against x.json"
+    told = "python -m bench.speed.peer --scale full --variants a b --against x.json"
     assert command_of(parser.parse_args(given)) == told
     assert command_of(parser.parse_args([*given, "--log", "run.log"])) == f"{told} --log run.log"
 
 
 def test_table_shows_the_full_result_and_says_what_missed_its_target(tmp_path: Path) -> None:
-    from measuring.numbers import compare
+    from bench.lib import make_table as table
+    from bench.lib.numbers import compare
 
-    table = _script("make_table")
     rows = [compare("epoch", "s", [2.0], [3.0], other_name="peer", target=2.5)]
     for scale, load in (("toy", 0.1), ("short", 0.1), ("full", 9.0)):
-        result = {"script": "peer", "scale": scale, "command": f"python bench/peer.py --scale {scale}", "rows": rows,
-                  "machine": {"processor": "P", "cores": 2, "gpu": None}, "load_average_at_end": load}  # fmt: skip
+        result = {"script": "peer", "scale": scale, "command": f"python -m bench.speed.peer --scale {scale}",
+                  "machine": {"processor": "P", "cores": 2, "gpu": None},
+                  "load_average_at_end": load, "rows": rows}  # fmt: skip
         (tmp_path / f"peer-{scale}.json").write_text(json.dumps(result))
     (result,) = table.newest_scales(tmp_path)
     text = "\n".join(table.section(result))
@@ -175,14 +163,15 @@ def test_table_shows_the_full_result_and_says_what_missed_its_target(tmp_path: P
 
 
 def test_table_tells_what_else_was_seen_on_a_gpu() -> None:
-    from measuring.numbers import compare
+    from bench.lib.numbers import compare
 
     more = {"seconds_of_jobs": [12.9, 6.66, 6.58], "share_of_limit": {"limit": 1.0, "single_steps": 0.292},
             "equal_weights_when_trained_again": True, "validation_accuracies": [0.655, 0.67, 0.708]}  # fmt: skip
     row = compare(
         "baseline, jax", "images/s", [7.0], [10.0], other_name="limit", target=0.9, more_is_better=True, **more
     )
-    table = _script("make_table")
+    from bench.lib import make_table as table
+
     alone = (
         "- baseline, jax: the first job took 12.9 s with its compilation, the next seeds 6.7 and 6.6 s; a call for "
         "each step reaches 0.29 of the limit; trained again the same weights; validation accuracy 0.655, 0.670, 0.708"
@@ -193,16 +182,10 @@ def test_table_tells_what_else_was_seen_on_a_gpu() -> None:
     assert table._rows([{**row, "agreement": agreement}])[-1] == expected
 
 
-def test_table_keeps_the_rest_of_the_page(tmp_path: Path) -> None:
+def test_table_without_results_names_the_command(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{_script('make_table').BEGIN}\nold\n{_script('make_table').END}\nafter\n")
-    command = [sys.executable, str(BENCH / "make_table.py"), "--results", str(tmp_path), "--page", str(page)]
-    subprocess.run(command, env=environment(), check=True)
-    text = page.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("\nafter\n")
-    assert "No results yet" in text
-    assert "old" not in text
+    _start("lib.make_table", "--results", str(tmp_path), "--page", str(page))
+    assert "No results yet" in page.read_text()
 
 
 def test_ingest_measures_pictures_memory_and_cores(tmp_path: Path) -> None:

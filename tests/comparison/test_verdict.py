@@ -308,8 +308,8 @@ def test_points_have_a_sign_and_no_negative_zero():
 
 def simulate(out: Path, *options: str) -> dict[str, Any]:
     """Run the simulation as a user would and return what it wrote."""
-    script = ROOT / "bench" / "simulate_verdict.py"
-    subprocess.run([sys.executable, str(script), *options, "--out", str(out)], check=True, capture_output=True)
+    command = [sys.executable, "-m", "bench.correctness.simulate_verdict", *options, "--out", str(out)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     result: dict[str, Any] = json.loads(out.read_text())
     return result
 
@@ -334,7 +334,7 @@ def test_all_simulated_settings_keep_their_promises(tmp_path):
 
 def test_committed_simulation_is_the_promise_of_the_module():
     committed = json.loads((ROOT / "bench" / "results" / "verdict_simulation.json").read_text())
-    assert committed["command"] == "python bench/simulate_verdict.py --studies 5000"
+    assert committed["command"] == "python -m bench.correctness.simulate_verdict --studies 5000"
     for group in ("fixed_split", "resplit"):
         rates = committed["ranges"][group]
         # 5,000 studies: two standard errors of a rate near 97 % are half a point.

@@ -1,4 +1,4 @@
-"""What the fuzzer of bench/fuzz_ingest.py has found, and that it finds nothing in a short run."""
+"""What the fuzzer of bench/correctness/fuzz_ingest.py has found, and that it finds nothing in a short run."""
 
 import json
 import subprocess
@@ -38,8 +38,8 @@ def test_five_hundred_damaged_files_are_read_or_refused_in_one_sentence(tmp_path
     code = (
         "import json, sys\n"
         "from pathlib import Path\n"
-        f"sys.path.insert(0, {str(PROJECT / 'bench')!r})\n"
-        "import fuzz_ingest\n"
+        f"sys.path.insert(0, {str(PROJECT)!r})\n"
+        "from bench.correctness import fuzz_ingest\n"
         f"print(json.dumps(fuzz_ingest.run_round(Path({str(tmp_path)!r}), seed=1, number=0)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False)
@@ -55,8 +55,8 @@ def test_fuzzer_reports_the_simplest_file_that_no_sentence_foresees(tmp_path: Pa
     code = (
         "import json, sys\n"
         "from pathlib import Path\n"
-        f"sys.path.insert(0, {str(PROJECT / 'bench')!r})\n"
-        "import fuzz_ingest\n"
+        f"sys.path.insert(0, {str(PROJECT)!r})\n"
+        "from bench.correctness import fuzz_ingest\n"
         "def load_image(content, *_):\n"
         "    if content[:2] == b'BM':\n"
         "        raise ZeroDivisionError('planted')\n"

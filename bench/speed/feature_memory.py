@@ -1,7 +1,7 @@
 """Resident memory of the features stage: bounded by a batch, however many images there are.
 
-    python bench/feature_memory.py                 some minutes
-    python bench/feature_memory.py --scale full    25,000 repeated photographs, if CONVNET_DATA names their folder
+    python -m bench.speed.feature_memory                 some minutes
+    python -m bench.speed.feature_memory --scale full    25,000 repeated photographs, if CONVNET_DATA names their folder
 
 The stage itself runs, from arrays to features on disk, with InceptionV3 cut at mixed7 on 150x150 pixels (a small
 MobileNetV2 at the toy scale). Photographs are repeated to the count. Weights are random: they cost the same memory.
@@ -15,14 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.lib.material import PROJECT, bring_archive, change_params, ingest
+from bench.lib.numbers import compare, parse_arguments, write_result
+from bench.lib.sides import Side, watch
+from bench.speed.peer_transfer import make_weights, start_course
 from convnet.jobs.feature_plan import plan_features
 from convnet.params.load import load_params
 from convnet.system.files import file_digest, read_json, write_json
 from convnet.system.processes import usable_cores
-from measuring.material import PROJECT, bring_archive, change_params, ingest
-from measuring.numbers import compare, parse_arguments, write_result
-from measuring.sides import Side, watch
-from peer_transfer import make_weights, start_course
 
 MEMORY_LIMIT_MIB = 2048
 FEWEST = 100  # images per class that are repeated

@@ -1,23 +1,21 @@
-"""Write the table of docs/performance.md from the result files.
+"""Write bench/results/tables.md from the result files.
 
-    python bench/make_table.py
+    python -m bench.lib.make_table
 
-Of each measurement the result at full scale counts; where there is none, the short one, marked as such. Toy results
-are never shown. What stands in docs/performance.md outside the two marks is left as it is.
+Of each measurement the result at full scale counts. A short result is used where there is no full one, and marked as
+short. Toy results are never shown.
 """
 
 import argparse
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from convnet.system.errors import UserError
+from bench.lib.numbers import RESULTS
 from convnet.system.files import read_json, write_text
-from measuring.numbers import RESULTS
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-BEGIN, END = "<!-- results: begin, written by bench/make_table.py -->", "<!-- results: end -->"
+PAGE = RESULTS / "tables.md"
+HEAD = ["<!-- Written by python -m bench.lib.make_table -->", "", "# Measurements", ""]
 SHOWN = ("full", "short")  # the first that exists
 QUIET = 1.5  # load per core above which a result is called disturbed
 NONE_YET = "No results yet: `make bench` makes them."
@@ -139,19 +137,14 @@ def _agreement(told: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Put the table between the marks."""
+    """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result files")
-    parser.add_argument("--page", type=Path, default=PAGE, help="page to write into")
+    parser.add_argument("--page", type=Path, default=PAGE, help="page to write")
     arguments = parser.parse_args()
     results = [result for result in newest_scales(arguments.results) if "rows" in result or "kinds" in result]
     lines = [line for result in results for line in section(result)] or [NONE_YET, ""]
-    page = arguments.page.read_text("utf-8")
-    if BEGIN not in page or END not in page:
-        raise UserError(f"{arguments.page.name} has lost its marks; put back the lines {BEGIN} and {END}")
-    between = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    text = "\n".join([BEGIN, "", *lines, END])
-    write_text(arguments.page, between.sub(lambda _: text, page))
+    write_text(arguments.page, "\n".join([*HEAD, *lines]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How near training comes to its limit: the same network and batch, fit on one constant batch in memory.
 
-    python bench/limit.py                 some minutes
-    python bench/limit.py --scale full
+    python -m bench.speed.limit                 some minutes
+    python -m bench.speed.limit --scale full
 
 Four ways in turns, in one process: a constant batch and the packed arrays, each without and with augmentation. The
 constant batch is a tf.data.Dataset of one element, repeated: nothing is read, shuffled or converted. The packed arrays
@@ -22,10 +22,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from bench.lib.material import LARGE, SMALL, bring_archive, cnn_recipe, ingest, make_job, recipe_name
+from bench.lib.numbers import compare, parse_arguments, write_result
+from bench.lib.sides import alternate
 from convnet.system.processes import usable_cores
-from measuring.material import LARGE, SMALL, bring_archive, cnn_recipe, ingest, make_job, recipe_name
-from measuring.numbers import compare, parse_arguments, write_result
-from measuring.sides import alternate
 
 
 class Scale(NamedTuple):
@@ -55,7 +55,7 @@ SCALES = {
 
 def measure(arrays: Path, filters: tuple[int, ...], scale: Scale) -> list[dict[str, Any]]:
     """Return the rows of one network, plain and augmented."""
-    from measuring.feeding import Feeder  # loads Keras, after the device was set up
+    from bench.lib.feeding import Feeder  # loads Keras, after the device was set up
 
     calls: dict[str, Callable[[int], float]] = {}
     for augmented in (False, True):
@@ -84,7 +84,7 @@ def measure(arrays: Path, filters: tuple[int, ...], scale: Scale) -> list[dict[s
 
 def measure_calls(folder: Path, repeats: int) -> list[dict[str, Any]]:
     """Return the rows of small rendered images: several steps to a call beside single steps."""
-    from measuring.feeding import Feeder
+    from bench.lib.feeding import Feeder
 
     bring_archive(folder / "archives", SMALL_PICTURES.per_class, SMALL_PICTURES.size, real=False)
     ingest(folder / "archives", folder / "arrays", SMALL_PICTURES.size)

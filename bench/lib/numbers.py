@@ -102,7 +102,7 @@ def compare_accuracy(ours: Sequence[float], other: Sequence[float]) -> dict[str,
 
 def command_of(arguments: argparse.Namespace) -> str:
     """Return the command line that gave these arguments, without where results go and where on a disk files lie."""
-    words = ["python", f"bench/{Path(sys.argv[0]).name}"]
+    words = ["python", "-m", ".".join(Path(sys.argv[0]).with_suffix("").parts[-3:])]
     for key, value in vars(arguments).items():
         if key != "out" and value is not None:
             words.append(f"--{key.replace('_', '-')}")

@@ -1,8 +1,8 @@
 """Where the time of a pipeline run goes: seconds per stage, and how much of them is training.
 
-    python bench/profile_repro.py                    a tiny pipeline in a copy of the project
-    python bench/profile_repro.py --scale full       the committed params.yaml, from nothing, in a copy of the project
-    python bench/profile_repro.py --scale full --log run.log --project .
+    python -m bench.speed.profile_repro                    a tiny pipeline in a copy of the project
+    python -m bench.speed.profile_repro --scale full       the committed params.yaml, from nothing, in a copy
+    python -m bench.speed.profile_repro --scale full --log run.log --project .
                                                      an earlier run in this folder, from its log of one
                                                      "<seconds> <line>" per line, as from make repro 2>&1 | ts -s %.s
 
@@ -23,11 +23,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.lib.material import copy_project
+from bench.lib.numbers import announce, command_of, make_parser
+from bench.speed.startup import TINY
 from convnet.backend.machine import machine_facts
 from convnet.system.files import read_json, write_json
-from measuring.material import copy_project
-from measuring.numbers import announce, command_of, make_parser
-from startup import TINY
 
 RUNNING = re.compile(r"Running stage '([^']+)'")
 CHAIN = re.compile(r"^([^ ]+) \| ")  # the dataset that side_by_side puts before a line

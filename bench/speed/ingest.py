@@ -1,7 +1,7 @@
 """What bringing images in costs, beside Pillow decoding them and doing nothing else.
 
-    python bench/ingest.py                 1,000 images, a minute
-    python bench/ingest.py --scale full    1,000, 5,000 and 25,000: linear? both cores used? memory?
+    python -m bench.speed.ingest                 1,000 images, a minute
+    python -m bench.speed.ingest --scale full    1,000, 5,000 and 25,000: linear? both cores used? memory?
 
 Per core, in one process, in turns, by processor time: `verify` is what the split stage does to an image (checksum,
 full decode, thumbnail), beside Pillow's full decode; `pack` is what the prepare stage does (decode at reduced size,
@@ -25,13 +25,13 @@ from typing import Any, NamedTuple
 import yaml
 from PIL import Image
 
+from bench.lib.material import PROJECT, bring_archive, repeat_archive
+from bench.lib.numbers import compare, parse_arguments, write_result
+from bench.lib.sides import Watched, alternate, watch
 from convnet.data.archives import open_archive
 from convnet.data.decoding import decode, load_image
 from convnet.data.duplicates import thumbnail
 from convnet.system.processes import usable_cores
-from measuring.material import PROJECT, bring_archive, repeat_archive
-from measuring.numbers import compare, parse_arguments, write_result
-from measuring.sides import Watched, alternate, watch
 
 MEMORY_TARGET = 2 * 2**30
 

@@ -1,7 +1,7 @@
 """What bounds a head on flattened features: its step beside Keras' own RMSprop, and beside moving its memory once.
 
-    python bench/head_step.py                 a minute
-    python bench/head_step.py --scale full
+    python -m bench.speed.head_step                 a minute
+    python -m bench.speed.head_step --scale full
 
 InceptionV3's mixed7 at 150x150, flattened, is 37,632 numbers; Dense 1024 on them has 38.5 million weights, and RMSprop
 renews them all at every batch of 20. A step cannot do with less than seven passes over memory of that size: the weights
@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.lib.material import BATCH_SIZE
+from bench.lib.numbers import compare, parse_arguments, write_result
+from bench.lib.sides import alternate
 from convnet.system.processes import usable_cores
-from measuring.material import BATCH_SIZE
-from measuring.numbers import compare, parse_arguments, write_result
-from measuring.sides import alternate
 
 LEARNING_RATE = 0.0001
 PASSES = 7  # a copy makes two: it reads and writes

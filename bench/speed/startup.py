@@ -1,7 +1,7 @@
 """What starting costs: every stage, a `dvc repro` with nothing to do, and one changed variant.
 
-    python bench/startup.py                 some minutes
-    python bench/startup.py --scale full    more repeats
+    python -m bench.speed.startup                 some minutes
+    python -m bench.speed.startup --scale full    more repeats
 
 Every stage is asked for --help, which loads what it always loads, in turns with a bare `import keras`; told are also
 how many modules it loads and whether TensorFlow is among them. Stages that train load Keras later, when they have
@@ -14,9 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from measuring.material import PROJECT, change_params, copy_project
-from measuring.numbers import compare, parse_arguments, write_result
-from measuring.sides import alternate, watch
+from bench.lib.material import PROJECT, change_params, copy_project
+from bench.lib.numbers import compare, parse_arguments, write_result
+from bench.lib.sides import alternate, watch
 
 # Prints, on its last line, how many modules are loaded and whether TensorFlow is one of them.
 COUNT = "print(len(sys.modules), int('tensorflow' in sys.modules))"

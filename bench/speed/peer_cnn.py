@@ -1,8 +1,8 @@
 """The course's CNN trained the course's way, and trained by this program: seconds per epoch, and accuracy beside them.
 
-    python bench/peer_cnn.py                 some minutes
-    python bench/peer_cnn.py --scale full    all 2000 + 980 photographs if CONVNET_DATA names their folder, 3 seeds
-    python bench/peer_cnn.py --scale full --network baseline-16-32-64    one of four, as a result of its own
+    python -m bench.speed.peer_cnn                 some minutes
+    python -m bench.speed.peer_cnn --scale full    2000 + 980 photographs if CONVNET_DATA names their folder, 3 seeds
+    python -m bench.speed.peer_cnn --scale full --network baseline-16-32-64    one of four, as a result of its own
 
 The course's way is written out below: files in class folders, ImageDataGenerator.flow_from_directory, fit. Both sides
 have the same network, batch of 20, epochs, seeds, and training and validation images; each side resizes as it does,
@@ -18,9 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from convnet.system.files import read_json
-from convnet.system.processes import usable_cores
-from measuring.material import (
+from bench.lib.material import (
     AUGMENTATION,
     BATCH_SIZE,
     LARGE,
@@ -33,8 +31,10 @@ from measuring.material import (
     recipe_name,
     unpack,
 )
-from measuring.numbers import announce, compare, compare_accuracy, make_parser, write_result
-from measuring.sides import Side, alternate
+from bench.lib.numbers import announce, compare, compare_accuracy, make_parser, write_result
+from bench.lib.sides import Side, alternate
+from convnet.system.files import read_json
+from convnet.system.processes import usable_cores
 
 TARGETS = {False: 2.5, True: 2.2}  # plain, augmented
 

@@ -1,7 +1,7 @@
-"""What does a sweep on a cluster cost? Check the formulas of docs/scale.md against a simulation, event by event.
+"""What does a sweep on a cluster cost? Check the formulas of docs/cluster.md against a simulation, event by event.
 
-    python bench/simulate_cluster.py            3 sizes of sweep, writes bench/results/cluster_simulation.json
-    python bench/simulate_cluster.py --jobs DIR   measured job times from another job store
+    python -m bench.correctness.simulate_cluster            writes bench/results/cluster_simulation.json
+    python -m bench.correctness.simulate_cluster --jobs DIR   measured job times from another job store
 
 The simulated cluster does what engine/ray_cluster/driver.py does: the sending machine prepares and stores one job after
 the other; every machine fetches a dataset once, over the sender's one link, as results come back over it; every job is
@@ -26,12 +26,12 @@ import numpy as np
 
 from convnet.system.files import read_json, write_json
 
-RESULTS = Path(__file__).parent / "results" / "cluster_simulation.json"
+RESULTS = Path(__file__).parents[1] / "results" / "cluster_simulation.json"
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds and bytes of one job, besides its training: measured or assumed, as docs/scale.md says.
+    """Seconds and bytes of one job, besides its training: measured or assumed, as docs/cluster.md says.
 
     Attributes:
         start: to connect and to start the first process, seconds.
@@ -64,7 +64,7 @@ SETTINGS = (Setting(10, 2, 1, 1), Setting(1_000, 16, 4, 4), Setting(100_000, 64,
 
 
 def predict(setting: Setting, costs: Costs, seconds: Sequence[float], lengths: Sequence[float]) -> dict[str, Any]:
-    """Return what the formulas of docs/scale.md give.
+    """Return what the formulas of docs/cluster.md give.
 
     Args:
         setting: the sweep and the cluster.
@@ -211,7 +211,7 @@ def main() -> None:
     write_json(
         arguments.output,
         {
-            "command": "python bench/simulate_cluster.py",
+            "command": "python -m bench.correctness.simulate_cluster",
             "costs": asdict(costs),
             "measured": {"job_seconds": seconds, "result_bytes": lengths},
             "settings": rows,

@@ -1,8 +1,8 @@
 """Transfer learning, with and without dropout: the features computed once, beside the course's way.
 
-    python bench/peer_transfer.py                 some minutes
-    python bench/peer_transfer.py --scale full    all photographs, if CONVNET_DATA names their folder
-    python bench/peer_transfer.py --scale full --pooling average    one pooling only, as a result of its own
+    python -m bench.speed.peer_transfer                 some minutes
+    python -m bench.speed.peer_transfer --scale full    all photographs, if CONVNET_DATA names their folder
+    python -m bench.speed.peer_transfer --scale full --pooling average    one pooling only, as a result of its own
 
 Ours, end to end: the features of every image once, then two heads (dropout 0 and 0.2) of 20 epochs, one seed, each
 with its predictions and its saved model. The course's way: InceptionV3 cut at mixed7, frozen, inside fit, fed by
@@ -19,12 +19,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from convnet.data.sources import data_folder
-from convnet.jobs.job import UsedBackbone
-from convnet.params.schema import Backbone, Weights
-from convnet.system.files import read_json
-from convnet.system.processes import usable_cores
-from measuring.material import (
+from bench.lib.material import (
     BATCH_SIZE,
     bring_archive,
     head_recipe,
@@ -32,8 +27,13 @@ from measuring.material import (
     make_job,
     unpack,
 )
-from measuring.numbers import announce, compare, make_parser, write_result
-from measuring.sides import Side, alternate
+from bench.lib.numbers import announce, compare, make_parser, write_result
+from bench.lib.sides import Side, alternate
+from convnet.data.sources import data_folder
+from convnet.jobs.job import UsedBackbone
+from convnet.params.schema import Backbone, Weights
+from convnet.system.files import read_json
+from convnet.system.processes import usable_cores
 
 INCEPTION_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 DROPOUTS = (0.0, 0.2)

@@ -1,6 +1,6 @@
 """Are copies found, and no strangers taken for copies? Plant changed copies of images and look for them.
 
-    CONVNET_DATA=<folder of the archives> python bench/duplicates.py     writes bench/results/duplicates.json
+    CONVNET_DATA=<folder of the archives> python -m bench.correctness.duplicates    writes bench/results/duplicates.json
 
 Of 500 images drawn at random from cats vs dogs, each gets four copies: resized to 60 %, JPEG of quality 40, mirrored,
 20 % brighter. The split stage's own search runs over all of them. A planted copy counts as found if it is grouped with
@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
+from bench.lib.material import bring_archive
 from convnet.data.duplicates import find_duplicates, gradient_similarity, thumbnail
 from convnet.system.files import write_json
 from convnet.system.progress import progress
-from measuring.material import bring_archive
 
-RESULTS = Path(__file__).parent / "results" / "duplicates.json"
+RESULTS = Path(__file__).parents[1] / "results" / "duplicates.json"
 DISTANCE = 8  # bits, as split.near_duplicate_distance in params.yaml
 SIZE = (150, 150)  # (height, width) of rendered images
 
@@ -65,7 +65,7 @@ def main() -> None:
     copies = found.groups[count:].reshape(len(CHANGES), count)
     i, j = found.near_pairs.T
     result = {
-        "command": f"python bench/duplicates.py --pictures {arguments.pictures} --seed {arguments.seed}",
+        "command": f"python -m bench.correctness.duplicates --pictures {arguments.pictures} --seed {arguments.seed}",
         "kind": told,
         "originals": count,
         "pairs_compared": len(everything) * (len(everything) - 1) // 2,

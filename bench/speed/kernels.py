@@ -1,7 +1,7 @@
 """What TensorFlow's oneDNN kernels bring on this processor: seconds of a training step with and without them.
 
-    python bench/kernels.py                 some minutes
-    python bench/kernels.py --scale full
+    python -m bench.speed.kernels                 some minutes
+    python -m bench.speed.kernels --scale full
 
 TensorFlow switches oneDNN on by itself only where a processor has AVX512 or AMX; this program always does (see
 `configure_device`). Each side is a process of its own, in turns, with the same network, batch and cores; one constant
@@ -11,10 +11,10 @@ batch of noise, since the time of a step does not depend on what it shows.
 import time
 from typing import Any, NamedTuple
 
+from bench.lib.material import BATCH_SIZE, LARGE, SMALL, cnn_recipe, recipe_name
+from bench.lib.numbers import compare, parse_arguments, write_result
+from bench.lib.sides import Side, alternate
 from convnet.system.processes import usable_cores
-from measuring.material import BATCH_SIZE, LARGE, SMALL, cnn_recipe, recipe_name
-from measuring.numbers import compare, parse_arguments, write_result
-from measuring.sides import Side, alternate
 
 
 class Scale(NamedTuple):

@@ -1,9 +1,9 @@
 """All variants trained through Keras on JAX, on packed arrays: images/s, share of the limit, and what holds it back.
 
-    python bench/gpu.py                                      JAX where it is installed, else TensorFlow; minutes
-    python bench/gpu.py --scale full --weights FILE          also the transfer variants, on InceptionV3's weight file
-    python bench/gpu.py --arrays data/arrays/cats_vs_dogs    on arrays of the prepare stage; DVC is not needed
-    python bench/gpu.py --against FILE                       hold the accuracies against a run elsewhere
+    python -m bench.speed.gpu                                      JAX where it is installed, else TensorFlow; minutes
+    python -m bench.speed.gpu --scale full --weights FILE          also the transfer variants, on InceptionV3's weights
+    python -m bench.speed.gpu --arrays data/arrays/cats_vs_dogs    on arrays of the prepare stage; DVC is not needed
+    python -m bench.speed.gpu --against FILE                       hold the accuracies against a run elsewhere
 
 TensorFlow need not be installed when JAX is (`pip install jax[cuda13]`); KERAS_BACKEND chooses where both are. For the
 agreement, give the result file of a run on a GPU to a run with KERAS_BACKEND=tensorflow on a processor, or the other
@@ -29,14 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from convnet.backend.device import configure_device
-from convnet.jobs.job import Job, UsedBackbone
-from convnet.jobs.predictions import load_predictions
-from convnet.params.recipe import FineTuneRecipe, HeadRecipe, PixelRecipe, Recipe
-from convnet.params.schema import Backbone, Weights
-from convnet.system.files import read_json
-from convnet.system.processes import usable_cores
-from measuring.material import (
+from bench.lib.material import (
     LARGE,
     SMALL,
     bring_archive,
@@ -45,8 +38,15 @@ from measuring.material import (
     ingest,
     make_job,
 )
-from measuring.numbers import announce, compare, make_parser, write_result
-from measuring.sides import alternate
+from bench.lib.numbers import announce, compare, make_parser, write_result
+from bench.lib.sides import alternate
+from convnet.backend.device import configure_device
+from convnet.jobs.job import Job, UsedBackbone
+from convnet.jobs.predictions import load_predictions
+from convnet.params.recipe import FineTuneRecipe, HeadRecipe, PixelRecipe, Recipe
+from convnet.params.schema import Backbone, Weights
+from convnet.system.files import read_json
+from convnet.system.processes import usable_cores
 
 LAST_LAYER, TRAINABLE_FROM = "mixed7", "mixed6"
 
@@ -118,7 +118,7 @@ def _weights_of(job: Job) -> str:
 
 def feeding(job: Job, repeats: int) -> dict[str, list[float]]:
     """Return images/s of each way to feed the job's model, taken in turns."""
-    from measuring.feeding import Feeder
+    from bench.lib.feeding import Feeder
 
     ways = ["limit", "as_training"]
     if job.recipe.kind == "pixels":

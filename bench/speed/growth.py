@@ -1,7 +1,7 @@
 """How cost grows: images, image size, seeds and variants, each doubled.
 
-    python bench/growth.py                 some minutes
-    python bench/growth.py --scale full
+    python -m bench.speed.growth                 some minutes
+    python -m bench.speed.growth --scale full
 
 The stages download, split, prepare and train run as they are, in processes of their own, on rendered images,
 TensorFlow's start included: once as a base, then with one of the four doubled, in turns. A ratio below 2 says what is
@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.lib.material import PROJECT, change_params
+from bench.lib.numbers import compare, parse_arguments, write_result
+from bench.lib.sides import alternate, watch
 from convnet.system.files import read_json
-from measuring.material import PROJECT, change_params
-from measuring.numbers import compare, parse_arguments, write_result
-from measuring.sides import alternate, watch
 
 
 class Size(NamedTuple):

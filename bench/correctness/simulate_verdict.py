@@ -1,7 +1,7 @@
 """Is the verdict honest? Simulate studies whose true differences are known and count how often it is wrong.
 
-    python bench/simulate_verdict.py            1000 studies per setting, writes bench/results/verdict_simulation.json
-    python bench/simulate_verdict.py --quick    a small slice, for the tests
+    python -m bench.correctness.simulate_verdict            writes bench/results/verdict_simulation.json
+    python -m bench.correctness.simulate_verdict --quick    a small slice, for the tests
 
 What is simulated, by the functions the verdict itself uses:
 
@@ -36,7 +36,7 @@ from convnet.system.progress import progress
 
 Floats = npt.NDArray[np.floating[Any]]
 
-RESULTS = Path(__file__).parent / "results" / "verdict_simulation.json"
+RESULTS = Path(__file__).parents[1] / "results" / "verdict_simulation.json"
 SEED = 20240501
 # Standard deviations on the latent scale on which a model is right above 0.
 DIFFICULTY, TASTE, CHANCE = 1.5, 0.5, 0.7
@@ -232,7 +232,7 @@ def main() -> None:
     for group, found in summary.items():
         for name, value in found.items():
             print(f"{group:14s} {name:36s} {value['lowest']:5.1f} .. {value['highest']:5.1f} %")
-    command = f"python bench/simulate_verdict.py --studies {arguments.studies}" + (
+    command = f"python -m bench.correctness.simulate_verdict --studies {arguments.studies}" + (
         " --quick" if arguments.quick else ""
     )
     write_json(arguments.out, {"command": command, "unit": "percent", "ranges": summary, "settings": rows})

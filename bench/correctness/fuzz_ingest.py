@@ -1,7 +1,7 @@
 """Does any file stop the ingest? Let hypothesis damage images and archives, and read them as the stages do.
 
-    python bench/fuzz_ingest.py                                 60 s, writes bench/results/fuzz_ingest.json
-    python bench/fuzz_ingest.py --seconds 600 --seed 7 --keep findings/
+    python -m bench.correctness.fuzz_ingest                                 60 s, writes bench/results/fuzz_ingest.json
+    python -m bench.correctness.fuzz_ingest --seconds 600 --seed 7 --keep findings/
 
 An image must end as pixels or as a `BadImage`, an archive as a manifest or as a `UserError`; all else is a finding:
 another exception, a crash of a C library, an image turned otherwise than Pillow turns it, an archive with more members
@@ -31,6 +31,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Flaky
 from PIL import Image, ImageOps
 
+from bench.lib.damaged import ARCHIVES, damaged_files
 from convnet.data.archive_base import ArchiveLimits
 from convnet.data.archives import open_archive
 from convnet.data.decoding import BadImage, decode, load_image, silent_libtiff
@@ -38,9 +39,8 @@ from convnet.data.manifest import build_manifest
 from convnet.params.schema import Images, Split
 from convnet.system.errors import UserError
 from convnet.system.files import write_json
-from measuring.damaged import ARCHIVES, damaged_files
 
-RESULTS = Path(__file__).parent / "results" / "fuzz_ingest.json"
+RESULTS = Path(__file__).parents[1] / "results" / "fuzz_ingest.json"
 IMAGE_SIZE = (32, 32)
 LIMITS = Images(maximum_pixels=4_000_000, minimum_side=8)
 RULES = Split(
@@ -78,7 +78,8 @@ def main() -> None:
     number = 0
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         while (left := end - time.monotonic()) > 0:
-            command = [sys.executable, __file__, "--worker", name, "--seed", str(arguments.seed)]
+            module = ["-m", "bench.correctness.fuzz_ingest"]
+            command = [sys.executable, *module, "--worker", name, "--seed", str(arguments.seed)]
             done = subprocess.run(
                 [*command, "--first", str(number), "--seconds", str(left)], capture_output=True, text=True, check=False
             )

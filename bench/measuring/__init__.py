@@ -1,1 +1,0 @@
-"""What the measurements share: sides that alternate, medians and ratios, watched processes, and images to work on."""
