@@ -11,16 +11,16 @@ from convnet.system.errors import command, printable
 
 @command
 def main() -> None:
-    """Parse arguments, choose, and say what was chosen."""
+    """Parse arguments, choose, and print the choice."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("models", type=Path, help="folder that holds one folder per variant")
     parser.add_argument("destination", type=Path, help="folder for the model and what belongs to it")
     arguments = parser.parse_args()
     params = load_params()
-    pictures = params.dataset(arguments.dataset).kind
-    best = choose_best(arguments.models, params.run.variants, pictures, arguments.destination)
-    reached = f"{100 * best.accuracy:.1f} % of {pictures} validation images, mean over seeds"
+    kind = params.dataset(arguments.dataset).kind
+    best = choose_best(arguments.models, params.run.variants, kind, arguments.destination)
+    reached = f"{100 * best.accuracy:.1f} % of {kind} validation images, mean over seeds"
     print(printable(f"{arguments.dataset}: best is {best.variant}, {reached}; seed {best.seed}"), file=sys.stderr)
 
 

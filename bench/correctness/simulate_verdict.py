@@ -9,7 +9,7 @@ What is simulated, by the functions the verdict itself uses:
   finds some images easier than others do, every seed is better or worse as a whole and differs by chance image by
   image; a model is right where the sum of these normal terms is positive, so the true accuracy has a closed form. A
   study is a baseline and 4 variants, corrected by Holm.
-* resplit: real training, of a nearest-mean classifier on normal features, on splits of one pool of images drawn anew by
+* resplit: real training, of a nearest-mean classifier on normal features, on splits of one pool of images, drawn by
   every seed. Its accuracy on new images has a closed form given the weights.
 
 Counted per setting: how often the 95 % interval holds the true difference (target 93..97 %), how often a study calls

@@ -175,7 +175,7 @@ def test_missing_baseline_is_said():
     found = verdict([evaluation("up", 0.7), evaluation("down", 0.5)])
     assert found.baseline is None
     assert found.comparisons == []
-    assert "no variant called baseline" in found.warnings[0]
+    assert "variant baseline is missing" in found.warnings[0]
 
 
 def test_one_seed_is_judged_on_test_images_only_and_says_so():
@@ -276,7 +276,7 @@ def test_predicted_classes_count_and_not_rounded_probabilities():
 @pytest.mark.parametrize(
     ("evaluations", "words"),
     [
-        ([], "no evaluation"),
+        ([], "evaluation to judge is missing"),
         ([evaluation("a", 0.6), evaluation("a", 0.6)], "evaluated twice"),
         ([evaluation("a", 0.6), evaluation("b", 0.6, dataset="horses")], "horses, pets"),
     ],

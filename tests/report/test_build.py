@@ -54,7 +54,7 @@ def test_refused_power_law_is_not_drawn_but_its_reason_is_told() -> None:
     chart = charts.training_size_chart(make_evaluation("pets", "baseline"), curves, VARIANTS)
     for variant, of_variant in measured.items():
         assert f"{variant}: {of_variant['curve']['sentence']}" in chart.caption
-    assert "cannot be said" in chart.caption
+    assert "is unknown" in chart.caption
 
 
 def test_backbone_trained_here_is_told_with_its_seconds(tmp_path: Path) -> None:

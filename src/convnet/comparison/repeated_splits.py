@@ -12,7 +12,7 @@ seeds, and a negative estimate counts as zero. As in `random_effects`, half an i
 added, tested by every seed, and the two parts take the t of the seeds and the t of the images.
 
 What shared training images add is not estimated. In bench/simulate_verdict.py, whose networks are trained on such
-splits, the interval still holds the truth as often as it says. The correction of Nadeau & Bengio ("Inference for the
+splits, the interval still has its stated coverage. The correction of Nadeau & Bengio ("Inference for the
 generalization error", Machine Learning 52, 2003), which puts n(test)/n(train) in place of an estimate, was tried there
 too: it held the truth in 98 to 99 % of studies and found half as many of the true gains.
 """

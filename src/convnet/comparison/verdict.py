@@ -91,7 +91,7 @@ def decisions(p_holm: Sequence[float], means: Sequence[float]) -> list[Decision]
 
 def _check(evaluations: Sequence[Evaluation]) -> None:
     if not evaluations:
-        raise UserError("there is no evaluation to judge; run `dvc repro` to train and evaluate at least one variant")
+        raise UserError("an evaluation to judge is missing; run `dvc repro` to train and evaluate at least one variant")
     datasets = sorted({e.dataset for e in evaluations})
     if len(datasets) > 1:
         raise UserError(f"a verdict is about one dataset, but these are {', '.join(datasets)}; judge them one by one")

@@ -87,7 +87,7 @@ def warning_sentences(verdict: Verdict, baseline: str) -> list[str]:
     """Return the cautions for a reader of a verdict; `baseline` is the name it should have."""
     warnings = []
     if verdict.baseline is None:
-        warnings.append(f"There is no variant called {baseline}, so nothing can be compared: add it to params.yaml.")
+        warnings.append(f"The variant {baseline} is missing, so nothing can be compared: add it to params.yaml.")
     elif not verdict.comparisons:
         warnings.append(f"{baseline} is the only variant, so nothing can be compared: add a remedy to params.yaml.")
     if verdict.metric == "balanced_accuracy":

@@ -1,4 +1,4 @@
-"""What more images would bring: a power law through the errors at several training-set sizes.
+"""The gain from more images: a power law through the errors at several training-set sizes.
 
 error(n) = a n^-b + c with a, b, c >= 0: the usual form of learning curves (Hestness et al., "Deep learning scaling is
 predictable, empirically", 2017). For a given b it is linear in a and c, so b is searched on a grid and the rest solved
@@ -37,7 +37,7 @@ def fit_power_law(sizes: Floats, errors: Floats, deviations: Floats) -> Floats:
         deviations: (k,) standard deviation of each mean error.
 
     Returns:
-        (curves, 3): a, b, c of each curve; a and c are not negative, b lies in 0.02..4.
+        (curves, 3): a, b, c of each curve; a and c are not negative, b is within 0.02..4.
     """
     weights = 1 / deviations**2
     power = sizes[None, :] ** -EXPONENTS[:, None]  # (exponents, k)
@@ -46,7 +46,7 @@ def fit_power_law(sizes: Floats, errors: Floats, deviations: Floats) -> Floats:
     sum_e, sum_pe = errors @ weights, errors @ (power * weights).T  # (curves,), (curves, exponents)
     a = (sum_w * sum_pe - sum_p * sum_e[:, None]) / (sum_w * sum_pp - sum_p**2)
     c = (sum_e[:, None] - a * sum_p) / sum_w
-    # Where a bound is crossed, the best point of this convex problem lies on that bound.
+    # Where a bound is crossed, the best point of this convex problem is on that bound.
     through_zero = np.maximum(sum_pe / sum_pp, 0.0)
     a, c = np.where(c < 0, through_zero, a), np.where(c < 0, 0.0, c)
     a, c = np.where(a < 0, 0.0, a), np.where(a < 0, (sum_e / sum_w)[:, None], c)
@@ -68,7 +68,7 @@ def predict_error(parameters: Floats, size: float) -> Floats:
 
 
 def learning_curve(points: Mapping[int, Sequence[float]], rendered: bool = False, seed: int = 0) -> dict[str, Any]:
-    """Fit the size sweep of one variant and say what doubling the images would bring.
+    """Fit the size sweep of one variant and estimate the gain from twice the images.
 
     It refuses to look beyond the measured sizes when there are fewer than 4 of them, when the error does not fall,
     when the curve explains less than 90 % of the variance of the mean errors, or when the errors scatter round it more
@@ -76,7 +76,7 @@ def learning_curve(points: Mapping[int, Sequence[float]], rendered: bool = False
 
     Args:
         points: training images -> test errors (1 - accuracy, 0..1), one per seed.
-        rendered: the images are rendered, and the sentence says so.
+        rendered: the images are rendered; the sentence then names it.
         seed: of the bootstrap.
 
     Returns:
@@ -135,7 +135,7 @@ def learning_curve(points: Mapping[int, Sequence[float]], rendered: bool = False
 
 
 def _refuse(result: dict[str, Any], reason: str) -> dict[str, Any]:
-    sentence = f"What more images would bring cannot be said: {reason}."
+    sentence = f"The gain from more images is unknown: {reason}."
     return result | {"refused": reason, "doubling": None, "sentence": sentence}
 
 
@@ -179,7 +179,7 @@ def summarise_sweep(jobs: Mapping[str, Sequence[Job]], rendered: bool) -> dict[s
 
     Args:
         jobs: finished jobs by variant, every share and seed.
-        rendered: the images are rendered, and the sentences say so.
+        rendered: the images are rendered; the sentences then name it.
 
     Returns:
         By variant: points (training images, seed, test accuracy, generalisation gap) and curve, the fitted power law.

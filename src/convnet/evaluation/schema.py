@@ -19,7 +19,7 @@ class Frozen(BaseModel):
 
 
 class ReliabilityBin(Frozen):
-    """The images whose confidence lies in one bin; means are None in an empty bin."""
+    """The images whose confidence is in one bin; means are None in an empty bin."""
 
     lower: float
     upper: float
