@@ -7,11 +7,10 @@
 #   make test         the tests that take seconds
 #   make test-slow    the tests that train or run whole pipelines
 #   make bench        the measurements against peers
-#   make lock         resolve requirements.lock anew (needs uv); UPGRADE=--upgrade takes newer versions
+#   make lock         resolve requirements.lock (needs uv); UPGRADE=--upgrade takes newer versions
 #   make clean        remove the environment, caches and drawn pages; data, models and finished jobs stay
 
 SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .PHONY: all repro report check test test-slow bench lock clean scm
 
@@ -20,7 +19,7 @@ BIN := .venv/bin
 PLOTS_PAGE := .dvc/plots_page.html
 # --no-compile: Python compiles what is really imported, which is a small part.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes
-# Most tests wait for a process of one thread. By file, since the tests of a file share costly fixtures.
+# Most tests wait for a process of one thread. By file, because the tests of a file share costly fixtures.
 TWO_AT_A_TIME := $(BIN)/pytest -n 2 --dist loadfile
 # Stage commands say `exec python ...`: they must find this environment's python, and so must tests that start dvc.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -54,7 +53,7 @@ test-slow: .venv/.stamp scm
 	$(TWO_AT_A_TIME) -m slow
 
 bench: .venv/.stamp
-	for script in bench/speed/*.py bench/correctness/*.py; do module=$${script%.py}; $(BIN)/python -m "$${module//\//.}"; done
+	for script in bench/speed/*.py bench/correctness/*.py; do module=$${script%.py}; $(BIN)/python -m "$${module//\//.}" || exit 1; done
 	$(BIN)/python -m bench.lib.make_table
 
 # The environment is made once and brought up to date in place, so a changed setting in pyproject.toml costs seconds.
@@ -78,12 +77,12 @@ bench: .venv/.stamp
 $(PLOTS_PAGE): .venv/.stamp src/convnet/pipeline/plots_page.py
 	$(BIN)/python -m convnet.pipeline.plots_page $@
 
-# A source archive has no git history, and DVC refuses to run there unless it is told so.
+# A source archive has no git history, and DVC refuses to run there without this setting.
 scm: .venv/.stamp
 	@if [ -e .git ]; then \
 	  ! grep -qs no_scm .dvc/config.local || $(BIN)/dvc config --local --unset core.no_scm; \
 	elif ! grep -qs no_scm .dvc/config.local; then \
-	  $(BIN)/dvc config --local core.no_scm true; \
+	  $(BIN)/dvc config --local core.no_scm true || exit 1; \
 	  echo "make: no git history here: dvc repro, metrics show and plots show work, dvc exp and every dvc ... diff do not." >&2; \
 	fi
 

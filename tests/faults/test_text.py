@@ -16,6 +16,7 @@ import termios
 import threading
 import unicodedata
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -36,7 +37,7 @@ from convnet.system.csv_cells import FORMULA_STARTS
 from convnet.system.errors import printable
 from convnet.system.files import read_json, write_json
 from convnet.system.locks import locked
-from convnet.system.progress import progress
+from convnet.system.progress import progress, show_progress_every
 from helpers.browser import drawn_page
 from helpers.evaluations import make_evaluation
 from helpers.tiny_dataset import encoded, picture
@@ -210,10 +211,13 @@ class Unavailable(BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize("say", [_says_tally, _says_progress, _says_lock, _says_download])
 def test_whoever_prints_a_name_escapes_its_control_characters(
-    say: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    say: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("convnet.system.progress._seconds_between_lines", 0.0)
-    say(tmp_path)
+    def say_all() -> None:
+        show_progress_every(0.0)
+        say(tmp_path)
+
+    copy_context().run(say_all)
     lines = capsys.readouterr().err.splitlines()
     assert lines
     assert all(ESCAPED in line and line == printable(line) for line in lines)

@@ -39,3 +39,10 @@ def test_lock_is_let_go_after_an_error(tmp_path: Path, capfd: pytest.CaptureFixt
     with locked(path, waiting="waiting"):
         assert path.exists()
     assert capfd.readouterr().err == ""
+
+
+def test_work_goes_on_where_no_lock_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convnet.system.locks.fcntl", None)
+    with locked(tmp_path / "lock", waiting="waiting"):
+        pass
+    assert not (tmp_path / "lock").exists()

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from convnet.system.errors import UserError
-from convnet.system.processes import map_in_processes, usable_cores
+from convnet.system.processes import map_in_processes, start_shielded, usable_cores
 
 
 def _square(number: int) -> int:
@@ -92,3 +93,16 @@ def _alive(process: int) -> bool:
 
 def test_there_is_at_least_one_core() -> None:
     assert usable_cores() >= 1
+
+
+def test_cores_are_counted_where_no_call_names_the_usable_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert usable_cores() == os.cpu_count()
+
+
+def test_process_starts_where_signals_cannot_be_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(signal, "pthread_sigmask")
+    process = multiprocessing.get_context("spawn").Process(target=_square, args=(2,))
+    start_shielded(process)
+    process.join(60)
+    assert process.exitcode == 0

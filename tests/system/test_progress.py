@@ -5,11 +5,11 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from contextvars import copy_context
 
 import pytest
 
-from convnet.system import progress as module
-from convnet.system.progress import hide_progress, progress
+from convnet.system.progress import progress, show_progress_every
 
 
 def test_every_item_comes_in_order_and_quick_work_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,11 +17,8 @@ def test_every_item_comes_in_order_and_quick_work_is_silent(capsys: pytest.Captu
     assert capsys.readouterr() == ("", "")
 
 
-def test_lines_name_the_work_the_count_and_the_rate(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_seconds_between_lines", 0.0)
-    list(progress("abc", total=3, label="train pets", unit="batch"))
+def test_lines_name_the_work_the_count_and_the_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    _shown_every(0.0, "batch")
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2  # none after the last item
     assert lines[0].startswith("train pets: 1/3 batch, ")
@@ -29,14 +26,17 @@ def test_lines_name_the_work_the_count_and_the_rate(
     assert all(line.endswith(" s left") for line in lines)
 
 
-def test_hidden_progress_says_nothing_and_yields_everything(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_hidden", False)  # and so again after this test
-    monkeypatch.setattr(module, "_seconds_between_lines", 0.0)
-    hide_progress()
-    assert list(progress("abc", total=3, label="train pets")) == ["a", "b", "c"]
+def test_hidden_progress_prints_nothing_and_yields_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _shown_every(None) == ["a", "b", "c"]
     assert capsys.readouterr() == ("", "")
+
+
+def _shown_every(seconds: float | None, unit: str = "images") -> list[str]:
+    def show() -> list[str]:
+        show_progress_every(seconds)
+        return list(progress("abc", total=3, label="train pets", unit=unit))
+
+    return copy_context().run(show)
 
 
 def test_terminal_gets_a_bar_with_label_and_count() -> None:

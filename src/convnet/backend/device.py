@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from convnet.backend.machine import PACKAGES, _nvidia_model, _processor_field, machine_facts, say_once
-from convnet.system.processes import _cores
+from convnet.system.processes import usable_cores
 
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 
@@ -107,7 +107,7 @@ def configure_device(*, threads: int | None, precision: Precision, deterministic
     load_keras()
     import keras
 
-    threads = threads or _cores()
+    threads = threads or usable_cores()
     if keras.backend.backend() == "tensorflow":
         gpu = _configure_tensorflow(threads, deterministic)
     elif keras.backend.backend() == "jax":

@@ -16,13 +16,13 @@ def machine_facts() -> dict[str, Any]:
     """Describe the machine, without loading Keras.
 
     Returns:
-        processor (model name), cores (of the machine), memory_gib, gpu (model name or None), python, and
-        the version of each of `PACKAGES` that is installed.
+        processor (model name), cores (of the machine), memory_gib (None if unknown), gpu (model name or None), python,
+        and the version of each of `PACKAGES` that is installed.
     """
     facts: dict[str, Any] = {
         "processor": _processor_field("model name") or platform.processor() or platform.machine(),
         "cores": os.cpu_count() or 1,
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "memory_gib": _memory_gib(),
         "gpu": _nvidia_model(),
         "python": platform.python_version(),
     }
@@ -40,6 +40,13 @@ def say_once(line: str) -> None:
     print(line, file=sys.stderr)
 
 
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf, macOS no SC_PHYS_PAGES
+        return None
+
+
 def _processor_field(name: str) -> str:
     """Return a field of the first processor in /proc/cpuinfo, or "" where there is none."""
     try:
@@ -50,7 +57,7 @@ def _processor_field(name: str) -> str:
 
 
 def _nvidia_model() -> str | None:
-    """Return what the NVIDIA driver calls the first GPU, or None where no driver is loaded."""
+    """Return the NVIDIA driver's name of the first GPU, or None without a driver."""
     for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         for line in path.read_text("utf-8", "replace").splitlines():
             if line.startswith("Model:"):

@@ -41,11 +41,11 @@ class Address:
             UserError: there is no url, one is unusable, or no plain file name comes of the first.
         """
         if not self.urls:
-            raise UserError(f"no address is given for {self.file or 'a file'}; name one under `urls` in params.yaml")
+            raise UserError(f"no address is given for {self.file or 'a file'}; set its `url` in params.yaml")
         for url in self.urls:
             _check_url(url)
         if self.name in ("", ".", "..") or "/" in self.name or "\0" in self.name:
-            raise UserError(f"{_shown(self.urls[0])} gives no file name; name the file under `file` in params.yaml")
+            raise UserError(f"{_shown(self.urls[0])} gives no file name; set a `url` that ends in one in params.yaml")
 
     @property
     def name(self) -> str:
@@ -152,7 +152,7 @@ def fetch(
         where = error.filename or by_hand.parent
         raise UserError(
             f"{name} could not be kept at {destination}: {error.strerror or error} ({where}); "
-            "mend that and run the same command again"
+            "correct that and run the same command again"
         ) from error
     raise UserError(_failed(name, failures, by_hand, redirect_folder))
 
@@ -184,7 +184,7 @@ def _from_web(
             discard(partial)
             return _fetched(address, destination, "official")
         discard(partial)
-        if not joined:  # else the parts may not belong together: once more, in one piece
+        if not joined:  # joined parts may not belong together: once more, in one piece
             break
     raise UnavailableError(str(difference))
 

@@ -1,41 +1,31 @@
 """One file over HTTP into a partial file that survives a kill: ranges (RFC 9110, section 14), retries, back-off."""
 
-import email.utils
-import http.client
 import os
 import re
 import shutil
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from email.message import Message
 from pathlib import Path
-from typing import IO
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urljoin, urlsplit
-from urllib.request import (
-    HTTPDefaultErrorHandler,
-    HTTPErrorProcessor,
-    HTTPHandler,
-    HTTPRedirectHandler,
-    HTTPSHandler,
-    OpenerDirector,
-    ProxyHandler,
-    Request,
-)
+from typing import IO, Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, InvalidHeader, ProtocolError, TimeoutError
+from urllib3.util import Retry
 
 from convnet.system.errors import UserError, printable
 from convnet.system.files import read_json, write_json
 from convnet.system.progress import progress
 
 MIB = 2**20
-LONGEST_WAIT = 120.0  # seconds; a server that asks for more is given up, for a command must end
+LONGEST_WAIT = 120.0  # seconds; a server that asks for more is given up, because a command must end
 SPACE_MARGIN = 64 * MIB  # left free on the disk, so that a download never fills it to the last byte
-PASSING = (TimeoutError, ConnectionResetError, ConnectionAbortedError, BrokenPipeError, http.client.BadStatusLine)
-HEAD_BYTES = 512  # enough to tell a web page from an archive
+MOST_BYTES = 2**38  # of a body whose size neither the server nor params.yaml names: 256 GiB
+HEAD_BYTES = 512  # enough to distinguish a web page from an archive
 
 
 class UnavailableError(Exception):
@@ -43,7 +33,7 @@ class UnavailableError(Exception):
 
 
 class _PassingError(Exception):
-    """A fault that passes by itself; `pause` is how many seconds the server asks to wait, if it says so."""
+    """A fault that passes by itself; `pause` is how many seconds the server asks to wait, or None."""
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
@@ -56,7 +46,7 @@ class _RestartError(Exception):
 
 @dataclass(frozen=True)
 class _Source:
-    """What a partial file is the beginning of; kept as JSON beside it, because the next process must know."""
+    """What a partial file is the beginning of; kept as JSON beside it for the next process."""
 
     url: str
     etag: str | None
@@ -69,9 +59,97 @@ class _Source:
         return self.etag if self.etag and not self.etag.startswith("W/") else self.last_modified
 
     def changed(self, now: "_Source") -> bool:
-        """Whether the server has another file now. A 206 answer may leave headers out, so None tells nothing."""
+        """Whether the server has another file now; a 206 answer may leave headers out."""
         pairs = [(self.etag, now.etag), (self.last_modified, now.last_modified), (self.total, now.total)]
         return any(new is not None and new != old for old, new in pairs)
+
+
+@dataclass(frozen=True)
+class _Download:
+    """One file on its way; the fields are arguments of `download`."""
+
+    url: str
+    partial: Path
+    label: str
+    expected_bytes: int | None
+    timeout: float
+
+    def connect(self) -> bool:
+        """Read over one connection, or two if the partial file is of no use; return whether it was used."""
+        saved, start = _read_source(self.partial), _size(self.partial)
+        if saved is None or saved.url != without_secrets(self.url) or saved.validator is None:
+            saved, start = None, 0
+        if saved and start == saved.total and start > 0:
+            return True  # killed between the last byte and the move
+        try:
+            return self._read(start, saved)
+        except _RestartError as reason:
+            self.print(f"{reason}; starting again")
+            discard(self.partial)
+            return self._read(0, None)
+
+    def _read(self, start: int, saved: _Source | None) -> bool:
+        headers = {"User-Agent": "convnet", "Accept-Encoding": "identity"}
+        if saved and saved.validator and start:
+            headers |= {"Range": f"bytes={start}-", "If-Range": saved.validator}
+        try:
+            with (
+                _session() as session,
+                session.get(self.url, headers=headers, timeout=self.timeout, stream=True) as response,
+            ):
+                _check_status(response, start)
+                return self._read_answer(response, start, saved)
+        except requests.TooManyRedirects as error:
+            raise UnavailableError("the redirects go in a circle") from error
+        except (requests.RequestException, HTTPError) as error:
+            raise _fault(error) from error
+
+    def _read_answer(self, response: requests.Response, start: int, saved: _Source | None) -> bool:
+        source = _source_of(self.url, response, start)
+        if response.headers.get("Content-Type", "").lower().startswith("text/html"):
+            raise _page_answered()
+        if response.status_code == 200 and saved and start:
+            why = "the file on the server has changed" if saved.changed(source) else "the server cannot resume"
+            self.print(f"{why}; starting again")
+            start = 0
+        elif start and saved and saved.changed(source):
+            raise _RestartError("the file on the server has changed")
+        total = source.total if source.total is not None or not (start and saved) else saved.total
+        head = b"" if start else response.raw.read(HEAD_BYTES, decode_content=False)
+        if is_page(head):
+            raise _page_answered()
+        if self.expected_bytes is not None and total not in (None, self.expected_bytes):
+            raise UnavailableError(f"bytes: expected {self.expected_bytes:,}, found {total:,}")
+        whole = total if total is not None else self.expected_bytes
+        check_space(self.partial.parent, 0 if whole is None else whole - start, self.label)
+        self._write(response, head, start, total, source)
+        if whole is not None and _size(self.partial) < whole:
+            raise _PassingError(f"the connection ended at {_size(self.partial):,} of {whole:,} bytes")
+        return start > 0
+
+    def _write(self, response: requests.Response, head: bytes, start: int, total: int | None, source: _Source) -> None:
+        # Without a Content-Length one byte too many is enough to see that the size is wrong.
+        pinned = total is not None or self.expected_bytes is not None
+        end = total if total is not None else (MOST_BYTES if self.expected_bytes is None else self.expected_bytes) + 1
+        length = end - start - len(head)
+        with self.partial.open("ab" if start else "wb") as file:  # "wb" empties it before the source is remembered
+            if not start:
+                write_json(_source_file(self.partial), asdict(source))
+            file.write(head)
+            shown = self.label if not start or total is None else f"{self.label} from {start / total:.0%}"
+            expected = length // MIB if pinned else 0
+            for _ in progress(_mebibytes(response, file, length), total=expected, label=shown, unit="MiB"):
+                if not pinned and shutil.disk_usage(self.partial.parent).free < SPACE_MARGIN:
+                    discard(self.partial)
+                    raise UserError(f"{self.label} of unknown size fills the disk; set `bytes` in params.yaml")
+            file.flush()
+            os.fsync(file.fileno())
+        if not pinned and _size(self.partial) > MOST_BYTES:
+            discard(self.partial)
+            raise UnavailableError(f"the server sends more than {MOST_BYTES:,} bytes; set `bytes` in params.yaml")
+
+    def print(self, text: str) -> None:
+        print(printable(f"{self.label}: {text}"), file=sys.stderr, flush=True)
 
 
 def download(
@@ -84,9 +162,9 @@ def download(
     timeout: float,
     wait: Callable[[float], None],
 ) -> bool:
-    """Bring `partial` to the whole file at `url`, going on from what an earlier run left there.
+    """Bring `partial` to the whole file at `url`, resuming from what an earlier run left there.
 
-    The attempts are counted anew whenever a MiB was gained, so a long file over a poor line is not given up.
+    The count of attempts starts again whenever a MiB was gained, so a long file over a poor line is not given up.
 
     Args:
         url: an http or https address.
@@ -104,10 +182,12 @@ def download(
         UnavailableError: the address does not give the file.
         UserError: the disk has too little room.
     """
+    # urllib3 retries no broken body, so one loop retries everything that passes, and the adapter nothing.
+    file = _Download(url, partial, label, expected_bytes, timeout)
     attempt, joined, furthest = 0, False, _size(partial)
     while True:
         try:
-            return _connect_once(url, partial, label, expected_bytes, timeout) or joined
+            return file.connect() or joined
         except _PassingError as fault:
             size = _size(partial)
             joined = joined or size > 0
@@ -119,7 +199,7 @@ def download(
             if pause > LONGEST_WAIT:
                 raise UnavailableError(f"{fault}, and the server asks to wait {pause:.0f} s") from fault
             attempt += 1
-            _say(f"{label}: {fault}; attempt {attempt + 1} of {retries + 1} in {pause:.0f} s")
+            file.print(f"{fault}; attempt {attempt + 1} of {retries + 1} in {pause:.0f} s")
             wait(pause)
 
 
@@ -150,96 +230,64 @@ def check_space(folder: Path, needed: int, label: str) -> None:
         )
 
 
-def _connect_once(url: str, partial: Path, label: str, expected_bytes: int | None, timeout: float) -> bool:
-    """Read over one connection (two if the partial file is of no use); return whether an earlier part was used."""
-    saved = _read_source(partial)
-    start = _size(partial)
-    if saved is None or saved.url != without_secrets(url) or saved.validator is None:
-        saved, start = None, 0
-    if saved and start == saved.total and start > 0:
-        return True  # killed between the last byte and the move: nothing is left to ask for
-    try:
-        return _read_from(url, partial, label, expected_bytes, timeout, start, saved)
-    except _RestartError as reason:
-        _say(f"{label}: {reason}; starting again")
-        discard(partial)
-        return _read_from(url, partial, label, expected_bytes, timeout, 0, None)
+class _Session(requests.Session):
+    """Follow redirects, but never from a protected connection to an open one, nor out of HTTP."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target is not None:
+            schemes = urlsplit(resp.url).scheme, urlsplit(urljoin(resp.url, target)).scheme
+            if schemes not in (("http", "http"), ("http", "https"), ("https", "https")):
+                raise UnavailableError(f"refused a redirect from {schemes[0]} to {schemes[1]}")
+        return target
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Send no password of ~/.netrc."""
 
 
-def _read_from(
-    url: str,
-    partial: Path,
-    label: str,
-    expected_bytes: int | None,
-    timeout: float,
-    start: int,
-    saved: _Source | None,
-) -> bool:
-    with _open(url, timeout, start, saved) as response:
-        source = _source_of(url, response, start)
-        if response.headers.get_content_type() == "text/html":
-            raise _page_answered()
-        if saved and start and response.status == 206:
-            if saved.changed(source):
-                raise _RestartError("the file on the server has changed")
-            total = source.total if source.total is not None else saved.total
-        elif response.status == 200:
-            if saved and start:
-                why = "the file on the server has changed" if saved.changed(source) else "the server cannot resume"
-                _say(f"{label}: {why}; starting again")
-            start, total = 0, source.total
-        else:
-            raise UnavailableError(f"HTTP {response.status} {response.reason}")
+class _Adapter(HTTPAdapter):
+    """Trust the certificates of this machine (SSL_CERT_FILE too) beside those that come with requests."""
 
-        head = b"" if start else _read_head(response)
-        if is_page(head):
-            raise _page_answered()
-        if expected_bytes is not None and total not in (None, expected_bytes):
-            raise UnavailableError(f"bytes: expected {expected_bytes:,}, found {total:,}")
-        whole = total if total is not None else expected_bytes
-        if whole is not None:
-            check_space(partial.parent, whole - start, label)
-        _write(response, partial, head, start, total, expected_bytes, label, source)
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **kwargs)
 
-    size = _size(partial)
-    if whole is not None and size < whole:
-        raise _PassingError(f"the connection ended at {size:,} of {whole:,} bytes")
-    return start > 0
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=ssl.create_default_context(), **kwargs)
 
 
-def _write(
-    response: http.client.HTTPResponse,
-    partial: Path,
-    head: bytes,
-    start: int,
-    total: int | None,
-    expected_bytes: int | None,
-    label: str,
-    source: _Source,
-) -> None:
-    # Without a Content-Length one byte too many is enough to see that the size is wrong.
-    end = total if total is not None else None if expected_bytes is None else expected_bytes + 1
-    length = None if end is None else end - start - len(head)
-    with partial.open("ab" if start else "wb") as file:  # "wb" empties it before the new source is remembered
-        if not start:
-            write_json(_source_file(partial), asdict(source))
-        file.write(head)
-        mebibytes = _mebibytes(response, file, length)
-        shown = label if not start or total is None else f"{label} from {start / total:.0%}"
-        for _ in progress(mebibytes, total=0 if length is None else length // MIB, label=shown, unit="MiB"):
-            pass
-        file.flush()
-        os.fsync(file.fileno())
+def _session() -> requests.Session:
+    session = _Session()
+    session.auth = lambda request: request  # or requests looks for a password in ~/.netrc
+    session.mount("https://", _Adapter())
+    return session
 
 
-def _mebibytes(response: http.client.HTTPResponse, file: IO[bytes], length: int | None) -> Iterator[int]:
-    """Write the body to `file` as it arrives and yield once per MiB; at most `length` bytes."""
-    received = 0
-    while length is None or received < length:
+def _check_status(response: requests.Response, start: int) -> None:
+    status = response.status_code
+    if status == 200 or (status == 206 and start):
+        return
+    if status == 416 and start:
+        raise _RestartError("the server does not have the range that is missing")
+    reason = f"HTTP {status} {response.reason or ''}".rstrip()
+    if status in (408, 429) or status >= 500:
         try:
-            piece = response.read1(MIB if length is None else min(MIB, length - received))
-        except (OSError, http.client.HTTPException) as error:
-            raise _PassingError(_reason(error)) from error
+            pause = Retry().get_retry_after(response.raw)
+        except InvalidHeader:
+            pause = None
+        raise _PassingError(reason, pause)
+    raise UnavailableError(reason)
+
+
+def _mebibytes(response: requests.Response, file: IO[bytes], length: int) -> Iterator[int]:
+    """Write at most `length` bytes of the body to `file` as they arrive, and yield once per MiB."""
+    received = 0
+    while received < length:
+        try:
+            piece = response.raw.read1(min(MIB, length - received), decode_content=False)
+        except ProtocolError:
+            if response.raw.length_remaining:
+                return  # cut off, which the caller sees from the size
+            raise
         if not piece:
             return
         file.write(piece)
@@ -247,73 +295,9 @@ def _mebibytes(response: http.client.HTTPResponse, file: IO[bytes], length: int 
         yield from range(before, received // MIB)
 
 
-def _read_head(response: http.client.HTTPResponse) -> bytes:
-    try:
-        return response.read(HEAD_BYTES)
-    except (OSError, http.client.HTTPException) as error:
-        raise _PassingError(_reason(error)) from error
-
-
-def _open(url: str, timeout: float, start: int, saved: _Source | None) -> http.client.HTTPResponse:
-    # http.client refuses blanks and letters outside ASCII; "%" is kept, for what is quoted already stays as it is.
-    request = Request(quote(url, safe="%/:?#[]@!$&'()*+,;=~"), headers={"User-Agent": "convnet"})
-    if saved and saved.validator and start:
-        request.add_header("Range", f"bytes={start}-")
-        request.add_header("If-Range", saved.validator)
-    try:
-        response = _opener().open(request, timeout=timeout)
-    except HTTPError as error:
-        error.close()
-        if error.code == 416 and start:
-            raise _RestartError("the server does not have the range that is missing") from error
-        # Not error.reason: for a redirect it repeats the whole address, which may hold a token.
-        reason = f"HTTP {error.code} {http.client.responses.get(error.code, '')}".rstrip()
-        if error.code < 400:
-            reason += ", a redirect in a circle or out of http"
-        if error.code in (408, 429) or error.code >= 500:
-            raise _PassingError(reason, _retry_after(error.headers)) from error
-        raise UnavailableError(reason) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an address that is none
-        cause = error.reason if isinstance(error, URLError) else error
-        if isinstance(cause, PASSING):
-            raise _PassingError(_reason(cause)) from error
-        raise UnavailableError(_reason(cause)) from error
-    assert isinstance(response, http.client.HTTPResponse)
-    return response
-
-
-class _Redirects(HTTPRedirectHandler):
-    """Follow redirects, but never from a protected connection to an open one, nor out of HTTP."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
-    ) -> Request | None:
-        target = urljoin(req.full_url, newurl)
-        schemes = urlsplit(req.full_url).scheme, urlsplit(target).scheme
-        if schemes not in (("http", "http"), ("http", "https"), ("https", "https")):
-            fp.close()
-            raise UnavailableError(f"refused a redirect from {schemes[0]} to {schemes[1]}")
-        return super().redirect_request(req, fp, code, msg, headers, target)
-
-
-def _opener() -> OpenerDirector:
-    # Not build_opener: that one also follows ftp, file and data addresses.
-    opener = OpenerDirector()
-    for handler in (
-        ProxyHandler(),
-        HTTPHandler(),
-        HTTPSHandler(),
-        HTTPDefaultErrorHandler(),
-        _Redirects(),
-        HTTPErrorProcessor(),
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-def _source_of(url: str, response: http.client.HTTPResponse, start: int) -> _Source:
-    total = response.length  # what http.client will read of this answer; None if the server does not say
-    if response.status == 206 and start:
+def _source_of(url: str, response: requests.Response, start: int) -> _Source:
+    total = response.raw.length_remaining  # None if the server does not announce it
+    if response.status_code == 206:
         content_range = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if content_range is None or int(content_range[1]) != start:
             raise _RestartError("the server sent another range than asked for")
@@ -322,42 +306,39 @@ def _source_of(url: str, response: http.client.HTTPResponse, start: int) -> _Sou
     return _Source(without_secrets(url), headers.get("ETag"), headers.get("Last-Modified"), total)
 
 
-def _retry_after(headers: Message) -> float | None:
-    value = headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
 def _page_answered() -> UnavailableError:
     return UnavailableError("the server sent a web page, not the file: a sign-in page, or the address has moved")
 
 
-def _reason(error: BaseException | str) -> str:
-    if isinstance(error, TimeoutError):
-        return "the server did not answer in time"
-    if isinstance(error, socket.gaierror):
-        return "the server's name was not found (no connection?)"
-    if isinstance(error, ConnectionRefusedError):
-        return "the connection was refused"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not trusted ({error.verify_message})"
-    if isinstance(error, ConnectionError | http.client.IncompleteRead):
-        return "the connection broke"
-    if isinstance(error, str):
-        return error
-    if isinstance(error, OSError):
-        return f"no connection ({error.strerror or error})"
-    return f"{type(error).__name__}: {error}"
+def _fault(error: Exception) -> Exception:
+    """Return what a failed connection means. No text of requests is repeated: it may hold an address with a token."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+
+    def first(*kinds: type[BaseException]) -> Any:
+        return next((cause for cause in causes if isinstance(cause, kinds)), None)
+
+    if first(socket.gaierror):
+        return UnavailableError("the server's name was not found (no connection?)")
+    if first(ConnectionRefusedError):
+        return UnavailableError("the connection was refused")
+    if untrusted := first(ssl.SSLCertVerificationError):
+        return UnavailableError(f"the server's certificate is not trusted ({untrusted.verify_message})")
+    if first(requests.Timeout, TimeoutError, socket.timeout):
+        return _PassingError("the server did not answer in time")
+    if first(ProtocolError, ConnectionError):
+        return _PassingError("the connection broke")
+    system = next((cause for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
+    return UnavailableError(f"no connection ({system.strerror if system else type(error).__name__})")
 
 
 def _read_source(partial: Path) -> _Source | None:
     try:
         return _Source(**read_json(_source_file(partial)))
-    except (UserError, TypeError):  # missing, damaged, or written by another version: no more than a fresh start
+    except (UserError, TypeError):  # missing, damaged, or written by another version: a fresh start
         return None
 
 
@@ -367,7 +348,3 @@ def _source_file(partial: Path) -> Path:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _say(text: str) -> None:
-    print(printable(text), file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ from convnet.engine.job_log import SECONDS_BETWEEN_LINES, Tally
 from convnet.engine.job_process import run_job
 from convnet.jobs.job import Job
 from convnet.system.processes import start_shielded, stay_with_parent
-from convnet.system.progress import tell_every
+from convnet.system.progress import show_progress_every
 
 SECONDS_BETWEEN_LINES_OF_A_JOB = 30.0
 JOBS_PER_PROCESS = 20  # then a fresh one: whatever memory the libraries keep between jobs stays bounded
@@ -128,7 +128,7 @@ def _end(worker: _Worker) -> None:
 def _work(pipe: Connection) -> None:
     """Run the jobs that the parent sends, until it ends this process."""
     stay_with_parent()
-    tell_every(SECONDS_BETWEEN_LINES_OF_A_JOB)
+    show_progress_every(SECONDS_BETWEEN_LINES_OF_A_JOB)
     while True:
         job: Job = pipe.recv()
         # What Python writes to standard error is for the user; what libraries in C++ write past it is not.

@@ -20,7 +20,7 @@ from convnet.report.plots import Point, SizeCurve
 from convnet.report.style import save_figure
 from convnet.system.files import read_json
 from convnet.system.processes import map_in_processes, usable_cores
-from convnet.system.progress import hide_progress, progress
+from convnet.system.progress import progress, show_progress_every
 
 TOP_LOSSES = 8  # images in each gallery
 
@@ -61,7 +61,7 @@ def report(
 def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path, dataset: str) -> DatasetReport:
     """Draw a dataset's charts, write its model cards, and return what the page shows of it."""
     if multiprocessing.parent_process():
-        hide_progress()  # two bars in one terminal would overwrite each other
+        show_progress_every(None)  # two bars in one terminal would overwrite each other
     verdict = read_json(folders.tables / "verdict.json")[dataset]
     evaluations = [read_json(folders.evaluations / f"{dataset}-{variant}.json") for variant in variants]
     drawn = _draw(_charts(folders, dataset, evaluations, variants), destination / "figures" / dataset)

@@ -13,7 +13,7 @@ P = ParamSpec("P")
 
 
 class UserError(Exception):
-    """A fault the user can mend: one sentence that says what is wrong, where, and what to do."""
+    """A fault the user can correct: at most three short sentences: what is wrong, where, what to type."""
 
 
 def printable(text: str) -> str:
@@ -44,7 +44,7 @@ def command(main: Callable[P, None]) -> Callable[P, None]:
 
 
 def _end_with_dvc(dvc: int) -> None:
-    """End this process when the dvc that started it is gone: whoever stops dvc alone would leave its stage running."""
+    """End this process when the dvc that started it is gone, so that no stage outlives a stopped dvc."""
     while os.getppid() == dvc:
         time.sleep(1.0)
     os.kill(os.getpid(), signal.SIGTERM)

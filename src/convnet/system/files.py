@@ -45,7 +45,7 @@ def atomic_path(path: Path, size: int = 0) -> Iterator[Path]:
 
     Args:
         path: the file to write.
-        size: how many bytes will at least be written, where that is known; who has a full disk wants to know it.
+        size: the least number of bytes to be written, where known, for the message of a full disk.
 
     Raises:
         UserError: the disk is full, or the folder cannot be written; the old file is intact.
@@ -78,7 +78,7 @@ def atomic_path(path: Path, size: int = 0) -> Iterator[Path]:
 
 
 def full_disk(path: Path, needed: int) -> UserError:
-    """Return what to tell when the disk was full while writing `path`, which takes `needed` bytes or more."""
+    """Return the error of a disk that was full while writing `path`, which takes `needed` bytes or more."""
     free = shutil.disk_usage(next(folder for folder in path.parents if folder.exists())).free
     return UserError(
         f"the disk is full while writing {path} (at least {needed:,} bytes needed, {free:,} free); "
@@ -112,7 +112,7 @@ def read_json(path: Path) -> Any:
     """Read JSON from `path`.
 
     Raises:
-        UserError: the file is missing or is no JSON.
+        UserError: the file is missing or not JSON.
     """
     try:
         return json.loads(path.read_text("utf-8"))

@@ -1,6 +1,5 @@
-"""One process at a time: a lock that the kernel lets go when its holder dies."""
+"""One process at a time: a lock that the kernel releases when its holder dies."""
 
-import fcntl
 import os
 import sys
 from collections.abc import Iterator
@@ -9,6 +8,11 @@ from pathlib import Path
 from typing import IO
 
 from convnet.system.errors import printable
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing waits, and two runs in one folder are the user's care
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -22,18 +26,24 @@ def locked(path: Path, *, waiting: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(printable(waiting), file=sys.stderr, flush=True)
-                fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file, waiting)
             if not _is_still_at(path, file):
-                continue  # the holder before us removed the file we waited on: lock the one that lies there now
+                continue  # the holder before us removed the file we waited on: lock the new one
             try:
                 yield
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+def _lock(file: IO[str], waiting: str) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(printable(waiting), file=sys.stderr, flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _is_still_at(path: Path, file: IO[str]) -> bool:

@@ -17,7 +17,8 @@ from convnet.system.errors import UserError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ITEMS_PER_TASK = 16  # sent together, since each message between processes costs time of its own
+ITEMS_PER_TASK = 16  # sent together, because each message between processes costs time
+FEWEST_FOR_PROCESSES = 200  # below, starting processes takes longer than the work
 
 
 def usable_cores() -> int:
@@ -33,7 +34,7 @@ def map_in_processes(
     Items are drawn only a little ahead of the results, so that a long stream of large ones never fills the memory.
 
     Args:
-        function: importable by name, since every process imports it anew.
+        function: importable by name, because every process imports it.
         items: what to work on; picklable when there is more than one process.
         processes: how many work at once; with 1 everything happens in this process.
         items_per_task: how many one process takes at a time; 1 where each is long work.
@@ -74,6 +75,9 @@ def start_shielded(process: BaseProcess) -> None:
 
     It inherits the mask; once it runs, `stay_with_parent` keeps Ctrl-C away from it.
     """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows: Ctrl-C while it starts ends it, and the job resumes later
+        process.start()
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
@@ -92,12 +96,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-FEWEST_FOR_PROCESSES = 200  # below, starting processes takes longer than the work

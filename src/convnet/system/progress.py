@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -11,20 +12,12 @@ from convnet.system.errors import printable
 
 T = TypeVar("T")
 
-_hidden = False
-_seconds_between_lines = 10.0
+_seconds_between_lines: ContextVar[float | None] = ContextVar("seconds_between_lines", default=10.0)
 
 
-def hide_progress() -> None:
-    """Show no progress in this process from now on; another process tells how far the work is."""
-    global _hidden
-    _hidden = True
-
-
-def tell_every(seconds: float) -> None:
-    """Let the lines of this process come so often: one of several that share a terminal says less."""
-    global _seconds_between_lines
-    _seconds_between_lines = seconds
+def show_progress_every(seconds: float | None) -> None:
+    """Set how often lines come in this process; None: neither lines nor bars, because another process shows them."""
+    _seconds_between_lines.set(seconds)
 
 
 def progress(items: Iterable[T], *, total: int, label: str, unit: str = "images") -> Iterator[T]:
@@ -36,7 +29,8 @@ def progress(items: Iterable[T], *, total: int, label: str, unit: str = "images"
         label: what the work is called, for example `"verify pets"`.
         unit: what items are called, in the plural.
     """
-    if _hidden:
+    seconds = _seconds_between_lines.get()
+    if seconds is None:
         yield from items
         return
     label = printable(label)  # it may hold the name of a file or class
@@ -47,7 +41,7 @@ def progress(items: Iterable[T], *, total: int, label: str, unit: str = "images"
     for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - last >= _seconds_between_lines and done < total:
+        if now - last >= seconds and done < total:
             rate = done / (now - start)
             left = (total - done) / rate
             print(f"{label}: {done}/{total} {unit}, {rate:.1f}/s, {left:.0f} s left", file=sys.stderr, flush=True)
