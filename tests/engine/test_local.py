@@ -78,7 +78,7 @@ def run(folder: Path, processes: int, *variants: str) -> tuple[int, str]:
 
 
 def states(folder: Path) -> list[Path]:
-    return list(folder.glob(f"{STORE}/*/state-*.npz"))
+    return list(folder.glob(f"{STORE}/*/checkpoint-*.npz"))
 
 
 def wait_for_states(folder: Path, jobs: int, driver: "subprocess.Popen[str]") -> None:
@@ -121,14 +121,14 @@ def test_what_jobs_have_to_say_is_told_once_and_nothing_else(study: Path, monkey
     monkeypatch.chdir(study)
     for job in plan_jobs(load_params(), "baseline", Path("arrays")):
         job.folder.mkdir(parents=True)
-        (job.folder / "state-00001.npz").write_bytes(bytes(1000))
+        (job.folder / "checkpoint-00001.npz").write_bytes(bytes(1000))
     code, errors = run(study, 2, "baseline")
     assert code == 0
     # On a slow machine the parent tells now and then how far it is; without a GPU there is a line that says so.
     said = [line for line in errors.splitlines() if "jobs at work" not in line]
     about_gpu = [line for line in said if "GPU" in line]
     assert len(about_gpu) <= 1
-    damaged = re.compile(r"\.jobs/\w+/state-00001\.npz is damaged \(its checksum does not fit\): starting anew")
+    damaged = re.compile(r"\.jobs/\w+/checkpoint-00001\.npz is damaged \(its checksum does not match\): starting again")
     assert len({line for line in said if damaged.fullmatch(line)}) == 2
     assert len([line for line in said if re.match(r"\[[12]/2\] tiny/baseline seed [01]: 2 epochs in ", line)]) == 2
     assert len(said) == len(about_gpu) + 4

@@ -160,7 +160,7 @@ def test_lost_machine_costs_nothing_but_time(machines: Machines, tmp_path: Path)
     assert local.run("long")[0] == 0
     remote = study(tmp_path / "remote", machines, {"run.seeds": [0, 1, 2]})
     with remote.start("long") as driver:
-        wait_for(lambda: list(machines.cache("first").glob(f"work/{STORE}/*/state-*.npz")), driver)
+        wait_for(lambda: list(machines.cache("first").glob(f"work/{STORE}/*/checkpoint-*.npz")), driver)
         machines.lose("first")
         _, errors = driver.communicate(timeout=400)
     assert driver.returncode == 0, errors

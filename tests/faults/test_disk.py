@@ -15,7 +15,7 @@ from convnet.data.decoding import DEFAULT_LIMITS
 from convnet.data.manifest import build_manifest
 from convnet.data.packing import pack_folder
 from convnet.download.fetch import Address, fetch
-from convnet.jobs.checkpoints import State, save_state
+from convnet.jobs.checkpoints import Checkpoint, save_checkpoint
 from convnet.jobs.predictions import Prediction, save_predictions
 from convnet.params.schema import Split
 from convnet.rendering.datasets import render_archive
@@ -71,7 +71,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def _state(folder: Path, marker: float) -> None:
-    save_state(folder, State(1, [np.full(30_000, marker)], [], [], 0.0))
+    save_checkpoint(folder, Checkpoint(1, [np.full(30_000, marker)], [], [], 0.0))
 
 
 def _predictions(folder: Path, marker: float) -> None:

@@ -21,13 +21,13 @@ KILLS_OF_TWO = 2
 
 # Moments by the audit events of the interpreter: event, text in its arguments, how-manieth time.
 MOMENTS = {
-    "before the first state is named": ("os.rename", "state-00001", 1),
-    "while a state is written": ("open", ".state-00004", 2),
-    "between a state and forgetting the oldest": ("os.remove", "state-00003", 1),
+    "before the first state is named": ("os.rename", "checkpoint-00001", 1),
+    "while a state is written": ("open", ".checkpoint-00004", 2),
+    "between a state and forgetting the oldest": ("os.remove", "checkpoint-00003", 1),
     "while the model is written": ("open", "partial/model.keras", 1),
     "before the result is named": ("os.rename", "/result", 1),
-    "between two jobs": ("os.remove", "state-00009", 1),
-    "in the second job": ("os.rename", "state-00002", 2),
+    "between two jobs": ("os.remove", "checkpoint-00009", 1),
+    "in the second job": ("os.rename", "checkpoint-00002", 2),
     "while results are gathered": ("os.link", "seed-1.keras", 1),
 }
 
@@ -38,7 +38,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def states(folder: Path) -> list[Path]:
-    return sorted((folder / ".jobs").glob("*/state-*.npz"))
+    return sorted((folder / ".jobs").glob("*/checkpoint-*.npz"))
 
 
 def assert_equal_results(folder: Path, unbroken: Path) -> None:
@@ -57,15 +57,15 @@ def test_killed_job_with_a_damaged_state_goes_on_from_the_epoch_before_to_the_sa
 ) -> None:
     """Dropout, augmentation, early stopping and cosine schedule; two processes against one."""
     folder = tiny.hard_study(tmp_path)
-    tiny.train_hard(folder, kill_at=("os.rename", "state-00006", 1))
-    assert [path.name for path in states(folder)] == ["state-00004.npz", "state-00005.npz"]
+    tiny.train_hard(folder, kill_at=("os.rename", "checkpoint-00006", 1))
+    assert [path.name for path in states(folder)] == ["checkpoint-00004.npz", "checkpoint-00005.npz"]
     assert not (folder / "models").exists()
     newest = states(folder)[-1]
     newest.write_bytes(newest.read_bytes()[:-200])
     done = tiny.train_hard(folder)
     assert done.returncode == 0, done.stderr
     place = newest.relative_to(folder)
-    assert f"{place} is damaged (its checksum does not fit): taking the state before it" in done.stderr
+    assert f"{place} is damaged (its checksum does not match): taking the one before it" in done.stderr
     advice = "its process was killed: going on from what it saved; if the memory ran out, set batch_size to 4"
     assert done.stderr.count("was killed") == done.stderr.count(f"tiny/hard seed 0: {advice}\n") == 1
     assert_equal_results(folder, unbroken)
@@ -113,7 +113,7 @@ def test_transfer_killed_while_a_state_is_written_ends_with_the_same_bits(
     shutil.rmtree(folder / ".jobs")
     shutil.rmtree(folder / destination)
     tiny.run_stage(folder, *command, destination, kill_at=MOMENTS["while a state is written"])
-    assert [path.name for path in states(folder)] == ["state-00002.npz", "state-00003.npz"]
+    assert [path.name for path in states(folder)] == ["checkpoint-00002.npz", "checkpoint-00003.npz"]
     done = tiny.run_stage(folder, *command, destination)
     assert done.returncode == 0, done.stderr
     for name in ("history.csv", "predictions.npz"):

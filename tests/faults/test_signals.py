@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from convnet.jobs.checkpoints import load_state, save_state
+from convnet.jobs.checkpoints import load_checkpoint, save_checkpoint
 from convnet.system.processes import usable_cores
 from helpers.clones import Clone
 from helpers.tiny_run import start, write_tiny_params
@@ -98,18 +98,18 @@ def begin(clone: Clone, tmp_path: Path) -> Iterator[Callable[..., "subprocess.Po
 
 
 def states(clone: Clone) -> list[Path]:
-    return sorted(clone.path.glob(".jobs/*/state-*.npz"))
+    return sorted(clone.path.glob(".jobs/*/checkpoint-*.npz"))
 
 
 def assert_goes_on(clone: Clone) -> None:
     """Run again, and prove by a mark left in the state that the epochs before were not trained anew."""
     newest = states(clone)[-1]
-    state = load_state(newest.parent)
+    state = load_checkpoint(newest.parent)
     assert state is not None
     assert 0 < state.epoch < EPOCHS
     state.history[0]["loss"] = MARK
     shutil.rmtree(newest.parent)
-    save_state(newest.parent, state)
+    save_checkpoint(newest.parent, state)
     clone.run("dvc", "repro", TARGET)
     with (clone.path / "models" / "pets" / "baseline" / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -174,6 +174,6 @@ def test_control_c_during_side_by_side_ends_every_chain_and_keeps_their_states(
     assert "stopped; finished work is kept, run the same command to go on" in said
     assert "Traceback" not in said
     for folder in {path.parent for path in states(clone)}:
-        state = load_state(folder)
+        state = load_checkpoint(folder)
         assert state is not None
         assert 0 < state.epoch < EPOCHS

@@ -10,9 +10,10 @@ import pytest
 
 from convnet.engine.job_process import stored
 from convnet.engine.ray_cluster.job_files import pack_result, store_result
+from convnet.engine.ray_cluster.worker import package_digest
 from convnet.jobs import job as jobs
 from convnet.jobs import store
-from convnet.jobs.job import CODE, Job, UsedBackbone, code_digest, library_versions
+from convnet.jobs.job import CODE, Job, UsedBackbone, code_digest, library_versions, source_digest
 from convnet.jobs.planning import plan_jobs
 from convnet.jobs.store import damaged_file, facts, result_folder, timing
 from convnet.params.recipe import resolve
@@ -212,6 +213,37 @@ def test_new_module_in_a_deciding_folder_changes_the_code_digest(code_copy: Path
     (code_copy / "training" / "new.py").write_text("NEW = 1\n")
     code_digest.cache_clear()
     assert code_digest() != before
+
+
+@pytest.mark.parametrize("name", [*CODE, "rendering", "features/extraction.py"])
+def test_digested_sources_exist(name: str) -> None:
+    assert len(source_digest([name])) == 64
+
+
+def test_source_without_files_is_an_error(code_copy: Path) -> None:
+    (code_copy / "empty").mkdir()
+    for name in ("empty", "gone.py"):
+        with pytest.raises(FileNotFoundError, match=name):
+            source_digest([name])
+
+
+@pytest.mark.parametrize("name", ["rendering/animals.py", "rendering/scene.py", "features/extraction.py"])
+def test_changed_source_changes_its_digest(code_copy: Path, name: str) -> None:
+    digested = name if name.startswith("features") else "rendering"
+    before = source_digest([digested])
+    with (code_copy / name).open("a") as file:
+        file.write("# a change\n")
+    assert source_digest([digested]) != before
+
+
+def test_digest_of_the_package_covers_every_folder(code_copy: Path) -> None:
+    before = package_digest(code_copy)
+    for folder in ("models", "engine", "params", "system"):
+        changed = next(path for path in sorted((code_copy / folder).glob("*.py")))
+        changed.write_text(changed.read_text() + "# a change\n")
+        after = package_digest(code_copy)
+        assert after != before
+        before = after
 
 
 def test_code_digest_is_the_same_wherever_the_code_lies(code_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,17 +110,31 @@ def test_lambda_is_refused_and_not_run(tmp_path: Path) -> None:
     assert not trap.exists()
 
 
-def test_class_named_by_its_module_is_refused_and_not_imported(variant: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "class_name"),
+    [
+        ("antigravity", "Flight"),
+        ("keras.config", "enable_unsafe_deserialization"),
+        ("keras.utils", "get_file"),
+        ("keras.layers", "__lambda__"),
+        ("keras.layers", "function"),
+        ("kerasfake.layers", "Dense"),
+        ("convnet.system.files", "link"),
+    ],
+)
+def test_part_that_can_run_code_is_refused_and_not_imported(
+    variant: Path, tmp_path: Path, module: str, class_name: str
+) -> None:
     made = tmp_path / "made.keras"
     with zipfile.ZipFile(variant / "seed-1.keras") as source, zipfile.ZipFile(made, "w") as target:
         for name in source.namelist():
             content = source.read(name)
             if name == "config.json":
                 configuration = json.loads(content)
-                configuration["config"]["layers"][1] |= {"module": "antigravity", "class_name": "Flight"}
+                configuration["config"]["layers"][1] |= {"module": module, "class_name": class_name}
                 content = json.dumps(configuration).encode()
             target.writestr(name, content)
-    with pytest.raises(UserError, match="'Flight' of 'antigravity'"):
+    with pytest.raises(UserError, match=f"'{class_name}' of '{module}'"):
         load_model_checked(_alone(tmp_path, made.read_bytes()))
 
 

@@ -34,6 +34,13 @@ def test_predictions_come_back_bit_for_bit(tmp_path: Path) -> None:
                 assert np.array_equal(ours, theirs)
 
 
+def test_predicted_class_survives_where_rounding_makes_a_tie() -> None:
+    probabilities = np.array([[0.49999997, 0.50000003], [0.75, 0.25]], dtype=np.float32)
+    prediction = Prediction(probabilities, np.array([1, 0]), np.arange(2))
+    assert np.round(probabilities, 6).argmax(axis=1).tolist() == [0, 0]
+    assert prediction.predicted.tolist() == [1, 0]
+
+
 def test_names_in_the_file_are_those_of_the_contract(tmp_path: Path) -> None:
     save_predictions(tmp_path / "predictions.npz", {7: predictions(7)})
     with np.load(tmp_path / "predictions.npz") as file:

@@ -11,7 +11,7 @@ from typing import Any
 
 from convnet.evaluation.calibration import fit_temperature
 from convnet.evaluation.metrics import accuracy, log_loss
-from convnet.jobs.model_files import BEST, JOB, check_model, describe, find_model
+from convnet.jobs.model_files import BEST, JOB, check_model, find_model
 from convnet.jobs.predictions import load_predictions, save_predictions
 from convnet.system.files import link, read_json, write_json
 
@@ -58,8 +58,8 @@ def choose_best(models: Path, variants: Sequence[str], kind: str, destination: P
     predictions = load_predictions(source / "predictions.npz")[best.seed]
     save_predictions(destination / "predictions.npz", {best.seed: predictions})
     validation = predictions["validation"]
-    labels: dict[str, Any] = describe(
-        check_model(destination / BEST), fit_temperature(validation.probabilities, validation.labels)
+    labels: dict[str, Any] = check_model(destination / BEST).describe(
+        fit_temperature(validation.probabilities, validation.labels)
     )
     write_json(destination / "labels.json", labels | {"validation_accuracy": best.accuracy})
     return best

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convnet.jobs.feature_plan import views_of
-from convnet.jobs.job import BUILDS_A_BACKBONE, STORE, code_digest, library_versions
+from convnet.jobs.job import BUILDS_A_BACKBONE, STORE, code_digest, library_versions, source_digest
 from convnet.jobs.planning import weights_file
 from convnet.jobs.store import keep
 from convnet.params.schema import Backbone, Params
@@ -37,7 +37,7 @@ def bring_features(params: Params, plan: Mapping[str, Any], arrays: Path, backbo
         "backbone": settings.model_dump(mode="json", include=BUILDS_A_BACKBONE),
         "last_layer": last_layer,
         "threads": params.engine.threads_per_job,
-        "code": [code_digest(), file_digest(Path(__file__).with_name("extraction.py"))],
+        "code": [code_digest(), source_digest(["features/extraction.py"])],
         "versions": library_versions(),
     }
 

@@ -8,7 +8,7 @@ from convnet.data.arrays import prepare_arrays
 from convnet.data.manifest import build_manifest
 from convnet.engine.run import run_jobs
 from convnet.evaluation.metrics import accuracy
-from convnet.jobs.job import STORE, Job
+from convnet.jobs.job import STORE, Job, source_digest
 from convnet.jobs.predictions import load_predictions
 from convnet.jobs.store import keep, timing
 from convnet.params.recipe import PretrainRecipe
@@ -53,13 +53,12 @@ def _pretrain(params: Params, name: str, pretrain: Pretrain, destination: Path) 
 
 def _source_arrays(params: Params, pretrain: Pretrain) -> Path:
     """Draw and pack the source classes, or find them in the job store: several datasets share one backbone."""
-    drawing = sorted((Path(__file__).parents[1] / "rendering").glob("*.py"))
     key = json_digest(
         {
             "source": pretrain.model_dump(mode="json", include={"rendered", "images_per_class", "image_size", "seed"}),
             "images": params.images.model_dump(),
             "split": params.split.model_dump(),
-            "code": [file_digest(path) for path in drawing],
+            "code": source_digest(["rendering"]),
         }
     )
     kept = STORE / f"source-{key}"

@@ -18,7 +18,7 @@ from convnet.backend.device import configure_device
 from convnet.data.decoding import BadImage, load_image
 from convnet.inference.inputs import find_places, read_places
 from convnet.inference.loading import fitted_temperature, load_model_checked, predict_probabilities
-from convnet.jobs.model_files import ModelFacts, check_model, describe
+from convnet.jobs.model_files import ModelFacts, check_model
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, canonical_json, write_json
 
@@ -88,7 +88,7 @@ def export_model(
     network = with_class_probabilities(in_float32(model))
     images = _load_pictures(pictures, facts.image_size) if pictures else _noise(facts.image_size)
     expected, rounding = _expected(model, network, images)
-    labels = describe(facts, _temperature(facts))
+    labels = facts.describe(_temperature(facts))
     with _new(output, target) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converters' own, of outdated NumPy names
         run = {"onnx": _onnx, "litert": _litert, "saved_model": _saved_model}[target](network, temporary, labels)

@@ -1,4 +1,4 @@
-"""A job's state after each epoch: one file, whole or absent, from which training goes on bit for bit."""
+"""Checkpoints of a running job: one file each, whole or absent. Training resumes from it with equal bits."""
 
 import hashlib
 import json
@@ -15,15 +15,15 @@ from convnet.system.errors import UserError, printable
 from convnet.system.files import atomic_path
 
 Arrays = list[NDArray[Any]]
-DIGEST_BYTES = 32  # SHA-256 of the rest of the file, before it: not every damage is one that a ZIP archive notices
-KEPT = 2  # the newest state, and the one before in case the newest is damaged
+DIGEST_BYTES = 32  # SHA-256 of the rest of the file; a ZIP archive does not notice every damage
+KEPT = 2  # the newest, and the one before it in case the newest is damaged
 
 
 @dataclass
-class State:
-    """What training needs to go on after `epoch` epochs.
+class Checkpoint:
+    """All that training needs to resume after `epoch` epochs.
 
-    Random draws are functions of (seed, epoch), so no generator state is kept.
+    Random draws are functions of (seed, epoch), so no generator is stored.
     """
 
     epoch: int
@@ -36,37 +36,38 @@ class State:
     best_variables: Arrays = field(default_factory=list)
 
 
-def save_state(folder: Path, state: State) -> None:
-    """Write `state` as `state-<epoch>.npz` and forget all but the last two."""
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write `checkpoint-<epoch>.npz` and remove all but the last two."""
     arrays: dict[str, NDArray[Any]] = {}
     for group in ("variables", "optimizer", "best_variables"):
-        for number, array in enumerate(getattr(state, group)):
+        for number, array in enumerate(getattr(checkpoint, group)):
             arrays[f"{group}/{number}"] = array
     facts = {
-        "epoch": state.epoch,
-        "history": state.history,
-        "seconds": state.seconds,
-        "best_epoch": state.best_epoch,
-        "best_loss": state.best_loss,
+        "epoch": checkpoint.epoch,
+        "history": checkpoint.history,
+        "seconds": checkpoint.seconds,
+        "best_epoch": checkpoint.best_epoch,
+        "best_loss": checkpoint.best_loss,
     }
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
     size = sum(array.nbytes for array in arrays.values())
-    with atomic_path(folder / f"state-{state.epoch:05d}.npz", size) as temporary, temporary.open("w+b") as file:
+    path = folder / f"checkpoint-{checkpoint.epoch:05d}.npz"
+    with atomic_path(path, size) as temporary, temporary.open("w+b") as file:
         file.write(bytes(DIGEST_BYTES))  # a ZIP archive may begin anywhere in its file
         np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes the names for allow_pickle
         file.seek(DIGEST_BYTES)
         digest = hashlib.file_digest(file, "sha256").digest()
         file.seek(0)
         file.write(digest)
-    for old in _states(folder)[KEPT:]:
+    for old in _files(folder)[KEPT:]:
         old.unlink(missing_ok=True)
 
 
-def load_state(folder: Path) -> State | None:
-    """Return the newest whole state, or None. A damaged one is removed, and a line on stderr says so.
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """Return the newest whole checkpoint, or None. A damaged one is removed and reported on stderr.
 
     Raises:
-        UserError: a state cannot be read, which may pass: it need not be damaged, so it stays.
+        UserError: a checkpoint cannot be read. This may pass, so it stays.
     """
     try:
         return _newest_whole(folder)
@@ -77,45 +78,45 @@ def load_state(folder: Path) -> State | None:
         ) from error
 
 
-def clear_states(folder: Path) -> None:
-    """Remove all states of a job that has finished, and what a killed writer left."""
-    for path in [*_states(folder), *folder.glob(".state-*.partial.npz")]:
+def clear_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints of a finished job, and the partial file of a killed writer."""
+    for path in [*_files(folder), *folder.glob(".checkpoint-*.partial.npz")]:
         path.unlink(missing_ok=True)
 
 
-def _states(folder: Path) -> list[Path]:
-    """Return the state files, newest first."""
-    # Not by `glob`, to which a folder that cannot be read is an empty one.
+def _files(folder: Path) -> list[Path]:
+    """Return the files, newest first."""
+    # `glob` would take a folder that cannot be read for an empty one.
     paths = folder.iterdir() if folder.is_dir() else ()
-    return sorted((path for path in paths if path.match("state-*.npz")), reverse=True)
+    return sorted((path for path in paths if path.match("checkpoint-*.npz")), reverse=True)
 
 
-def _newest_whole(folder: Path) -> State | None:
-    paths = _states(folder)
+def _newest_whole(folder: Path) -> Checkpoint | None:
+    paths = _files(folder)
     for number, path in enumerate(paths, start=1):
         try:
             return _read(path)
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            instead = "starting anew" if number == len(paths) else "taking the state before it"
+            instead = "starting again" if number == len(paths) else "taking the one before it"
             print(printable(f"{path} is damaged ({error}): {instead}"), file=sys.stderr)
             path.unlink(missing_ok=True)
     return None
 
 
-def _read(path: Path) -> State:
+def _read(path: Path) -> Checkpoint:
     with path.open("rb") as file:
         expected = file.read(DIGEST_BYTES)
         if hashlib.file_digest(file, "sha256").digest() != expected:
-            raise ValueError("its checksum does not fit")
+            raise ValueError("its checksum does not match")
         file.seek(DIGEST_BYTES)
         return _unpack(np.load(file, allow_pickle=False))
 
 
-def _unpack(archive: Any) -> State:
+def _unpack(archive: Any) -> Checkpoint:
     with archive as arrays:
         facts = json.loads(arrays["facts"].tobytes())
         groups: dict[str, Arrays] = {}
         for group in ("variables", "optimizer", "best_variables"):
             count = sum(name.startswith(f"{group}/") for name in arrays.files)
             groups[group] = [arrays[f"{group}/{number}"] for number in range(count)]
-    return State(**(facts | groups))
+    return Checkpoint(**(facts | groups))

@@ -8,6 +8,7 @@ timing.json holds the digests by which later damage shows.
 import hashlib
 import importlib.metadata
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -120,10 +121,23 @@ class Job:
 
 @cache
 def code_digest() -> str:
-    """Return the digest of the source of the modules that decide a result."""
+    """Return the digest of the source that decides a result."""
+    return source_digest(CODE)
+
+
+def source_digest(names: Sequence[str]) -> str:
+    """Return the digest of modules, and of all modules in folders, named from the package's folder.
+
+    Raises:
+        FileNotFoundError: a name has no source file.
+    """
     digest = hashlib.sha256()
-    for name in CODE:
-        for path in sorted((PACKAGE / name).rglob("*.py")) if (PACKAGE / name).is_dir() else [PACKAGE / name]:
+    for name in names:
+        place = PACKAGE / name
+        paths = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+        if not paths:
+            raise FileNotFoundError(f"{place} holds no source file")
+        for path in paths:
             digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -1,12 +1,12 @@
 """Which saved model is meant, what is known of it, and whether it may be loaded: a file is not believed unchecked.
 
-A saved model can carry code (a Lambda layer, a function by its name), so a model is loaded only if it is the very file
-that the job.json beside it describes and holds nothing but the layers that this program builds.
+A saved model can carry code: a Lambda layer, or a function by name. A model is loaded only if job.json beside it gives
+the SHA-256 of the file, and if it holds no Lambda and only parts of Keras or of this package.
 """
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,13 @@ from convnet.system.files import file_digest, read_json
 JOB = "job.json"
 BEST = "model.keras"  # what the folder of a chosen model holds instead of seed-<n>.keras
 MOST_CONFIGURATION = 64 * 2**20  # bytes; InceptionV3 needs 0.3 MB
+# Not keras.config, keras.utils or keras.saving: their functions change settings, download files or load code.
+MODULES = {"keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.src.models.functional"}
 
-# Everything that convnet.models.backbones builds consists of these. Whatever else stands in a file was not made here.
-KNOWN = {
-    *(("keras.layers", name) for name in (
-        "Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
-        "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "InputLayer", "MaxPooling2D", "ReLU",
-        "Rescaling", "ZeroPadding2D",
-    )),
-    *(("keras.initializers", name) for name in ("GlorotUniform", "Ones", "Zeros")),
-    ("keras", "DTypePolicy"),
-    ("keras.src.models.functional", "Functional"),
-    (None, "__keras_tensor__"),
-}  # fmt: skip
+RESIZE = (
+    "stretched to the image size without cropping: halved by averaging 2x2 pixels as long as neither side falls below "
+    "the result, then Pillow's bilinear filter with antialiasing"
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +57,34 @@ class ModelFacts:
     def predictions(self) -> Path:
         """The predictions that were saved with the model."""
         return self.path.parent / "predictions.npz"
+
+    def describe(self, temperature: float | None) -> dict[str, Any]:
+        """Return the labels and the preprocessing of the model, ready for JSON.
+
+        Args:
+            temperature: fitted on validation images; None where it is not known.
+        """
+        height, width = self.image_size
+        return {
+            "dataset": self.dataset,
+            "variant": self.variant,
+            "seed": self.seed,
+            "learnt_from": self.kind,
+            "model_sha256": self.sha256,
+            "classes": list(self.classes),
+            "input": {
+                "image_size": [height, width],
+                "shape": ["batch", height, width, 3],
+                "colour_order": "RGB",
+                "range": [0, 255],
+                "scaling": "none: it is inside the model",
+                "orientation": "upright: EXIF rotation applied",
+                "transparency": "laid over white",
+                "resize": RESIZE,
+            },
+            "temperature": temperature,
+            "temperature_use": "optional: softmax(ln(probabilities) / temperature)",
+        }
 
 
 def find_model(path: Path, seed: int | None = None) -> Path:
@@ -172,11 +194,21 @@ def _foreign_part(path: Path) -> str | None:
             if archive.getinfo("config.json").file_size > MOST_CONFIGURATION:
                 return "a configuration of unlikely length"
             configuration = json.loads(archive.read("config.json"))
-        parts = [(part.get("module"), part["class_name"]) for part in _parts(configuration)]
-        foreign = next((part for part in parts if part not in KNOWN), None)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, RuntimeError, TypeError):  # RuntimeError: too deep
+        foreign = next((part for part in _parts(configuration) if not _allowed(part)), None)
+    except (zipfile.BadZipFile, AttributeError, KeyError, ValueError, OSError, RuntimeError, TypeError):
+        # RuntimeError: nested too deep
         return "a damaged configuration"
-    return f"{foreign[1]!r} of {foreign[0]!r}" if foreign else None
+    return f"{foreign['class_name']!r} of {foreign.get('module')!r}" if foreign else None
+
+
+def _allowed(part: Mapping[str, Any]) -> bool:
+    """Whether a part is a class of `MODULES` or registered by this package, and carries no code."""
+    module, name = part.get("module"), part["class_name"]
+    if "lambda" in name.lower() or name == "function":
+        return False
+    if str(part.get("registered_name")).startswith("convnet>"):
+        return str(module).startswith("convnet.models.")
+    return module in MODULES or (module, name) == (None, "__keras_tensor__")
 
 
 def _parts(value: Any) -> Iterator[dict[str, Any]]:
@@ -189,39 +221,3 @@ def _parts(value: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(value, list):
         for item in value:
             yield from _parts(item)
-
-
-RESIZE = (
-    "stretched to the image size without cropping: halved by averaging 2x2 pixels as long as neither side falls below "
-    "the result, then Pillow's bilinear filter with antialiasing"
-)
-
-
-def describe(facts: ModelFacts, temperature: float | None) -> dict[str, Any]:
-    """Return the labels and the preprocessing of a model, ready for JSON.
-
-    Args:
-        facts: from `check_model`.
-        temperature: fitted on validation images; None where it is not known.
-    """
-    height, width = facts.image_size
-    return {
-        "dataset": facts.dataset,
-        "variant": facts.variant,
-        "seed": facts.seed,
-        "learnt_from": facts.kind,
-        "model_sha256": facts.sha256,
-        "classes": list(facts.classes),
-        "input": {
-            "image_size": [height, width],
-            "shape": ["batch", height, width, 3],
-            "colour_order": "RGB",
-            "range": [0, 255],
-            "scaling": "none: it is inside the model",
-            "orientation": "upright: EXIF rotation applied",
-            "transparency": "laid over white",
-            "resize": RESIZE,
-        },
-        "temperature": temperature,
-        "temperature_use": "optional: softmax(ln(probabilities) / temperature)",
-    }

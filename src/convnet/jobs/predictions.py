@@ -1,4 +1,4 @@
-"""What a model says of every image of every split, kept so that all later questions need no model."""
+"""The predictions of a model for every image of every split. Everything later is computed from them."""
 
 import zipfile
 from collections.abc import Mapping
@@ -25,6 +25,12 @@ class Prediction:
     probabilities: NDArray[np.float32]
     labels: NDArray[np.int64]
     index: NDArray[np.int64]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The most probable class of each image, int64 (n,), from probabilities that are not rounded."""
+        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return predicted
 
 
 Predictions = dict[str, Prediction]  # by split

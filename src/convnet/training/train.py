@@ -14,7 +14,7 @@ from convnet.backend.machine import machine_facts
 from convnet.backend.memory import out_of_memory_advice
 from convnet.data.arrays import check_batch_size
 from convnet.data.splits import SPLITS
-from convnet.jobs.checkpoints import State, clear_states, load_state, save_state
+from convnet.jobs.checkpoints import Checkpoint, clear_checkpoints, load_checkpoint, save_checkpoint
 from convnet.jobs.job import Job
 from convnet.jobs.predictions import Prediction, Predictions, save_predictions
 from convnet.jobs.store import result_folder
@@ -60,7 +60,7 @@ def train_job(job: Job) -> None:
         compile_model(networks.trainee, job.recipe.fit, head)
         state = _fit(job, head, data, networks.trainee)
         _save_result(job, data, networks, state)
-    clear_states(job.folder)
+    clear_checkpoints(job.folder)
 
 
 @contextmanager
@@ -75,14 +75,14 @@ def _memory_told(label: str, batch_size: int | None) -> Iterator[None]:
         raise UserError(f"{label}: {advice}") from error
 
 
-def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model) -> State:
+def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model) -> Checkpoint:
     """Run the epochs that are still to run; leave the weights to be saved in `trainee`."""
     fit, images = job.recipe.fit, len(data.labels["train"])
     targets = encode_labels(np.repeat(data.labels["train"], data.views), head)
     weights = np.repeat(class_weights(data.labels["train"]), data.views) if fit.class_weights else None
     validation_targets = encode_labels(data.labels["validation"], head)
     trainee.optimizer.build(trainee.trainable_variables)
-    state = load_state(job.folder) or State(0, [], [], [], 0.0)
+    state = load_checkpoint(job.folder) or Checkpoint(0, [], [], [], 0.0)
     if state.epoch:
         _restore(trainee, state)
     ticks = progress(
@@ -129,7 +129,7 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model) -> State:
         if time.monotonic() - saved >= pause and epoch < fit.epochs:
             began = time.monotonic()
             state.variables, state.optimizer = _values(trainee.variables), _values(trainee.optimizer.variables)
-            save_state(job.folder, state)
+            save_checkpoint(job.folder, state)
             saved = time.monotonic()
             if job.seconds_between_checkpoints:
                 pause = max(job.seconds_between_checkpoints, (saved - began) / SAVING_AT_MOST)
@@ -139,7 +139,7 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model) -> State:
     return state
 
 
-def _stops_early(fit: Fit, state: State) -> bool:
+def _stops_early(fit: Fit, state: Checkpoint) -> bool:
     return fit.early_stopping is not None and state.epoch - state.best_epoch >= fit.early_stopping
 
 
@@ -152,12 +152,12 @@ def _assign(variables: list[keras.Variable], values: list[NDArray[Any]]) -> None
         variable.assign(value)
 
 
-def _restore(trainee: keras.Model, state: State) -> None:
+def _restore(trainee: keras.Model, state: Checkpoint) -> None:
     _assign(trainee.variables, state.variables)
     _assign(trainee.optimizer.variables, state.optimizer)
 
 
-def _save_result(job: Job, data: JobData, networks: Networks, state: State) -> None:
+def _save_result(job: Job, data: JobData, networks: Networks, state: Checkpoint) -> None:
     """Predict every split, then write model, history, predictions, facts and timing as one result."""
     start = time.monotonic()
     # A head on cached features predicts from them: the saved model gives the same within the features' precision.
