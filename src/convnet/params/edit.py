@@ -1,4 +1,4 @@
-"""params.yaml changed by program: comments, order and everything else stay as the user wrote them."""
+"""Change params.yaml by program, in the layout of `dvc exp run -S`; comments and order stay."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -6,20 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.comments import CommentedMap
 
 from convnet.params.load import load_params
 from convnet.system.files import atomic_path
-
-
-class _Representer(RoundTripRepresenter):
-    """Writes null as `null`, as params.yaml does."""
-
-
-_Representer.add_representer(
-    type(None), lambda representer, value: representer.represent_scalar("tag:yaml.org,2002:null", "null")
-)
 
 
 def write_dataset(path: Path, name: str, entry: Mapping[str, Any], run: Sequence[str]) -> None:
@@ -31,11 +21,8 @@ def write_dataset(path: Path, name: str, entry: Mapping[str, Any], run: Sequence
     Raises:
         UserError: the result would not be valid; the file is as it was.
     """
-    yaml = YAML()
-    yaml.Representer = _Representer
-    yaml.preserve_quotes = True
-    yaml.width = 4096  # no line is broken
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml = YAML()  # as DVC sets it up
+    yaml.default_flow_style = False
     text = path.read_text("utf-8")
     content = yaml.load(text)
     if name not in content["datasets"]:
@@ -57,7 +44,6 @@ def _merge(target: Any, changes: Mapping[str, Any]) -> None:
             target[key] = CommentedMap()
             _merge(target[key], value)
         elif isinstance(value, list | tuple):
-            target[key] = CommentedSeq(value)
-            target[key].fa.set_flow_style()
+            target[key] = list(value)
         else:
             target[key] = value
