@@ -55,14 +55,14 @@ class Steps:
 def choose_steps(model: keras.Model) -> Steps:
     """Return the fastest steps for a compiled model on this device."""
     if keras.backend.backend() == "tensorflow":
-        return TensorFlowSteps(model)
+        return _TensorFlowSteps(model)
     # On a CPU, XLA takes one thread for the operations inside a loop.
     if keras.backend.backend() == "jax" and importlib.import_module("jax").devices()[0].platform == "gpu":
-        return JaxSteps(model)
+        return _JaxSteps(model)
     return Steps(model)
 
 
-class TensorFlowSteps(Steps):
+class _TensorFlowSteps(Steps):
     """A loop in a graph."""
 
     most = MOST_AT_ONCE
@@ -99,7 +99,7 @@ class TensorFlowSteps(Steps):
         return traced
 
 
-class JaxSteps(Steps):
+class _JaxSteps(Steps):
     """A loop in a compiled function, which takes the values of the variables and returns them changed."""
 
     most = MOST_AT_ONCE
