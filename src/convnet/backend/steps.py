@@ -3,9 +3,8 @@
 One call then pays once for Python and for the way of a batch to the device: a sixth of the time of a step of small
 images on a CPU, two thirds on a GPU (docs/performance.md).
 
-Keras' `steps_per_execution` is as fast on a CPU and gives equal weights, but lacks three things: on JAX, it calls the
-backend for every step; its number of steps is fixed, so Ctrl-C and progress wait for 16 steps of any length; and it
-keeps a generator thread and its queue of batches for every epoch.
+Keras' `steps_per_execution` gives equal weights for 4 to 14 % more processor time (48 pixels, batch 20, 2 cores). On
+JAX, it calls the backend for every step. Its number of steps is fixed, so Ctrl-C and progress wait for 16 long steps.
 """
 
 import importlib
