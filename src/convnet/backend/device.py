@@ -89,6 +89,13 @@ def _hidden(packages: Sequence[str]) -> Iterator[None]:
             del sys.modules[name]
 
 
+def load_keras() -> None:
+    """Import Keras and its backend as `configure_device` does, without configuring the device."""
+    # Read at the import. The default uses oneDNN only with AVX512 or AMX; with AVX2 it halves a convolution's time too.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    quiet()
+
+
 def configure_device(*, threads: int | None, precision: Precision, deterministic: bool = True) -> DeviceFacts:
     """Make a training repeatable on this machine, and as fast as its arithmetic allows.
 
@@ -103,9 +110,7 @@ def configure_device(*, threads: int | None, precision: Precision, deterministic
     Raises:
         RuntimeError: the backend has started with another number of threads; call this first.
     """
-    # Read at the import. The default uses oneDNN only with AVX512 or AMX; with AVX2 it halves a convolution's time too.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    quiet()
+    load_keras()
     import keras
 
     threads = threads or usable_cores()
