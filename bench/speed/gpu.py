@@ -130,7 +130,7 @@ def feeding(job: Job, repeats: int) -> dict[str, list[float]]:
 
 def transfer_jobs(arrays: Path, folder: Path, weights: Path, scale: Scale) -> dict[str, list[Job]]:
     """Compute the features once and return the jobs of the transfer variants."""
-    from convnet.features.extraction import CutBackbone, extract_features
+    from convnet.features.extraction import extract_features
 
     settings = Backbone(
         architecture="InceptionV3", weights=Weights(url=weights.name), seen="", input_range=(-1.0, 1.0),
@@ -138,7 +138,7 @@ def transfer_jobs(arrays: Path, folder: Path, weights: Path, scale: Scale) -> di
     )  # fmt: skip
     size = tuple(read_json(arrays / "dataset.json")["image_size"])
     start = time.perf_counter()
-    frozen = CutBackbone("inception_v3", settings, weights, LAST_LAYER)
+    frozen = UsedBackbone("inception_v3", settings, weights, LAST_LAYER)
     extract_features(arrays, size, frozen, folder / "features")
     print(f"features: {time.perf_counter() - start:.1f} s, paid once")
     jobs = {}

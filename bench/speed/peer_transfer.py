@@ -114,7 +114,7 @@ def _backbone_of(keras: Any, architecture: str, image_size: tuple[int, int]) -> 
 
 def train_ours(case: Case, folder: Path, repeat: int) -> Trained:
     """Compute the features, then train both heads."""
-    from convnet.features.extraction import CutBackbone, extract_features
+    from convnet.features.extraction import extract_features
     from convnet.training.train import train_job
 
     work = folder / f"ours-{case.pooling}-{repeat}"
@@ -133,7 +133,7 @@ def train_ours(case: Case, folder: Path, repeat: int) -> Trained:
     )
     used = UsedBackbone(case.architecture, settings, case.weights, case.last_layer)
     start = time.perf_counter()
-    frozen = CutBackbone(used.name, settings, case.weights, case.last_layer)
+    frozen = UsedBackbone(used.name, settings, case.weights, case.last_layer)
     extract_features(folder / "arrays", case.image_size, frozen, work / "features")
     seconds_features = time.perf_counter() - start
     accuracies = {}

@@ -14,7 +14,7 @@ import pytest
 
 from convnet.backend.device import quiet
 from convnet.backend.machine import PACKAGES, machine_facts
-from convnet.backend.memory import out_of_memory_advice
+from convnet.backend.memory import memory_advice, ran_out_of_memory
 
 GPU = Path("/proc/driver/nvidia/gpus").exists()
 cpu_only = pytest.mark.skipif(GPU, reason="about a machine without a GPU")
@@ -40,7 +40,7 @@ def configured() -> tuple[Any, str]:
     """What one process, configured several times, answers; and its standard error."""
     return run_python("""
         import dataclasses, json
-        from convnet.backend.device import configure_device; from convnet.backend.memory import out_of_memory_advice
+        from convnet.backend.device import configure_device; from convnet.backend.memory import ran_out_of_memory
         facts = configure_device(threads=2, precision="mixed_bfloat16")
         import keras, tensorflow as tf
         answer = {
@@ -61,7 +61,7 @@ def configured() -> tuple[Any, str]:
         try:
             tf.ones((1 << 22, 1 << 22)) + 1.0  # 64 TiB
         except Exception as error:
-            answer["memory"] = [type(error).__name__, out_of_memory_advice(error, 128)]
+            answer["memory"] = [type(error).__name__, ran_out_of_memory(error)]
         print(json.dumps(answer))
     """)
 
@@ -101,8 +101,7 @@ def test_configuring_anew_with_other_threads_is_refused(configured: tuple[Any, s
 
 def test_a_real_tensorflow_allocation_failure_is_recognised(configured: tuple[Any, str]) -> None:
     answer, _ = configured
-    advice = "memory ran out with batch_size 128: set batch_size to 64"
-    assert answer["memory"] == ["ResourceExhaustedError", advice]
+    assert answer["memory"] == ["ResourceExhaustedError", True]
 
 
 def test_training_twice_gives_equal_bits() -> None:
@@ -223,20 +222,21 @@ class ResourceExhaustedError(Exception):
         RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
     ],
 )
-def test_out_of_memory_names_half_the_batch(error: Exception) -> None:
-    assert out_of_memory_advice(error, 21) == "memory ran out with batch_size 21: set batch_size to 10"
+def test_out_of_memory_is_recognised(error: Exception) -> None:
+    assert ran_out_of_memory(error)
 
 
 def test_numpy_allocation_failure_is_recognised() -> None:
     with pytest.raises(MemoryError) as caught:
         np.empty((1 << 50,))
-    assert out_of_memory_advice(caught.value, 2) == "memory ran out with batch_size 2: set batch_size to 1"
+    assert ran_out_of_memory(caught.value)
 
 
-def test_a_single_image_too_large_asks_for_smaller_images() -> None:
-    assert out_of_memory_advice(MemoryError(), 1) == (
-        "memory ran out with a single image per batch: set a smaller image_size"
-    )
+def test_advice_on_memory_names_half_the_batch_or_smaller_images() -> None:
+    assert memory_advice(21) == "set batch_size to 10"
+    assert memory_advice(2) == "set batch_size to 1"
+    assert memory_advice(1) == "set a smaller image_size"
+    assert memory_advice(None) == "set a smaller image_size, or close other programs"
 
 
 @pytest.mark.parametrize(
@@ -247,5 +247,5 @@ def test_a_single_image_too_large_asks_for_smaller_images() -> None:
         OSError(28, "No space left on device"),
     ],
 )
-def test_other_errors_get_no_memory_advice(error: Exception) -> None:
-    assert out_of_memory_advice(error, 20) is None
+def test_other_errors_are_not_of_memory(error: Exception) -> None:
+    assert not ran_out_of_memory(error)

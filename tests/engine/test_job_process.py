@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from convnet.engine.run import run_jobs
-from convnet.features.extraction import CutBackbone, extract_features
+from convnet.features.extraction import extract_features
 from convnet.jobs.gather import gather
-from convnet.jobs.job import Job
+from convnet.jobs.job import Job, UsedBackbone
 from convnet.jobs.model_files import check_model
 from convnet.jobs.planning import plan_jobs
 from convnet.params.schema import Params
@@ -60,7 +60,7 @@ def transfer(folder: Path) -> tuple[Params, Job]:
     params = tiny.params(folder)
     arrays, backbone = tiny.write_arrays(folder / "arrays"), tiny.write_backbone(folder / "backbone")
     settings, weights = params.backbones["compact"], backbone / "source.keras"
-    cut = CutBackbone("compact", settings, weights, "block2_pool")
+    cut = UsedBackbone("compact", settings, weights, "block2_pool")
     extract_features(arrays, tiny.IMAGE_SIZE, cut, folder / "features")
     (job,) = plan_jobs(params, "transfer", arrays, features=folder / "features", backbone=backbone)
     return params, job

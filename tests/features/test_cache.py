@@ -70,5 +70,5 @@ def test_damaged_features_are_made_anew(place: Place, name: str, capsys: pytest.
     with (features / name).open("r+b") as file:  # in place: the store's file has the same bytes
         file.truncate(len(before) // 2)
     assert (place.bring() / name).read_bytes() == before
-    assert "is damaged: it is made anew" in capsys.readouterr().err
+    assert "is damaged: computing it again" in capsys.readouterr().err
     assert np.load(features / "test.npy").shape[0] == tiny.COUNTS["test"]

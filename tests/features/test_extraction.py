@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from convnet.data.arrays import load_arrays
-from convnet.features.extraction import CutBackbone, extract_features, extract_views
+from convnet.features.extraction import extract_features, extract_views
 from convnet.jobs.feature_plan import Views
 from convnet.jobs.gather import gather
-from convnet.jobs.job import Job
+from convnet.jobs.job import Job, UsedBackbone
 from convnet.jobs.planning import plan_jobs
 from convnet.jobs.predictions import load_predictions
 from convnet.jobs.store import facts
@@ -74,7 +74,7 @@ class Study:
 
     def extract(self, destination: Path, views: Views | None = None, last_layer: str = "block2_pool") -> None:
         settings = self.params.backbones["compact"]
-        backbone = CutBackbone("compact", settings, self.backbone / "source.keras", last_layer)
+        backbone = UsedBackbone("compact", settings, self.backbone / "source.keras", last_layer)
         extract_features(self.arrays, tiny.IMAGE_SIZE, backbone, destination)
         if views:
             extract_views(self.arrays, tiny.IMAGE_SIZE, backbone, views, destination)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from convnet.backend.steps import _JaxSteps
 from convnet.models.augmentation import reset_seed_generators
 from convnet.models.cnn import build_cnn
 from convnet.models.heads import choose_head, encode_labels
@@ -115,7 +116,7 @@ def test_loop_in_a_compiled_function_gives_what_keras_own_steps_give(
     many: list[Any] = []
     for seconds in (0.0, 1e9):
         monkeypatch.setattr(executions, "SECONDS_AT_ONCE", seconds)
-        trainer = EpochTrainer(ours := compiled(**built, optimizer="sgd"), executions._JaxSteps(ours))
+        trainer = EpochTrainer(ours := compiled(**built, optimizer="sgd"), _JaxSteps(ours))
         logs, found = run(ours, partial(trainer.epoch, tick=int))
         assert [pytest.approx(of_epoch, rel=1e-4) for of_epoch in logs] == expected
         assert all(one == pytest.approx(other, abs=1e-4) for one, other in zip(found, weights, strict=True))

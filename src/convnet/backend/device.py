@@ -1,11 +1,10 @@
-"""The machine a training runs on: set up before the first tensor, described in every result.
+"""The device of a training: configured before the first tensor.
 
-Importing this module loads neither Keras nor its backend; `quiet` and `configure_device` do.
+Importing this module loads neither Keras nor its backend.
 """
 
 import atexit
 import importlib
-import importlib.metadata
 import logging
 import os
 import sys
@@ -20,36 +19,47 @@ from convnet.system.processes import usable_cores
 
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 
-# Processors with these instructions multiply in bfloat16; elsewhere it is emulated and slower than float32.
+# Processors with these instructions multiply in bfloat16; the others emulate it, slower than float32.
 BFLOAT16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
 BFLOAT16_COMPUTE_CAPABILITY = (8, 0)  # NVIDIA Ampere
-# Keras imports them, if they are there, for features that this program does not use: a third of the import's time.
+# Keras imports these, where installed, for features that this program does not use: a third of the import's time.
 NOT_FOR_KERAS = ("matplotlib", "pandas", "sklearn")
 
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """What `configure_device` settled on."""
+    """The device that `configure_device` chose.
+
+    Attributes:
+        kind: processor or GPU.
+        name: the model of the processor or GPU.
+        threads: processor threads of one operation.
+        precision: the policy of Keras.
+        versions: package -> version, as in `machine_facts`.
+    """
 
     kind: Literal["cpu", "gpu"]
     name: str
-    """The model of the processor or GPU."""
     threads: int
-    """Processor threads of one operation."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
     versions: dict[str, str]
-    """Package -> version, as in `machine_facts`."""
+
+
+@dataclass(frozen=True)
+class _Gpu:
+    name: str
+    capability: tuple[int, int]
 
 
 def quiet() -> None:
-    """Import Keras and its backend without their start-up chatter; call it before anything else imports them.
+    """Import Keras and its backend without their start-up messages, before anything else imports them.
 
-    TensorFlow writes some lines past every log level it knows, so standard error itself is set aside for the import.
-    If the import fails, what was written is shown.
+    TensorFlow writes some lines past every log level, so standard error goes to a file during the import. If the
+    import fails, the file is shown.
     """
-    # 3: errors too, for a missing GPU driver is reported as one; what matters is raised as a Python exception.
+    # 3 hides errors too: TensorFlow reports a missing GPU driver as one. Real faults raise Python exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes a job of other shapes for a mistake
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of retracing where a job has other shapes
     if "keras" in sys.modules:
         return
     sys.stderr.flush()
@@ -69,7 +79,7 @@ def quiet() -> None:
 
 @contextmanager
 def _hidden(packages: Sequence[str]) -> Iterator[None]:
-    """Let packages that are not imported yet seem not to be installed."""
+    """Make packages that are not imported yet look as if they were not installed."""
     absent = [name for name in packages if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: an import of it fails
     try:
@@ -80,9 +90,8 @@ def _hidden(packages: Sequence[str]) -> Iterator[None]:
 
 
 def load_keras() -> None:
-    """Import Keras and its backend as `configure_device` does, without setting up the device."""
-    # Read at the import. By itself TensorFlow uses oneDNN only where a processor has AVX512 or AMX; with AVX2 its
-    # convolutions take about half the time of the others too.
+    """Import Keras and its backend as `configure_device` does, without configuring the device."""
+    # Read at the import. The default uses oneDNN only with AVX512 or AMX; with AVX2 it halves a convolution's time too.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     quiet()
 
@@ -90,16 +99,13 @@ def load_keras() -> None:
 def configure_device(*, threads: int | None, precision: Precision, deterministic: bool = True) -> DeviceFacts:
     """Make a training repeatable on this machine, and as fast as its arithmetic allows.
 
-    Results are repeatable for an equal number of threads on the same type of processor or GPU: the order in which
-    partial sums are added depends on both.
+    Results repeat for an equal number of threads on the same type of processor or GPU, because both decide the order
+    of partial sums.
 
     Args:
         threads: processor threads of one operation; None: one per core this process may use.
-        precision: "auto" is mixed_bfloat16 where the processor or GPU computes in it, else float32.
+        precision: "auto" is mixed_bfloat16 where the processor or GPU computes in it, or float32.
         deterministic: allow only operations that give equal bits for equal input.
-
-    Returns:
-        What was chosen.
 
     Raises:
         RuntimeError: the backend has started with another number of threads; call this first.
@@ -108,14 +114,10 @@ def configure_device(*, threads: int | None, precision: Precision, deterministic
     import keras
 
     threads = threads or usable_cores()
-    if keras.backend.backend() == "tensorflow":
-        gpu = _configure_tensorflow(threads, deterministic)
-    elif keras.backend.backend() == "jax":
-        gpu = _configure_jax(threads, deterministic)
-    else:
-        gpu = None
-    has_bfloat16 = gpu.capability >= BFLOAT16_COMPUTE_CAPABILITY if gpu else _processor_has_bfloat16()
+    configure = {"tensorflow": _configure_tensorflow, "jax": _configure_jax}.get(keras.backend.backend())
+    gpu = configure(threads, deterministic) if configure else None
     if precision == "auto":
+        has_bfloat16 = gpu.capability >= BFLOAT16_COMPUTE_CAPABILITY if gpu else _processor_has_bfloat16()
         precision = "mixed_bfloat16" if has_bfloat16 else "float32"
     keras.config.set_dtype_policy(precision)
     facts = machine_facts()
@@ -126,12 +128,6 @@ def configure_device(*, threads: int | None, precision: Precision, deterministic
         precision=precision,
         versions={name: facts[name] for name in ("python", *PACKAGES) if name in facts},
     )
-
-
-@dataclass(frozen=True)
-class _Gpu:
-    name: str
-    capability: tuple[int, int]
 
 
 def _configure_tensorflow(threads: int, deterministic: bool) -> _Gpu | None:
@@ -150,7 +146,7 @@ def _configure_tensorflow(threads: int, deterministic: bool) -> _Gpu | None:
             say_once("the NVIDIA GPU cannot be used (driver, CUDA or the extra [gpu]); using the CPU")
         return None
     for gpu in gpus:
-        # Else TensorFlow takes the whole memory, and a second job on the same GPU fails.
+        # By default TensorFlow takes the whole memory, and a second job on the same GPU fails.
         if not tf.config.experimental.get_memory_growth(gpu):
             tf.config.experimental.set_memory_growth(gpu, True)
     details = tf.config.experimental.get_device_details(gpus[0])
@@ -158,7 +154,7 @@ def _configure_tensorflow(threads: int, deterministic: bool) -> _Gpu | None:
 
 
 def _configure_jax(threads: int, deterministic: bool) -> _Gpu | None:
-    # JAX reads these when it starts its first device, which is after the import.
+    # JAX reads these when it starts its first device, after the import.
     os.environ["NPROC"] = str(threads)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     flag = "--xla_gpu_deterministic_ops=true"
@@ -169,7 +165,7 @@ def _configure_jax(threads: int, deterministic: bool) -> _Gpu | None:
     if device.platform != "gpu":
         return None
     if not jax.config.jax_compilation_cache_dir:
-        # The seeds of a recipe are the same program, whose compilation takes as long as some epochs.
+        # All seeds of a recipe share one program, and compiling it takes as long as some epochs.
         compiled = tempfile.TemporaryDirectory(prefix="convnet-xla-")
         atexit.register(compiled.cleanup)
         jax.config.update("jax_compilation_cache_dir", compiled.name)

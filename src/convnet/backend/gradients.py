@@ -1,4 +1,4 @@
-"""Gradients on either backend: Keras itself offers none."""
+"""Gradients on either backend; Keras offers none."""
 
 import importlib
 from collections.abc import Callable
@@ -9,14 +9,9 @@ from keras import ops
 
 
 def gradients(function: Callable[[Any], Any], tensor: Any) -> Any:
-    """Return the derivative of `sum(function(tensor))` with respect to `tensor`, in its shape.
+    """Return the derivative of `sum(function(tensor))` with respect to the floating-point `tensor`, in its shape.
 
-    Where each row of the result of `function` depends on the same row of `tensor` only, as in a network in inference
-    mode, these are the gradients of all rows at once.
-
-    Args:
-        function: tensor to tensor, by `keras.ops` or a model.
-        tensor: where to take the derivative, floating point.
+    Where each row of the result depends on the same row of `tensor` only, these are the gradients of all rows at once.
 
     Raises:
         NotImplementedError: the backend is neither tensorflow nor jax.

@@ -1,31 +1,19 @@
 """Advice when memory runs out."""
 
+SIGNS = ("RESOURCE_EXHAUSTED", "OOM when allocating", "Out of memory", "out of memory")
 
-def out_of_memory_advice(error: BaseException, batch_size: int | None) -> str | None:
-    """Say what to change if `error` means that memory ran out.
 
-    Args:
-        error: what a training raised, of TensorFlow, JAX or Python.
-        batch_size: images per step when it was raised; None: it was raised in a prediction, whose batches are fixed.
-
-    Returns:
-        One sentence that names the batch size to try, where one helps, or None: the error is another.
-    """
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of TensorFlow, JAX or Python means that memory ran out."""
     text = str(error)
-    if "No space left" in text:  # TensorFlow's word for a full disk is "resource exhausted" too
-        return None
+    if "No space left" in text:  # TensorFlow reports a full disk as "resource exhausted" too
+        return False
     names = {kind.__name__ for kind in type(error).__mro__}
-    if not names & {"MemoryError", "ResourceExhaustedError"} and not any(
-        sign in text for sign in ("RESOURCE_EXHAUSTED", "OOM when allocating", "Out of memory", "out of memory")
-    ):
-        return None
+    return bool(names & {"MemoryError", "ResourceExhaustedError"}) or any(sign in text for sign in SIGNS)
+
+
+def memory_advice(batch_size: int | None) -> str:
+    """Return the setting to change where memory ran out; None: in a prediction, whose batches are fixed."""
     if batch_size is None:
-        return "memory ran out while predicting: set a smaller image_size, or close other programs"
-    if batch_size <= 1:
-        return "memory ran out with a single image per batch: set a smaller image_size"
-    return f"memory ran out with batch_size {batch_size}: set batch_size to {batch_size // 2}"
-
-
-def memory_advice(batch_size: int) -> str:
-    """Return what to change where a process was killed for want of memory."""
+        return "set a smaller image_size, or close other programs"
     return f"set batch_size to {batch_size // 2}" if batch_size > 1 else "set a smaller image_size"

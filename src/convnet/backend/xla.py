@@ -1,21 +1,17 @@
-"""One fused pass over memory where XLA can compile it."""
+"""Compilation of many small operations into few by XLA."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 def fuse(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile many small operations on tensors into few, where that pays.
+    """Return `function`, compiled by XLA under TensorFlow on a CPU.
 
-    On a CPU under TensorFlow, XLA runs a chain of element-wise operations and gathers several times faster than one
-    kernel after the other (it is convolutions that it makes slower). JAX compiles the whole training step anyway, and
-    on a GPU the kernels are short beside the step.
+    XLA runs a chain of element-wise operations and gathers there several times faster than one kernel after the other;
+    convolutions it makes slower. JAX compiles the whole training step, and on a GPU these kernels are short.
 
     Args:
-        function: of tensors, and of variables of the backend that it assigns to.
-
-    Returns:
-        The same function.
+        function: of tensors, and of the backend's own variables, which it may assign to.
     """
     import keras
 

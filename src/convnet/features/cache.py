@@ -1,4 +1,4 @@
-"""Features are kept in the job store too: what would come out the same is never computed, nor timed, anew."""
+"""Features in the job store: equal features are computed, and timed, once."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convnet.jobs.feature_plan import views_of
-from convnet.jobs.job import BUILDS_A_BACKBONE, STORE, code_digest, library_versions, source_digest
+from convnet.jobs.job import BUILDS_A_BACKBONE, STORE, UsedBackbone, code_digest, library_versions, source_digest
 from convnet.jobs.planning import weights_file
 from convnet.jobs.store import keep
 from convnet.params.schema import Backbone, Params
@@ -21,7 +21,7 @@ def bring_features(params: Params, plan: Mapping[str, Any], arrays: Path, backbo
 
     Args:
         params: the whole of params.yaml.
-        plan: from `plans.plan_features`, features being needed.
+        plan: from `plan_features`, with features needed.
         arrays: folder of the prepare stage.
         backbone: folder of the backbone stage.
         destination: an empty folder, or one that does not exist.
@@ -41,21 +41,22 @@ def bring_features(params: Params, plan: Mapping[str, Any], arrays: Path, backbo
         "versions": library_versions(),
     }
 
-    # The imports are in here because they cost seconds, and kept features need none of them.
-    def make_features(folder: Path) -> None:
-        from convnet.features.extraction import CutBackbone, extract_features
+    used = UsedBackbone(name, settings, weights, last_layer)
 
-        extract_features(arrays, image_size, CutBackbone(name, settings, weights, last_layer), folder)
+    # The imports cost seconds, and stored features need none of them.
+    def make_features(folder: Path) -> None:
+        from convnet.features.extraction import extract_features
+
+        extract_features(arrays, image_size, used, folder)
 
     def make_views(folder: Path) -> None:
-        from convnet.features.extraction import CutBackbone, extract_views
+        from convnet.features.extraction import extract_views
 
-        views = views_of(plan)
-        extract_views(arrays, image_size, CutBackbone(name, settings, weights, last_layer), views, folder)
+        extract_views(arrays, image_size, used, views_of(plan), folder)
 
     threads = params.engine.threads_per_job
     folders = [_kept(f"features-{json_digest(decides)}", "features.json", make_features, threads)]
-    if plan["views"]:  # apart, so that a variant which asks for them changes nothing for those that do not
+    if plan["views"]:  # apart, so that a variant with views changes nothing for the others
         folders.append(_kept(f"views-{json_digest([decides, plan['views']])}", "views.json", make_views, threads))
     destination.mkdir(parents=True, exist_ok=True)
     for folder in folders:
@@ -64,12 +65,12 @@ def bring_features(params: Params, plan: Mapping[str, Any], arrays: Path, backbo
 
 
 def _kept(name: str, listing: str, make: Callable[[Path], None], threads: int) -> Path:
-    """Return a folder of the store, made by `make` unless it is there and its files are those that `listing` names."""
+    """Return a folder of the store; `make` fills it unless the files that `listing` names are whole."""
     kept = STORE / name
     if kept.is_dir():
         if _whole(kept, listing):
             return kept
-        print(f"{kept} is damaged: it is made anew", file=sys.stderr)
+        print(f"{kept} is damaged: computing it again", file=sys.stderr)
         shutil.rmtree(kept)
     from convnet.backend.device import configure_device
 
@@ -84,7 +85,7 @@ def _kept(name: str, listing: str, make: Callable[[Path], None], threads: int) -
 
 
 def _whole(kept: Path, listing: str) -> bool:
-    """Return whether every listed file has the digest it was written with; a stage's output may share its bytes."""
+    """Return whether every listed file has its first digest; a stage's output may share its bytes."""
     try:
         files = read_json(kept / listing)["files"]
         return all(file_digest(kept / f"{name}.npy") == digest for name, digest in files.items())

@@ -1,8 +1,7 @@
-"""Run a frozen backbone once over every image and keep what it says, for all heads and seeds to share."""
+"""Run a frozen backbone once over every image and store its features, which all heads and seeds share."""
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,57 +13,29 @@ from convnet.backend.machine import machine_facts
 from convnet.data.arrays import load_arrays
 from convnet.data.splits import SPLITS
 from convnet.jobs.feature_plan import Views
+from convnet.jobs.job import UsedBackbone
 from convnet.models.augmentation import RandomAffine, reset_seed_generators
-from convnet.models.backbones import cut, layer_table, load_backbone, rescale
-from convnet.params.schema import Backbone
+from convnet.models.backbones import layer_table, rescale
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, file_digest, json_digest, write_json
 from convnet.system.progress import progress
 from convnet.training.batches import prediction_batch
+from convnet.training.networks import cut_backbone
 
 MOST_AT_ONCE = 50  # images; bounds memory whatever the size of the dataset
 LARGEST_FLOAT16 = 65504.0
 
 
-@dataclass(frozen=True)
-class CutBackbone:
-    """A pretrained network, the weights it has, and where it is cut.
-
-    Attributes:
-        name: in params.yaml.
-        settings: its entry there.
-        weights: its weight file.
-        last_layer: the layer whose output is kept.
-    """
-
-    name: str
-    settings: Backbone
-    weights: Path
-    last_layer: str
-
-    def load(self, image_size: tuple[int, int]) -> tuple[keras.Model, keras.Model]:
-        """Return the whole network and its used part: pixels 0..255 (batch, height, width, 3) -> features.
-
-        Raises:
-            UserError: `last_layer` names no layer, or the weight file does not fit the architecture.
-        """
-        whole = load_backbone(self.name, self.settings, self.weights, image_size)
-        shortened = cut(whole, self.last_layer, f"backbones.{self.name}.last_layer")
-        inputs = keras.Input((*image_size, 3))
-        scaled = rescale(self.settings.input_range)(inputs)
-        return whole, keras.Model(inputs, shortened(scaled, training=False))
-
-
-def extract_features(arrays: Path, image_size: tuple[int, int], backbone: CutBackbone, destination: Path) -> None:
+def extract_features(arrays: Path, image_size: tuple[int, int], backbone: UsedBackbone, destination: Path) -> None:
     """Write `<split>.npy`, float16 (n, height, width, channels), features.json, layers.json and timing.json.
 
     Memory stays bounded: images are read, and features written, a batch at a time.
 
     Raises:
-        UserError: see `CutBackbone.load`.
+        UserError: see `cut_backbone`.
     """
     start = time.monotonic()
-    whole, model = backbone.load(image_size)
+    whole, model = _pixel_model(backbone, image_size)
     counts = {split: len(load_arrays(arrays, split).labels) for split in SPLITS}
     files = {
         split: _write(destination / f"{split}.npy", images, _run(model, arrays, split, images))
@@ -87,15 +58,15 @@ def extract_features(arrays: Path, image_size: tuple[int, int], backbone: CutBac
 
 
 def extract_views(
-    arrays: Path, image_size: tuple[int, int], backbone: CutBackbone, views: Views, destination: Path
+    arrays: Path, image_size: tuple[int, int], backbone: UsedBackbone, views: Views, destination: Path
 ) -> None:
     """Write `<split>_views.npy`, float16 (n * count, height, width, channels), views.json and views_timing.json.
 
     Raises:
-        UserError: see `CutBackbone.load`.
+        UserError: see `cut_backbone`.
     """
     start = time.monotonic()
-    _, model = backbone.load(image_size)
+    _, model = _pixel_model(backbone, image_size)
     augment = RandomAffine(**views.knobs.model_dump(), seed=views.seed)
     files: dict[str, str] = {}
     rows = 0
@@ -106,6 +77,14 @@ def extract_views(
         rows += images * views.count
     _write_timing(destination / "views_timing.json", start, rows)
     write_json(destination / "views.json", {"files": files, "digest": json_digest(files)})
+
+
+def _pixel_model(backbone: UsedBackbone, image_size: tuple[int, int]) -> tuple[keras.Model, keras.Model]:
+    """Return the whole network and its used part: pixels 0..255 (batch, height, width, 3) -> features."""
+    whole, shortened = cut_backbone(backbone, image_size)
+    inputs = keras.Input((*image_size, 3))
+    scaled = rescale(backbone.settings.input_range)(inputs)
+    return whole, keras.Model(inputs, shortened(scaled, training=False))
 
 
 def _write_timing(path: Path, start: float, images: int) -> None:
@@ -144,7 +123,7 @@ def _image_batches(arrays: Path, split: str, images: int, label: str) -> Iterato
     path = arrays / split / "images.npy"
     batch = min(MOST_AT_ONCE, prediction_batch(np.load(path, mmap_mode="r").shape[1:]))
     for first in progress(range(0, images, batch), total=-(-images // batch), label=label, unit="batches"):
-        # Mapped anew for each batch, so that pages already read do not stay resident.
+        # Mapped again for each batch, so that pages already read do not stay resident.
         yield np.array(np.load(path, mmap_mode="r")[first : first + batch])
 
 
@@ -152,8 +131,8 @@ def _write(path: Path, rows: int, batches: Iterator[NDArray[Any]]) -> str:
     """Stream float16 batches into one .npy file of `rows` rows; return its SHA-256."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         for number, batch in enumerate(batches):
-            if not np.isfinite(batch).all():  # a relu would turn NaN into 0, and training would never notice
-                raise UserError(f"{path.name}: the backbone gave numbers that are none; check its weight file")
+            if not np.isfinite(batch).all():  # a relu would turn NaN into 0, unnoticed
+                raise UserError(f"{path.name}: the backbone's output is not finite; check its weight file")
             if number == 0:
                 header = {"descr": "<f2", "fortran_order": False, "shape": (rows, *batch.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, header)

@@ -17,8 +17,8 @@ from convnet.rendering.datasets import render_archive
 from convnet.system.files import file_digest, json_digest, link, read_json, write_json
 
 
-def _pretrain(params: Params, name: str, pretrain: Pretrain, destination: Path) -> dict[str, Any]:
-    """Train on the source classes as one job, and keep the model and its accuracy on unseen drawings."""
+def pretrain_backbone(params: Params, name: str, pretrain: Pretrain, destination: Path) -> dict[str, Any]:
+    """Train on the source classes as one job, and store the model and its accuracy on unseen drawings."""
     arrays = _source_arrays(params, pretrain)
     described = read_json(arrays / "dataset.json")
     job = Job(

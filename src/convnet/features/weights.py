@@ -1,45 +1,41 @@
-"""Bring a backbone's weights: fetched and checked, or trained here on rendered source classes."""
+"""The weights of a backbone: downloaded and checked, or trained here on rendered source classes."""
 
 from pathlib import Path
 from typing import Any
 
 from convnet.data.sources import fetch_entry
 from convnet.download.fetch import Address, md5_digest
-from convnet.features.pretraining import _pretrain
-from convnet.params.schema import Backbone, Params, Weights
+from convnet.features.pretraining import pretrain_backbone
+from convnet.params.schema import Params, Weights
 from convnet.system.errors import UserError
 from convnet.system.files import write_json
 
 
 def bring_backbone(params: Params, name: str, destination: Path) -> str | None:
-    """Fill `destination` with the weight file and backbone.json; return what the user should know, or None.
+    """Fill `destination` with the weight file and backbone.json; return a note for the user, or None.
 
     Raises:
-        UserError: the file cannot be had, is not what it should be, or training failed.
+        UserError: the file is not available or not the named one, or training failed.
     """
     backbone = params.backbones[name]
     destination.mkdir(parents=True, exist_ok=True)
     described: dict[str, Any] = {"needed": True, "backbone": name, "seen": backbone.seen}
     if backbone.pretrain is not None:
-        described |= _pretrain(params, name, backbone.pretrain, destination)
+        described |= pretrain_backbone(params, name, backbone.pretrain, destination)
     else:
-        described |= _fetch(backbone, destination)
+        assert backbone.weights is not None
+        entry = fetch_weights(backbone.weights, destination)
+        described |= {key: value for key, value in entry.items() if key != "split"}
     write_json(destination / "backbone.json", described)
     note = described.get("note")
     return f"{described['file']}: {note}" if note else None
 
 
-def _fetch(backbone: Backbone, destination: Path) -> dict[str, Any]:
-    assert backbone.weights is not None
-    entry = fetch_weights(backbone.weights, destination)
-    return {key: entry[key] for key in ("file", "sha256", "bytes", "origin", "address", "note")}
-
-
 def fetch_weights(weights: Weights, destination: Path) -> dict[str, Any]:
-    """Bring a backbone's weight file to `destination`; return what is known of it.
+    """Download a backbone's weight file to `destination`; return its facts as `fetch_entry` does.
 
     Raises:
-        UserError: the file cannot be had, or is not one that `weights` names by a hash.
+        UserError: the file is not available, or has no hash that `weights` names.
     """
     address = Address(urls=(weights.url,), bytes=weights.bytes, sha256=weights.sha256, md5=weights.md5)
     entry = fetch_entry(address, destination, split=None)

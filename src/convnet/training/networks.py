@@ -15,14 +15,14 @@ from convnet.params.recipe import FineTuneRecipe, HeadRecipe, PretrainRecipe
 
 @dataclass(frozen=True)
 class Networks:
-    """The model that trains, and the one that is saved: pixels in, probabilities out. They share their weights."""
+    """The model that trains, and the saved one: pixels in, probabilities out. They share their weights."""
 
     trainee: keras.Model
     classifier: keras.Model
 
 
 def build_networks(job: Job, head: Head) -> Networks:
-    """Build what the recipe asks for."""
+    """Build the networks of a recipe."""
     recipe = job.recipe
     if isinstance(recipe, FineTuneRecipe):
         classifier = keras.saving.load_model(job.start_model, safe_mode=True, compile=False)
@@ -30,13 +30,12 @@ def build_networks(job: Job, head: Head) -> Networks:
         unfreeze_from(classifier, recipe.trainable_from, "fine_tune.trainable_from")
     elif isinstance(recipe, HeadRecipe):
         assert job.backbone is not None  # `plan_jobs` gives one to every job of this kind
-        backbone = _cut_backbone(job.backbone, recipe.image_size)
+        _, backbone = cut_backbone(job.backbone, recipe.image_size)
         shape = backbone.output_shape[1:]
         features = shape[-1] if recipe.pooling == "average" else math.prod(shape)
         top = build_head(features, recipe.dense, recipe.dropout, head)
         # Only `top` is compiled to train; the classifier gets its layers without an optimizer.
-        joined = without_training(top)
-        classifier = build_transfer(backbone, job.backbone.settings.input_range, recipe.pooling, joined)
+        classifier = build_transfer(backbone, job.backbone.settings.input_range, recipe.pooling, without_training(top))
         if recipe.kind == "features":
             return Networks(trainee=top, classifier=classifier)
     elif isinstance(recipe, PretrainRecipe):
@@ -47,12 +46,16 @@ def build_networks(job: Job, head: Head) -> Networks:
     return Networks(trainee, classifier)
 
 
-def _cut_backbone(used: UsedBackbone, image_size: tuple[int, int]) -> keras.Model:
-    # In float32 like the cached features, so that the saved model says what the head was trained on.
+def cut_backbone(used: UsedBackbone, image_size: tuple[int, int]) -> tuple[keras.Model, keras.Model]:
+    """Return the whole pretrained network and its part up to the cut, in float32 like the cached features.
+
+    Raises:
+        UserError: `last_layer` names no layer, or the weight file does not fit the architecture.
+    """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
         whole = load_backbone(used.name, used.settings, used.weights, image_size)
-        return cut(whole, used.last_layer, f"backbones.{used.name}.last_layer")
+        return whole, cut(whole, used.last_layer, f"backbones.{used.name}.last_layer")
     finally:
         keras.config.set_dtype_policy(policy)

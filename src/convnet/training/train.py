@@ -1,9 +1,10 @@
-"""Train one job: everything in, one result folder out, the same bits whether it was interrupted or not."""
+"""Train one job: everything in, one result folder out, the same bits with or without an interruption."""
 
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.backend.machine import machine_facts
-from convnet.backend.memory import out_of_memory_advice
+from convnet.backend.memory import memory_advice, ran_out_of_memory
 from convnet.data.arrays import check_batch_size
 from convnet.data.splits import SPLITS
 from convnet.jobs.checkpoints import Checkpoint, clear_checkpoints, load_checkpoint, save_checkpoint
@@ -21,7 +22,6 @@ from convnet.jobs.store import result_folder
 from convnet.models.augmentation import reset_seed_generators
 from convnet.models.heads import Head, as_probabilities, choose_head, encode_labels
 from convnet.models.transfer import weights_digest, without_training
-from convnet.params.schema import Fit
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, file_digest, write_json
 from convnet.system.progress import progress
@@ -32,7 +32,7 @@ from convnet.training.networks import Networks, build_networks
 from convnet.training.optimizers import compile_model
 from convnet.training.schedules import learning_rate
 
-SAVING_AT_MOST = 0.05  # share of the time: a head on flattened features has states of 300 MB
+SAVING_AT_MOST = 0.05  # share of the time: a checkpoint of a head on flattened features has 300 MB
 
 
 class TrainingFailedError(Exception):
@@ -50,97 +50,118 @@ def train_job(job: Job) -> None:
     """
     policy = keras.config.dtype_policy()
     keras.backend.clear_session()
-    keras.config.set_dtype_policy(policy)  # clearing forgets it
+    keras.config.set_dtype_policy(policy)  # clearing resets it
     keras.utils.set_random_seed(job.seed)
     head = choose_head(len(job.classes), job.recipe.fit.labels)
     data = load_job_data(job)
     check_batch_size(job.label, job.recipe.fit.batch_size, len(data.labels["train"]))
-    with _memory_told(job.label, job.recipe.fit.batch_size):
+    with _memory_errors(job.label, job.recipe.fit.batch_size):
         networks = build_networks(job, head)
         compile_model(networks.trainee, job.recipe.fit, head)
-        state = _fit(job, head, data, networks.trainee)
-        _save_result(job, data, networks, state)
+        checkpoint = _fit(job, head, data, networks.trainee)
+        _save_result(job, data, networks, checkpoint)
     clear_checkpoints(job.folder)
 
 
 @contextmanager
-def _memory_told(label: str, batch_size: int | None) -> Iterator[None]:
-    """Turn an error that means that memory ran out into a sentence; for `batch_size` see `out_of_memory_advice`."""
+def _memory_errors(label: str, batch_size: int | None) -> Iterator[None]:
+    """Raise a UserError where memory runs out, in training with `batch_size` or in a prediction (None)."""
     try:
         yield
     except Exception as error:
-        advice = out_of_memory_advice(error, batch_size)
-        if advice is None:
+        if not ran_out_of_memory(error):
             raise
-        raise UserError(f"{label}: {advice}") from error
+        where = "while predicting" if batch_size is None else f"with batch_size {batch_size}"
+        raise UserError(f"{label}: memory ran out {where}: {memory_advice(batch_size)}") from error
 
 
 def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model) -> Checkpoint:
-    """Run the epochs that are still to run; leave the weights to be saved in `trainee`."""
-    fit, images = job.recipe.fit, len(data.labels["train"])
-    targets = encode_labels(np.repeat(data.labels["train"], data.views), head)
-    weights = np.repeat(class_weights(data.labels["train"]), data.views) if fit.class_weights else None
-    validation_targets = encode_labels(data.labels["validation"], head)
+    """Train until the last epoch or an early stop; leave the weights to be saved in `trainee`."""
+    fit = job.recipe.fit
     trainee.optimizer.build(trainee.trainable_variables)
-    state = load_checkpoint(job.folder) or Checkpoint(0, [], [], [], 0.0)
-    if state.epoch:
-        _restore(trainee, state)
-    ticks = progress(
-        range((fit.epochs - state.epoch) * -(-images // fit.batch_size)),
-        total=(fit.epochs - state.epoch) * -(-images // fit.batch_size),
-        label=f"train {job.label}",
-        unit="steps",
-    )
-    trainer = EpochTrainer(trainee)
-    saved, pause = time.monotonic(), job.seconds_between_checkpoints
-    for epoch in range(state.epoch + 1, fit.epochs + 1):
-        if _stops_early(fit, state):
+    checkpoint = load_checkpoint(job.folder) or Checkpoint(0, [], [], [], 0.0)
+    if checkpoint.epoch:
+        _assign(trainee.variables, checkpoint.variables)
+        _assign(trainee.optimizer.variables, checkpoint.optimizer)
+    steps = (fit.epochs - checkpoint.epoch) * math.ceil(len(data.labels["train"]) / fit.batch_size)
+    ticks = progress(range(steps), total=steps, label=f"train {job.label}", unit="steps")
+    epochs = _Epochs(job, head, data, trainee)
+    for epoch in range(checkpoint.epoch + 1, fit.epochs + 1):
+        if fit.early_stopping is not None and checkpoint.epoch - checkpoint.best_epoch >= fit.early_stopping:
             break
         start = time.monotonic()
-        reset_seed_generators(trainee, job.seed, epoch)
-        rate = learning_rate(fit, epoch)
-        trainee.optimizer.learning_rate = rate
-        order = epoch_order(images, job.seed, epoch)
-        if data.views > 1:
-            order = order * data.views + epoch_views(images, data.views, job.seed, epoch)
-        batches = Batches(data.training, order, fit.batch_size, targets, weights)
-        trained = trainer.epoch(batches, lambda: next(ticks, None))
-        with _memory_told(job.label, None):
-            measured = measure(trainee, data.rows["validation"], validation_targets)
-        state.epoch = epoch
-        state.seconds += time.monotonic() - start
-        state.history.append(
-            {
-                "epoch": epoch,
-                "accuracy": trained["accuracy"],
-                "loss": trained["loss"],
-                "validation_accuracy": measured["accuracy"],
-                "validation_loss": measured["loss"],
-                "learning_rate": rate,
-            }
-        )
-        for name in ("loss", "validation_loss"):
-            if not math.isfinite(value := state.history[-1][name]):
-                what = f"the {name.replace('_', ' ')} is {value} in epoch {epoch}"
-                raise TrainingFailedError(f"{job.label}: {what}; try a smaller learning_rate")
-        if fit.early_stopping and state.history[-1]["validation_loss"] < state.best_loss:
-            state.best_loss, state.best_epoch = state.history[-1]["validation_loss"], epoch
-            state.best_variables = _values(trainee.variables)
-        if time.monotonic() - saved >= pause and epoch < fit.epochs:
-            began = time.monotonic()
-            state.variables, state.optimizer = _values(trainee.variables), _values(trainee.optimizer.variables)
-            save_checkpoint(job.folder, state)
-            saved = time.monotonic()
-            if job.seconds_between_checkpoints:
-                pause = max(job.seconds_between_checkpoints, (saved - began) / SAVING_AT_MOST)
+        trained = epochs.train(epoch, ticks)
+        measured = epochs.measure()
+        checkpoint.seconds += time.monotonic() - start
+        epochs.record(checkpoint, epoch, trained, measured)
+        if epoch < fit.epochs:
+            epochs.save(checkpoint)
     ticks.close()  # type: ignore[attr-defined]  # progress is a generator
-    if fit.early_stopping and state.best_variables:
-        _assign(trainee.variables, state.best_variables)
-    return state
+    if fit.early_stopping and checkpoint.best_variables:
+        _assign(trainee.variables, checkpoint.best_variables)
+    return checkpoint
 
 
-def _stops_early(fit: Fit, state: Checkpoint) -> bool:
-    return fit.early_stopping is not None and state.epoch - state.best_epoch >= fit.early_stopping
+class _Epochs:
+    """The parts of an epoch of one job."""
+
+    def __init__(self, job: Job, head: Head, data: JobData, trainee: keras.Model) -> None:
+        labels = data.labels["train"]
+        self._job, self._data, self._trainee = job, data, trainee
+        self._targets = encode_labels(np.repeat(labels, data.views), head)
+        self._weights = np.repeat(class_weights(labels), data.views) if job.recipe.fit.class_weights else None
+        self._validation_targets = encode_labels(data.labels["validation"], head)
+        self._trainer = EpochTrainer(trainee)
+        self._saved, self._pause = time.monotonic(), job.seconds_between_checkpoints
+
+    def train(self, epoch: int, ticks: Iterator[int]) -> dict[str, float]:
+        """Train one epoch; return loss and accuracy on the training images."""
+        images, views, seed = len(self._data.labels["train"]), self._data.views, self._job.seed
+        reset_seed_generators(self._trainee, seed, epoch)
+        self._trainee.optimizer.learning_rate = learning_rate(self._job.recipe.fit, epoch)
+        order = epoch_order(images, seed, epoch)
+        if views > 1:
+            order = order * views + epoch_views(images, views, seed, epoch)
+        batch_size = self._job.recipe.fit.batch_size
+        batches = Batches(self._data.training, order, batch_size, self._targets, self._weights)
+        return self._trainer.epoch(batches, lambda: next(ticks, None))
+
+    def measure(self) -> dict[str, float]:
+        """Return loss and accuracy on the validation images."""
+        with _memory_errors(self._job.label, None):
+            return measure(self._trainee, self._data.rows["validation"], self._validation_targets)
+
+    def record(self, checkpoint: Checkpoint, epoch: int, trained: dict[str, float], measured: dict[str, float]) -> None:
+        """Add the epoch to the history, and keep its weights if its validation loss is the lowest so far."""
+        row = {
+            "epoch": epoch,
+            "accuracy": trained["accuracy"],
+            "loss": trained["loss"],
+            "validation_accuracy": measured["accuracy"],
+            "validation_loss": measured["loss"],
+            "learning_rate": learning_rate(self._job.recipe.fit, epoch),
+        }
+        checkpoint.epoch = epoch
+        checkpoint.history.append(row)
+        for name in ("loss", "validation_loss"):
+            if not math.isfinite(row[name]):
+                fault = f"the {name.replace('_', ' ')} is {row[name]} in epoch {epoch}"
+                raise TrainingFailedError(f"{self._job.label}: {fault}; try a smaller learning_rate")
+        if self._job.recipe.fit.early_stopping and row["validation_loss"] < checkpoint.best_loss:
+            checkpoint.best_loss, checkpoint.best_epoch = row["validation_loss"], epoch
+            checkpoint.best_variables = _values(self._trainee.variables)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint, unless the last one is too recent."""
+        began, least = time.monotonic(), self._job.seconds_between_checkpoints
+        if began - self._saved < self._pause:
+            return
+        checkpoint.variables = _values(self._trainee.variables)
+        checkpoint.optimizer = _values(self._trainee.optimizer.variables)
+        save_checkpoint(self._job.folder, checkpoint)
+        self._saved = time.monotonic()
+        if least:
+            self._pause = max(least, (self._saved - began) / SAVING_AT_MOST)
 
 
 def _values(variables: list[keras.Variable]) -> list[NDArray[Any]]:
@@ -152,51 +173,47 @@ def _assign(variables: list[keras.Variable], values: list[NDArray[Any]]) -> None
         variable.assign(value)
 
 
-def _restore(trainee: keras.Model, state: Checkpoint) -> None:
-    _assign(trainee.variables, state.variables)
-    _assign(trainee.optimizer.variables, state.optimizer)
-
-
-def _save_result(job: Job, data: JobData, networks: Networks, state: Checkpoint) -> None:
+def _save_result(job: Job, data: JobData, networks: Networks, checkpoint: Checkpoint) -> None:
     """Predict every split, then write model, history, predictions, facts and timing as one result."""
     start = time.monotonic()
+    predictions = _predict(job, data, networks)
+    seconds_predicting = time.monotonic() - start
+    with result_folder(job) as folder:
+        facts = _save_model(folder / "model.keras", networks)
+        save_predictions(folder / "predictions.npz", {job.seed: predictions})
+        write_json(folder / "history.json", checkpoint.history)
+        seen = checkpoint.epoch * len(data.labels["train"])
+        timing = {
+            "seconds_training": round(checkpoint.seconds, 3),
+            "seconds_predicting": round(seconds_predicting, 3),
+            "images_per_second": round(seen / max(checkpoint.seconds, 1e-9), 1),
+            "machine": machine_facts(),
+        }
+        write_json(folder / "timing.json", timing)
+        run = {"seed": job.seed, "epochs": checkpoint.epoch, "restored_epoch": checkpoint.best_epoch or None}
+        write_json(folder / "facts.json", run | facts)
+
+
+def _predict(job: Job, data: JobData, networks: Networks) -> Predictions:
     # A head on cached features predicts from them: the saved model gives the same within the features' precision.
     predictor = networks.trainee if job.recipe.kind == "features" else networks.classifier
     predictions: Predictions = {}
     for split in SPLITS:
-        with _memory_told(job.label, None):
+        with _memory_errors(job.label, None):
             outputs = predict(predictor, data.rows[split])
         predictions[split] = Prediction(as_probabilities(outputs), data.labels[split], data.index[split])
-    seconds_predicting = time.monotonic() - start
-    trainable = sum(math.prod(v.shape) for v in networks.trainee.trainable_variables)
+    return predictions
+
+
+def _save_model(path: Path, networks: Networks) -> dict[str, Any]:
     classifier = without_training(networks.classifier)
-    with result_folder(job) as folder:
-        model_path = folder / "model.keras"
-        size = sum(value.nbytes for value in _values(classifier.variables))
-        with atomic_path(model_path, size) as temporary:  # it tells of a full disk
-            classifier.save(temporary)
-        save_predictions(folder / "predictions.npz", {job.seed: predictions})
-        write_json(folder / "history.json", state.history)
-        seen = state.epoch * len(data.labels["train"])
-        write_json(
-            folder / "timing.json",
-            {
-                "seconds_training": round(state.seconds, 3),
-                "seconds_predicting": round(seconds_predicting, 3),
-                "images_per_second": round(seen / max(state.seconds, 1e-9), 1),
-                "machine": machine_facts(),
-            },
-        )
-        write_json(
-            folder / "facts.json",
-            {
-                "seed": job.seed,
-                "epochs": state.epoch,
-                "restored_epoch": state.best_epoch or None,
-                "parameters": int(classifier.count_params()),
-                "trainable_parameters": int(trainable),
-                "weights_digest": weights_digest(classifier),
-                "model_bytes": model_path.stat().st_size,
-                "model_sha256": file_digest(model_path),
-            },
-        )
+    size = sum(value.nbytes for value in _values(classifier.variables))
+    with atomic_path(path, size) as temporary:  # reports a full disk
+        classifier.save(temporary)
+    return {
+        "parameters": int(classifier.count_params()),
+        "trainable_parameters": sum(math.prod(v.shape) for v in networks.trainee.trainable_variables),
+        "weights_digest": weights_digest(classifier),
+        "model_bytes": path.stat().st_size,
+        "model_sha256": file_digest(path),
+    }
