@@ -13,7 +13,7 @@ import vl_convert
 from convnet.system.errors import command
 from convnet.system.files import write_text
 
-# The newest release of the major version that DVC's templates are written for: $schema says vega-lite/v5.json.
+# The newest release of the major version that DVC's templates are written for: their $schema is vega-lite/v5.json.
 VEGA_LITE_VERSION = "5.21"
 
 # DVC calls vegaEmbed(element, spec). The menu has no entry for the Vega editor, which needs a network. A plot that
