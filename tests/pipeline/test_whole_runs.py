@@ -111,7 +111,7 @@ def test_changed_variant_trains_alone(finished: Clone, tmp_path: Path) -> None:
 def test_added_seed_trains_its_own_jobs_only(finished: Clone, tmp_path: Path) -> None:
     clone = copy_of(finished, tmp_path / "copy")
     change_params(clone.path, {"run.seeds": [0, 1, 2]})
-    done = clone.run("dvc", "repro")
+    done = clone.run("dvc", "repro", "evaluate", "evaluate_transfer", "evaluate_fine_tune")
     ran = [name for name in _ran(done.stdout) if name.startswith(("train", "transfer", "fine_tune"))]
     assert sorted(ran) == ["fine_tune@pets-fine_tune", "train@pets-baseline", "train@pets-half_dropped",
                            "transfer@pets-transfer"]  # fmt: skip
