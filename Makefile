@@ -37,12 +37,13 @@ all: .venv/.stamp $(PLOTS_PAGE)
 
 repro: .venv/.stamp $(PLOTS_PAGE) scm
 	$(BIN)/convnet train
-	-$(if $(word 2,$(DATASETS)),$(MAKE) --jobs=$(CORES) --output-sync=line $(DATASETS:%=results-of-%))
+	-$(if $(word 2,$(DATASETS)),$(MAKE) --jobs=$(CORES) $(DATASETS:%=results-of-%))
 	$(BIN)/dvc repro
 
-# DVC runs one stage at a time; here each dataset has a process of its own. The last `dvc repro` runs the other stages.
+# DVC runs one stage at a time; here each dataset has a process, whose lines name it. The last `dvc repro` runs the other stages.
 results-of-%:
-	$(BIN)/dvc --wait-for-lock repro --single-item --glob '*@$*-*' '*@$*'
+	exec $(BIN)/dvc --wait-for-lock repro --single-item --glob '*@$*-*' '*@$*' \
+	  > >(trap '' INT; awk '{ print "$* | " $$0; fflush() }') 2>&1
 
 report: .venv/.stamp $(PLOTS_PAGE) scm
 	$(BIN)/dvc repro report
