@@ -1,8 +1,10 @@
 # Every target installs what it needs first; nothing asks a question, and only a package index is reached.
 #
 #   make              make the environment (.venv) and the page of dvc plots show
-#   make repro        run the whole pipeline (dvc repro, its stages side by side and started warm)
-#   make report       run what the report needs and nothing else
+#   make repro        run the whole pipeline: every training job in one queue, then dvc repro
+#   make report       run only the stages that the report needs
+#   make prune        delete the outputs of datasets and variants that params.yaml no longer runs;
+#                     make prune DRY_RUN=1 lists them
 #   make check        style, types and layers
 #   make test         the tests that take seconds
 #   make test-slow    the tests that train or run whole pipelines
@@ -12,13 +14,15 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: all repro report check test test-slow bench lock clean scm
+.PHONY: all repro report prune check test test-slow bench lock clean scm
 
 PYTHON ?= python3
 BIN := .venv/bin
 PLOTS_PAGE := .dvc/plots_page.html
 # --no-compile: Python compiles what is really imported, which is a small part.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes
+CORES = $(shell getconf _NPROCESSORS_ONLN)
+DATASETS = $(shell $(BIN)/python -c 'from convnet.params.load import load_params; print(*load_params().run.datasets)' 2>/dev/null)
 # Most tests wait for a process of one thread. By file, because the tests of a file share costly fixtures.
 TWO_AT_A_TIME := $(BIN)/pytest -n 2 --dist loadfile
 # Stage commands say `exec python ...`: they must find this environment's python, and so must tests that start dvc.
@@ -32,13 +36,20 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 all: .venv/.stamp $(PLOTS_PAGE)
 
 repro: .venv/.stamp $(PLOTS_PAGE) scm
-	$(BIN)/python -m convnet.pipeline.prune
-	$(BIN)/python -m convnet.pipeline.side_by_side
-	$(BIN)/python -m convnet.pipeline.warm_repro
+	$(BIN)/convnet train
+	-$(if $(word 2,$(DATASETS)),$(MAKE) --jobs=$(CORES) $(DATASETS:%=results-of-%))
+	$(BIN)/dvc repro
+
+# DVC runs one stage at a time; here each dataset has a process, whose lines name it. The last `dvc repro` runs the other stages.
+results-of-%:
+	exec $(BIN)/dvc --wait-for-lock repro --single-item --glob '*@$*-*' '*@$*' \
+	  > >(trap '' INT; awk '{ print "$* | " $$0; fflush() }') 2>&1
 
 report: .venv/.stamp $(PLOTS_PAGE) scm
-	$(BIN)/python -m convnet.pipeline.prune
-	$(BIN)/python -m convnet.pipeline.warm_repro report
+	$(BIN)/dvc repro report
+
+prune: .venv/.stamp scm
+	$(BIN)/convnet prune $(if $(DRY_RUN),--dry-run)
 
 check: .venv/.stamp
 	$(BIN)/ruff check

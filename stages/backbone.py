@@ -1,4 +1,4 @@
-"""Stage backbone: bring the weights of a dataset's backbone, fetched or trained here."""
+"""Stage backbone: download the weights of a dataset's backbone, or pretrain it here."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from convnet.system.files import write_json
 
 @command
 def main() -> None:
-    """Parse arguments and bring the weights, if any variant of the run needs them."""
+    """Write the weights, if any variant of the run needs them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("destination", type=Path, help="folder for the weight file and backbone.json")

@@ -1,4 +1,4 @@
-"""Stage download: bring a dataset's archives into one folder, drawn here, fetched, or packed from a folder."""
+"""Stage download: make a dataset's archives, rendered here, downloaded, or packed from a folder."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ from convnet.system.errors import command, printable
 
 @command
 def main() -> None:
-    """Parse arguments and bring the dataset's sources."""
+    """Write the dataset's archives, and print what the user should know."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("destination", type=Path, help="folder for the archives and sources.json")

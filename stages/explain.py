@@ -1,4 +1,4 @@
-"""Stage explain: draw what the networks of a dataset see."""
+"""Stage explain: draw feature maps, Grad-CAM and augmented images of a dataset's networks."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from convnet.system.errors import command
 
 @command
 def main() -> None:
-    """Parse arguments and draw."""
+    """Draw and write the images."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("destination", type=Path, help="folder for the images and their list")
     arguments = parser.parse_args()
     params = load_params()
-    # Here and not above: the import costs seconds. The device comes first, it quietens what the others load.
+    # Imported late, because it costs seconds. The device comes first: it silences the libraries that follow.
     from convnet.backend.device import configure_device
 
     configure_device(threads=params.engine.threads_per_job, precision="float32")

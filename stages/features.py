@@ -11,7 +11,7 @@ from convnet.system.files import read_json, write_json
 
 @command
 def main() -> None:
-    """Parse arguments and bring the features, if any variant of the run needs them."""
+    """Write the features, if any variant of the run needs them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("plan", type=Path, help="JSON of the plan stage")
     parser.add_argument("arrays", type=Path, help="folder of the prepare stage")

@@ -1,6 +1,6 @@
-"""Stage plan: write down what the run's variants ask of a dataset's features.
+"""Stage plan: list the settings of the run's variants that a dataset's features depend on.
 
-The features depend on this file and not on all of `variants`: a change elsewhere leaves them alone.
+The features depend on this file and not on all of `variants`, so other changes do not compute them again.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from convnet.system.files import write_json
 
 @command
 def main() -> None:
-    """Parse arguments and write the plan."""
+    """Write the plan."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("destination", type=Path, help="JSON to write")

@@ -12,7 +12,7 @@ from convnet.system.errors import command
 
 @command
 def main() -> None:
-    """Parse arguments and pack the arrays."""
+    """Check that a batch can be filled, and pack the arrays."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("archives", type=Path, help="folder of the download stage")

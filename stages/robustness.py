@@ -10,7 +10,7 @@ from convnet.system.files import write_json
 
 @command
 def main() -> None:
-    """Parse arguments and measure, unless params.yaml switches it off."""
+    """Measure and write the rows, unless params.yaml switches it off."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
@@ -21,7 +21,7 @@ def main() -> None:
     if params.robustness.images_per_split == 0:
         write_json(arguments.destination, {"dataset": arguments.dataset, "rows": []})
         return
-    # Here and not above: the import costs seconds.
+    # Imported late, because it costs seconds.
     from convnet.backend.device import configure_device
 
     configure_device(threads=params.engine.threads_per_job, precision="float32")

@@ -1,4 +1,4 @@
-"""Stage source_code: write down which files each stage's script needs, and their digests."""
+"""Stage source_code: list the files that each stage's script needs, with their digests."""
 
 import argparse
 from pathlib import Path
@@ -11,13 +11,13 @@ from convnet.system.files import write_text
 
 @command
 def main() -> None:
-    """Parse arguments and write one list per script."""
+    """Write one list per script."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("package", type=Path, help="folder of the package; what is imported counts")
+    parser.add_argument("package", type=Path, help="folder of the package")
     parser.add_argument("scripts", type=Path, help="folder of the stages' scripts")
     parser.add_argument("destination", type=Path, help="folder for one list per script")
     arguments = parser.parse_args()
-    load_params()  # the first stage of `dvc repro`: a broken params.yaml ends it here
+    load_params()  # the first stage of `dvc repro`: it reports a broken params.yaml
     for script in sorted(arguments.scripts.glob("*.py")):
         write_text(arguments.destination / f"{script.stem}.txt", describe(script))
 

@@ -1,4 +1,4 @@
-"""Stage split: verify every image once, and divide the good ones into train, validation and test."""
+"""Stage split: verify every image once, and split the usable ones into train, validation and test."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from convnet.system.files import write_json
 
 @command
 def main() -> None:
-    """Parse arguments, build the manifest, and name rejected files in one line."""
+    """Write the manifest and its summary, and name rejected files in one line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("archives", type=Path, help="folder of the download stage")

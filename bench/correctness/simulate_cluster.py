@@ -1,15 +1,15 @@
-"""What does a sweep on a cluster cost? Check the formulas of docs/cluster.md against a simulation, event by event.
+"""Simulate many training jobs on a cluster, event by event, and compare with the formulas of docs/cluster.md.
 
     python -m bench.correctness.simulate_cluster            writes bench/results/cluster_simulation.json
     python -m bench.correctness.simulate_cluster --jobs DIR   measured job times from another job store
 
-The simulated cluster does what engine/ray_cluster/driver.py does: the sending machine prepares and stores one job after
-the other; every machine fetches a dataset once, over the sender's one link, as results come back over it; every job is
-a fresh process that imports the libraries first; now and then a machine is lost, with the jobs on it, which start anew
-on another. Job times and result lengths are drawn from those measured in a job store.
+The simulated cluster works as engine/ray_cluster/driver.py does. The sending machine prepares and stores one job after
+the other. Every machine fetches a dataset once, over the sender's one link, which also carries the results. Every job
+is a new process that imports the libraries first. Sometimes a machine is lost, and its jobs restart on another. Job
+times and result lengths are drawn from those measured in a job store.
 
-The formulas have no queue and no chance in them: they give the least seconds, by what binds (workers, sender or link),
-and the most, one longest job later. `within` says whether the simulated seconds lie between.
+The formulas contain no queue and no chance. They give the least seconds, by the bottleneck (workers, sender or link),
+and the most, one longest job later. `within` is whether the simulated seconds are between them.
 """
 
 import argparse
@@ -31,15 +31,15 @@ RESULTS = Path(__file__).parents[1] / "results" / "cluster_simulation.json"
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds and bytes of one job, besides its training: measured or assumed, as docs/cluster.md says.
+    """Seconds and bytes of one job besides its training, measured or assumed as in docs/cluster.md.
 
     Attributes:
         start: to connect and to start the first process, seconds.
-        process: of a fresh process with its imports, seconds.
+        process: of a new process with its imports, seconds.
         sender: of the sending machine for one job, to prepare it and to store its result, seconds.
         link: bytes per second in or out of the sending machine (1 Gbit/s).
         dataset: bytes of one dataset's arrays.
-        machine_hours: mean hours until a machine is lost (what a day of spot machines is like).
+        machine_hours: mean hours until a machine is lost (as on spot machines).
     """
 
     start: float = 20.0
@@ -52,7 +52,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Setting:
-    """A sweep and a cluster."""
+    """A number of jobs, and a cluster."""
 
     jobs: int
     machines: int
@@ -64,11 +64,11 @@ SETTINGS = (Setting(10, 2, 1, 1), Setting(1_000, 16, 4, 4), Setting(100_000, 64,
 
 
 def predict(setting: Setting, costs: Costs, seconds: Sequence[float], lengths: Sequence[float]) -> dict[str, Any]:
-    """Return what the formulas of docs/cluster.md give.
+    """Return the seconds, bytes and losses by the formulas of docs/cluster.md.
 
     Args:
-        setting: the sweep and the cluster.
-        costs: what each part costs.
+        setting: the jobs and the cluster.
+        costs: of each part.
         seconds: measured training seconds.
         lengths: measured bytes of results.
     """
@@ -96,18 +96,18 @@ def predict(setting: Setting, costs: Costs, seconds: Sequence[float], lengths: S
 def simulate(
     setting: Setting, costs: Costs, seconds: Sequence[float], lengths: Sequence[float], seed: int
 ) -> dict[str, Any]:
-    """Return what happens, event by event.
+    """Return the seconds, bytes and losses of a simulation, event by event.
 
     Args:
-        setting: the sweep and the cluster.
-        costs: what each part costs.
+        setting: the jobs and the cluster.
+        costs: of each part.
         seconds: measured training seconds to draw from.
         lengths: measured bytes of results, in the same order.
         seed: of the draws and the losses.
     """
     generator = np.random.default_rng([seed, setting.jobs])
     drawn = generator.integers(len(seconds), size=setting.jobs)
-    # (time, order, kind, machine, job, generation); what a lost machine had begun is of an older generation.
+    # (time, order, kind, machine, job, generation); events of jobs on a machine that was lost have an older generation.
     events: list[tuple[float, int, str, int, int, int]] = []
     order = itertools.count()
     waiting = deque(range(setting.jobs))

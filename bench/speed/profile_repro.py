@@ -4,13 +4,12 @@
     python -m bench.speed.profile_repro --scale full       the committed params.yaml, from nothing, in a copy
     python -m bench.speed.profile_repro --scale full --log run.log --project .
                                                      an earlier run in this folder, from its log of one
-                                                     "<seconds> <line>" per line, as from make repro 2>&1 | ts -s %.s
+                                                     "<seconds> <line>" per line, as from dvc repro 2>&1 | ts -s %.s
 
-It runs what `make repro` runs once the environment is there: the datasets side by side, then one `dvc repro`. A stage
-lasts from its line "Running stage ..." to the next of its dataset, or to the last line of that; the time between two
-stages, in which DVC looks at files and writes dvc.lock, therefore belongs to the earlier one. Where stages run side by
-side, their seconds add up to more than the run took. Of stages that train, timing.json says how long the epochs,
-predictions and features themselves took; the rest is start-up and files.
+It runs a plain `dvc repro`, one stage after the other; `make repro` runs the same stages in less time. A stage lasts
+from its line "Running stage ..." to that of the next. The time between two stages, in which DVC reads files and writes
+dvc.lock, belongs to the earlier one. Of stages that train, timing.json gives the seconds of epochs, predictions and
+features; the rest is start-up and files.
 """
 
 import os
@@ -30,11 +29,6 @@ from convnet.backend.machine import machine_facts
 from convnet.system.files import read_json, write_json
 
 RUNNING = re.compile(r"Running stage '([^']+)'")
-CHAIN = re.compile(r"^([^ ]+) \| ")  # the dataset that side_by_side puts before a line
-COMMANDS = (
-    ("python", "-m", "convnet.pipeline.side_by_side"),
-    ("python", "-m", "convnet.pipeline.warm_repro"),
-)  # of make repro
 TIMED = re.compile(r"^\s*(\d+(?:\.\d+)?)\s(.*)$")
 EXPECTED = {"toy": "1 minute", "short": "1 minute", "full": "10 minutes"}
 
@@ -44,7 +38,7 @@ class Stage(NamedTuple):
 
     name: str
     seconds: float
-    computing: float | None  # seconds of epochs, predictions or features, where a timing.json tells
+    computing: float | None  # seconds of epochs, predictions or features, where a timing.json gives them
 
 
 def read_log(lines: Iterable[str]) -> list[tuple[float, str]]:
@@ -61,25 +55,18 @@ def read_log(lines: Iterable[str]) -> list[tuple[float, str]]:
 
 def stages_of(timed: Sequence[tuple[float, str]], project: Path | None) -> list[Stage]:
     """Return the stages of a run in their order; `project` is where it ran, for its timing files."""
-    chains: dict[str, list[tuple[float, str]]] = {}
-    before = 0  # lines of chains so far: what runs before them and what runs after do not follow one another
-    for seconds, text in timed:
-        chain = CHAIN.match(text)
-        before += chain is not None
-        chains.setdefault(chain[1] if chain else f"alone, {before}", []).append((seconds, text))
+    starts = [(seconds, match[1]) for seconds, text in timed if (match := RUNNING.search(text))]
+    ends = [seconds for seconds, _ in starts[1:]] + [timed[-1][0]]
     stages = []
-    for lines in chains.values():
-        starts = [(seconds, match[1]) for seconds, text in lines if (match := RUNNING.search(text))]
-        ends = [seconds for seconds, _ in starts[1:]] + [lines[-1][0]]
-        for (start, name), end in zip(starts, ends, strict=True):
-            computing = _computing(name, project)
-            # Not more than the stage took: a backbone that another dataset's stage has trained is only taken over.
-            stages.append((start, Stage(name, end - start, computing and min(computing, end - start))))
-    return [stage for _, stage in sorted(stages)]
+    for (start, name), end in zip(starts, ends, strict=True):
+        computing = _computing(name, project)
+        # Not more than the stage took: the second dataset takes a backbone that the first one's stage has trained.
+        stages.append(Stage(name, end - start, computing and min(computing, end - start)))
+    return stages
 
 
 def _computing(name: str, project: Path | None) -> float | None:
-    """Return the seconds that a stage itself says it computed."""
+    """Return the seconds of computing in the timing.json of a stage."""
     if project is None:
         return None
     stage, _, item = name.partition("@")
@@ -105,9 +92,9 @@ def table(stages: Sequence[Stage]) -> list[str]:
     computing = sum(stage.computing or 0.0 for stage in stages)
     lines = [f"{'stage':40s} {'seconds':>8s} {'share':>6s} {'computing':>9s} {'rest':>8s}"]
     for stage in sorted(stages, key=lambda stage: -stage.seconds):
-        told = "" if stage.computing is None else f"{stage.computing:.1f}"
+        computed = "" if stage.computing is None else f"{stage.computing:.1f}"
         rest = stage.seconds - (stage.computing or 0.0)
-        lines.append(f"{stage.name:40s} {stage.seconds:8.1f} {stage.seconds / total:6.1%} {told:>9s} {rest:8.1f}")
+        lines.append(f"{stage.name:40s} {stage.seconds:8.1f} {stage.seconds / total:6.1%} {computed:>9s} {rest:8.1f}")
     lines.append(f"{'all':40s} {total:8.1f} {1:6.1%} {computing:9.1f} {total - computing:8.1f}")
     return lines
 
@@ -139,22 +126,21 @@ def run(project: Path, environment: dict[str, str]) -> list[tuple[float, str]]:
     """
     start = time.perf_counter()
     timed: list[tuple[float, str]] = []
-    for words in COMMANDS:
-        with subprocess.Popen(
-            words,
-            cwd=project,
-            env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            for text in process.stdout:
-                timed.append((time.perf_counter() - start, text.rstrip()))
-                if RUNNING.search(text):
-                    print(f"{timed[-1][0]:7.1f} {timed[-1][1]}", file=sys.stderr)
-        if process.returncode != 0:
-            raise RuntimeError("\n".join(text for _, text in timed[-20:]))
+    with subprocess.Popen(
+        ["dvc", "repro"],
+        cwd=project,
+        env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for text in process.stdout:
+            timed.append((time.perf_counter() - start, text.rstrip()))
+            if RUNNING.search(text):
+                print(f"{timed[-1][0]:7.1f} {timed[-1][1]}", file=sys.stderr)
+    if process.returncode != 0:
+        raise RuntimeError("\n".join(text for _, text in timed[-20:]))
     return [*timed, (time.perf_counter() - start, "end")]
 
 

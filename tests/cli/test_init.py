@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from convnet.cli.init import Wishes, initialise
+from convnet.cli.init import initialise
 from convnet.data.sources import bring_sources
 from convnet.params.load import load_params
 from convnet.params.recipe import resolve
@@ -45,7 +45,7 @@ def added_and_removed(before: str, after: str) -> tuple[list[str], list[str]]:
 
 def test_entry_is_added_and_every_other_line_stays(project: Path) -> None:
     before = (project / "params.yaml").read_text("utf-8")
-    text = initialise(Wishes(write_photos(project / "photos")))
+    text = initialise(write_photos(project / "photos"))
     added, removed = added_and_removed(before, (project / "params.yaml").read_text("utf-8"))
     assert removed == ["  - pets", "  - hands"]
     assert added[:3] == ["  - photos", "  photos:", "    kind: photographs"]
@@ -58,24 +58,24 @@ def test_entry_is_added_and_every_other_line_stays(project: Path) -> None:
 
 
 def test_every_variant_of_the_run_has_a_recipe_whose_batch_fits(project: Path) -> None:
-    initialise(Wishes(write_photos(project / "photos", cats=9, dogs=9)))
+    initialise(write_photos(project / "photos", cats=9, dogs=9))
     params = load_params()
     assert {resolve(params, "photos", variant).fit.batch_size for variant in params.run.variants} == {4}
 
 
 def test_large_dataset_keeps_the_batch_of_the_course(project: Path) -> None:
-    initialise(Wishes(write_photos(project / "photos", cats=170, dogs=170, size=(40, 40))))
+    initialise(write_photos(project / "photos", cats=170, dogs=170, size=(40, 40)))
     assert resolve(load_params(), "photos", "baseline").fit.batch_size == 20
 
 
 @pytest.mark.parametrize(("size", "side"), [((400, 300), 150), ((20, 16), 32), ((97, 130), 97)])
 def test_image_size_lies_between_the_backbone_and_the_course(project: Path, size: tuple[int, int], side: int) -> None:
-    initialise(Wishes(write_photos(project / "photos", 6, 6, size)))
+    initialise(write_photos(project / "photos", 6, 6, size))
     assert load_params().datasets["photos"].image_size == (side, side)
 
 
 def test_fingerprint_is_that_of_the_archive_which_download_packs(project: Path) -> None:
-    initialise(Wishes(write_photos(project / "photos", 6, 6)))
+    initialise(write_photos(project / "photos", 6, 6))
     dataset = load_params().datasets["photos"]
     bring_sources("photos", dataset, project / "archives")
     assert read_json(project / "archives" / "sources.json")["sources"][0]["sha256"] == dataset.source.fingerprint
@@ -85,26 +85,26 @@ def test_fingerprint_is_that_of_the_archive_which_download_packs(project: Path) 
 def test_fingerprint_of_an_archive_is_its_digest(project: Path, tmp_path: Path) -> None:
     members = {f"{name}/{i}.png": encoded(picture(i + 50 * n)) for n, name in enumerate(("a", "b")) for i in range(6)}
     write_archive(tmp_path / "Meine Fotos.zip", members)
-    initialise(Wishes(tmp_path / "Meine Fotos.zip"))
+    initialise(tmp_path / "Meine Fotos.zip")
     source = load_params().datasets["meine_fotos"].source
     assert source.folder == str(tmp_path / "Meine Fotos.zip")
     assert source.fingerprint == hashlib.sha256((tmp_path / "Meine Fotos.zip").read_bytes()).hexdigest()
 
 
 def test_second_look_at_the_same_folder_changes_nothing(project: Path) -> None:
-    initialise(Wishes(write_photos(project / "photos", 6, 6)))
+    initialise(write_photos(project / "photos", 6, 6))
     before = (project / "params.yaml").read_bytes()
-    assert "the images are the same" in initialise(Wishes(project / "photos"))
+    assert "the images are the same" in initialise(project / "photos")
     assert (project / "params.yaml").read_bytes() == before
 
 
 def test_changed_folder_gets_a_new_fingerprint_and_keeps_the_users_settings(project: Path) -> None:
-    initialise(Wishes(write_photos(project / "photos", 6, 6)))
+    initialise(write_photos(project / "photos", 6, 6))
     path = project / "params.yaml"
     path.write_text(path.read_text("utf-8").replace("    - 100\n    - 100\n", "    - 64\n    - 80\n", 1), "utf-8")
     before = path.read_text("utf-8")
     write_photos(project / "photos", 7, 6)
-    assert "its fingerprint is new" in initialise(Wishes(project / "photos"))
+    assert "its fingerprint is new" in initialise(project / "photos")
     added, removed = added_and_removed(before, path.read_text("utf-8"))
     # A fingerprint has a line of its own, as DVC folds long lines.
     assert [len(line.strip()) for line in added + removed] == [64, 64]
@@ -119,32 +119,31 @@ def test_changed_folder_gets_a_new_fingerprint_and_keeps_the_users_settings(proj
     ],
 )
 def test_option_that_a_known_dataset_contradicts_is_refused(project: Path, wishes: dict, fault: str) -> None:
-    initialise(Wishes(write_photos(project / "photos", 6, 6)))
+    initialise(write_photos(project / "photos", 6, 6))
     before = (project / "params.yaml").read_bytes()
     write_photos(project / "photos", 7, 6)  # else there would be nothing to write
     with pytest.raises(UserError, match=fault):
-        initialise(Wishes(project / "photos", **wishes))
+        initialise(project / "photos", **wishes)
     assert (project / "params.yaml").read_bytes() == before
 
 
 def test_same_command_again_takes_changed_pictures_in(project: Path) -> None:
-    wishes = Wishes(write_photos(project / "photos", 6, 6), rendered=True, backbone="compact")
-    initialise(wishes)
-    write_photos(project / "photos", 7, 6)
-    assert "its fingerprint is new" in initialise(wishes)
+    wishes = {"rendered": True, "backbone": "compact"}
+    initialise(write_photos(project / "photos", 6, 6), **wishes)
+    assert "its fingerprint is new" in initialise(write_photos(project / "photos", 7, 6), **wishes)
     assert load_params().datasets["photos"].kind == "rendered"
 
 
 def test_touched_folder_keeps_its_fingerprint(project: Path) -> None:
     photos = write_photos(project / "photos", 6, 6)
-    initialise(Wishes(photos))
+    initialise(photos)
     for file in photos.rglob("*.png"):
         os.utime(file, (1, 1))
-    assert "the images are the same" in initialise(Wishes(photos))
+    assert "the images are the same" in initialise(photos)
 
 
 def test_keep_adds_to_the_run(project: Path) -> None:
-    initialise(Wishes(write_photos(project / "photos", 6, 6), keep=True))
+    initialise(write_photos(project / "photos", 6, 6), keep=True)
     assert load_params().run.datasets == ("pets", "hands", "photos")
 
 
@@ -153,7 +152,7 @@ def test_problems_are_named(project: Path) -> None:
     (photos / "cats" / "bad.jpg").write_text("no image")
     (photos / "cats" / "lone.png").write_bytes(encoded(picture(99)))
     shutil.copy(photos / "cats" / "000.png", photos / "dogs" / "copy.png")
-    text = initialise(Wishes(photos))
+    text = initialise(photos)
     assert "1 files are not usable as images; skipped: cats/bad.jpg: text file, not an image" in text
     assert "fewer than 20 images are too small to learn or test: dogs (7)" in text
     assert "the classes are unequal (26 of cats, 7 of dogs)" in text
@@ -167,7 +166,7 @@ def test_odd_names_are_taken_and_printed_on_one_line_each(project: Path) -> None
         folder = photos / ("Häuser" if number < len(ODD_NAMES) else "=Gärten\n")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(encoded(picture(number)))
-    text = initialise(Wishes(photos))
+    text = initialise(photos)
     assert "names percent-escaped: 8, for example" in text
     assert all(line.isprintable() for line in text.splitlines())
     params = load_params()
@@ -179,7 +178,7 @@ def test_odd_names_are_taken_and_printed_on_one_line_each(project: Path) -> None
 def test_photographs_get_the_courses_backbone_where_its_weights_are(project: Path, tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5").touch()
-    text = initialise(Wishes(write_photos(project / "photos", 6, 6)))
+    text = initialise(write_photos(project / "photos", 6, 6))
     params = load_params()
     assert params.datasets["photos"].backbone == "inception_v3"
     assert resolve(params, "photos", "transfer").pooling == "average"
@@ -193,7 +192,7 @@ def test_weights_are_looked_for_beside_the_data_folder(
         (tmp_path / "real" / name).mkdir(parents=True)
     (tmp_path / "real" / "weights" / "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5").touch()
     monkeypatch.setenv("CONVNET_DATA", str(tmp_path / "real" / "datasets"))
-    assert "in the folder that CONVNET_DATA names" in initialise(Wishes(write_photos(project / "photos", 6, 6)))
+    assert "in the folder that CONVNET_DATA names" in initialise(write_photos(project / "photos", 6, 6))
 
 
 @pytest.mark.parametrize(
@@ -205,23 +204,23 @@ def test_weights_are_looked_for_beside_the_data_folder(
     ],
 )
 def test_reason_for_the_backbone_is_told(project: Path, wishes: dict, reason: str) -> None:
-    assert reason in initialise(Wishes(write_photos(project / "photos", 6, 6), **wishes))
+    assert reason in initialise(write_photos(project / "photos", 6, 6), **wishes)
     assert load_params().datasets["photos"].kind == ("rendered" if "rendered" in wishes else "photographs")
 
 
 def test_small_pictures_do_not_get_a_backbone_that_would_enlarge_them(project: Path) -> None:
-    assert "needs 75 pixels a side" in initialise(Wishes(write_photos(project / "photos", 6, 6, (60, 60))))
+    assert "needs 75 pixels a side" in initialise(write_photos(project / "photos", 6, 6, (60, 60)))
 
 
 def test_name_of_another_dataset_is_not_taken_over(project: Path) -> None:
     with pytest.raises(UserError, match=r"datasets\.pets in params\.yaml is another dataset"):
-        initialise(Wishes(write_photos(project / "photos", 6, 6), name="pets"))
+        initialise(write_photos(project / "photos", 6, 6), name="pets")
 
 
 @pytest.mark.parametrize("name", ["best", "size", "a b", "../up", "-x", "12", "Photos"])
 def test_name_that_a_path_or_dvc_cannot_bear_is_refused(project: Path, name: str) -> None:
     with pytest.raises(UserError, match="cannot name a dataset"):
-        initialise(Wishes(write_photos(project / "photos", 6, 6), name=name))
+        initialise(write_photos(project / "photos", 6, 6), name=name)
 
 
 def test_faults_leave_params_as_they_were(project: Path) -> None:
@@ -229,20 +228,20 @@ def test_faults_leave_params_as_they_were(project: Path) -> None:
     (project / "one").mkdir()
     write_photos(project / "one", cats=6, dogs=0)
     faults = {
-        "does not exist": Wishes(project / "nothing"),
-        "at least two classes are needed": Wishes(project / "one"),
-        "the backbone 'vgg' is unknown": Wishes(write_photos(project / "photos", 6, 6), backbone="vgg"),
+        "does not exist": (project / "nothing", None),
+        "at least two classes are needed": (project / "one", None),
+        "the backbone 'vgg' is unknown": (write_photos(project / "photos", 6, 6), "vgg"),
     }
-    for sentence, wishes in faults.items():
+    for sentence, (source, backbone) in faults.items():
         with pytest.raises(UserError, match=sentence):
-            initialise(wishes)
+            initialise(source, backbone=backbone)
     assert (project / "params.yaml").read_bytes() == before
 
 
 def test_outside_of_a_project_the_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"params.yaml is missing; run this command in the project's folder"):
-        initialise(Wishes(tmp_path))
+        initialise(tmp_path)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -250,11 +249,11 @@ def test_pictures_that_changed_since_init_stop_the_download(project: Path, tmp_p
     photos = source = write_photos(project / "photos", 6, 6)
     if packed:
         source = Path(shutil.make_archive(str(tmp_path / "photos"), "zip", photos))
-    initialise(Wishes(source))
+    initialise(source)
     write_photos(photos, 7, 6)
     if packed:
         shutil.make_archive(str(tmp_path / "photos"), "zip", photos)
     with pytest.raises(UserError, match="has changed since `convnet init`: run it again"):
         bring_sources("photos", load_params().datasets["photos"], project / "archives")
-    initialise(Wishes(source))
+    initialise(source)
     bring_sources("photos", load_params().datasets["photos"], project / "archives")

@@ -17,7 +17,7 @@ from convnet.cli.main import main  # noqa: E402
 from helpers.saved_variant import write_variant  # noqa: E402
 from helpers.tiny_dataset import encoded, picture  # noqa: E402
 
-COMMANDS = ("predict", "evaluate", "export", "init", "sweep")
+COMMANDS = ("predict", "evaluate", "export", "init", "train", "prune")
 
 
 @pytest.fixture(scope="module")
@@ -178,9 +178,9 @@ def test_wrong_inputs_are_one_sentence(variant, photos, tmp_path, monkeypatch, c
 
 
 def test_every_command_is_tested_here() -> None:
-    from convnet.cli.main import _parser
+    from convnet.cli.main import build_parser
 
-    (commands,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    (commands,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
     assert tuple(commands.choices) == COMMANDS
 
 
@@ -190,9 +190,9 @@ def test_help_has_an_example_that_the_parser_takes(name: str | None, monkeypatch
     text = capsys.readouterr().out
     example = text.rpartition("example:\n  ")[2].strip()
     assert example.startswith(f"convnet {name} " if name else "convnet ")
-    from convnet.cli.main import _parser
+    from convnet.cli.main import build_parser
 
-    assert callable(_parser().parse_args(example.split(" && ")[0].split()[1:]).run)
+    assert callable(build_parser().parse_args(example.split(" && ")[0].split()[1:]).run)
 
 
 def test_reader_that_stops_early_is_no_error(variant: Path, photos: Path) -> None:

@@ -110,7 +110,7 @@ def test_too_large_a_batch_fails_in_one_sentence(transfer: tuple[Params, Job]) -
 
 
 def test_finished_jobs_are_taken_from_the_store_without_keras(unbroken: Path, tmp_path: Path) -> None:
-    stage = tiny.stage_command("train", "--dataset", "tiny", "--variant", "hard", "arrays", tmp_path / "again")
+    stage = tiny.stage_command("train", "--variant", "hard", "arrays", tmp_path / "again")
     done = subprocess.run(
         [sys.executable, "-c", PROBE, *stage],
         cwd=unbroken, env=tiny.environment(), capture_output=True, text=True, check=True,
@@ -139,8 +139,8 @@ def test_damaged_result_is_trained_again_and_the_next_run_takes_it(
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     run_jobs(jobs, params)
-    told, counted, *_ = capsys.readouterr().err.splitlines()
-    assert told == f"{path} is missing or damaged: tiny/hard seed 1 is trained again"
+    first, counted, *_ = capsys.readouterr().err.splitlines()
+    assert first == f"{path} is missing or damaged: tiny/hard seed 1 is trained again"
     assert counted == "1 of 2 jobs were finished before"
     run_jobs(jobs, params)
     assert capsys.readouterr().err == "2 of 2 jobs were finished before\n"
@@ -186,7 +186,7 @@ def interrupt(*_: object) -> None:
 
 
 @pytest.mark.parametrize(("batch_size", "advice"), [(8, "set batch_size to 4"), (1, "set a smaller image_size")])
-def test_kill_of_the_process_that_trains_alone_is_told_by_the_next_run(
+def test_next_run_reports_a_kill_of_the_process_that_trained_alone(
     transfer: tuple[Params, Job],
     batch_size: int,
     advice: str,
@@ -203,7 +203,7 @@ def test_kill_of_the_process_that_trains_alone_is_told_by_the_next_run(
     assert list(job.folder.iterdir()) == [], "Ctrl-C is no kill"
     (job.folder / "training").touch()
     monkeypatch.setattr("convnet.engine.job_process._train", lambda *_: "as it may")
-    said = f"{job.label}: its process was killed: going on from what it saved; if the memory ran out, {advice}"
+    said = f"{job.label}: its process was killed: resuming after its checkpoint; if the memory ran out, {advice}"
     for lines in ([said], []):
         with pytest.raises(UserError):
             run_jobs([job], params)

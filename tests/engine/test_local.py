@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from convnet.engine.job_log import Tally
-from convnet.engine.local import _death
+from convnet.engine.job_log import JobLog
+from convnet.engine.local import death
 from convnet.engine.run import parallel_processes
 from convnet.jobs.job import STORE
 from convnet.jobs.planning import plan_jobs
@@ -26,10 +26,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from convnet.system.errors import command
-from convnet.engine.local import run_in_processes
+from convnet.engine.local import Workers
 from convnet.params.load import load_params
 from convnet.jobs.planning import plan_jobs
-from convnet.engine.job_log import Tally
+from convnet.engine.job_log import JobLog
 
 def plan(variant):
     jobs = plan_jobs(load_params(), variant, Path("arrays"))
@@ -39,9 +39,10 @@ def plan(variant):
 @command
 def main():
     jobs = [job for variant in sys.argv[2:] for job in plan(variant)]
-    tally = Tally(len(jobs), 0)
-    run_in_processes(jobs, int(sys.argv[1]), tally)
-    tally.close()
+    log = JobLog(len(jobs), 0)
+    with Workers() as workers:
+        workers.run(jobs, int(sys.argv[1]), log)
+    log.close()
 
 if __name__ == "__main__":
     main()
@@ -117,7 +118,7 @@ def test_results_are_those_of_one_process_and_lines_are_whole(
 
 
 @pytest.mark.slow
-def test_what_jobs_have_to_say_is_told_once_and_nothing_else(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_line_of_the_jobs_is_printed_once_and_nothing_else(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(study)
     for job in plan_jobs(load_params(), "baseline", Path("arrays")):
         job.folder.mkdir(parents=True)
@@ -138,9 +139,10 @@ def test_what_jobs_have_to_say_is_told_once_and_nothing_else(study: Path, monkey
 @pytest.mark.parametrize(
     ("batch_size", "advice"), [(9, "set batch_size to 4"), (2, "set batch_size to 1"), (1, "set a smaller image_size")]
 )
-def test_process_killed_for_memory_is_told_what_to_change(batch_size: int, advice: str) -> None:
-    told = _death(-signal.SIGKILL, batch_size)
-    assert told.endswith(f"lower engine.parallel_jobs or {advice}, and run the same command again")
+def test_process_killed_for_memory_gets_advice(batch_size: int, advice: str) -> None:
+    assert death(-signal.SIGKILL, batch_size).endswith(
+        f"lower engine.parallel_jobs or {advice}, and run the same command again"
+    )
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -200,17 +202,17 @@ def test_processes_are_as_many_as_the_cores_have_threads_for(tmp_path: Path) -> 
     assert processes(1000, 1, 1) == 1
 
 
-def test_tally_names_every_failure(
+def test_log_names_every_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from convnet.system.errors import UserError
 
     monkeypatch.chdir(tmp_path)
     (job,) = pixel_jobs(tmp_path)
-    tally = Tally(2, 3)
-    tally.ended(job, "one: too large")
-    tally.ended(job, "two: too small")
+    log = JobLog(2, 3)
+    log.ended(job, "one: too large")
+    log.ended(job, "two: too small")
     with pytest.raises(UserError, match="2 of 5 jobs failed, the others are kept: one: too large; two: too small"):
-        tally.close()
+        log.close()
     assert "3 of 5 jobs were finished before" in capsys.readouterr().err
     assert read_json(job.folder / "failed.json") == {"job": job.label, "reason": "two: too small"}

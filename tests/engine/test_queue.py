@@ -4,52 +4,39 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from convnet.cli.train import add_sweep_arguments, run_sweep
-from convnet.engine import queue as sweep_cluster
-from convnet.engine.queue import ARRAYS, BACKBONES, FEATURES, STAGES_BEFORE, fine_tune_jobs, first_jobs
+from convnet.cli.train import add_arguments, run
+from convnet.engine import queue
+from convnet.engine.queue import ARRAYS, BACKBONES, BEFORE_HEADS, BEFORE_PIXELS, FEATURES
 from convnet.jobs.job import Job
 from convnet.params.schema import Params
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, write_json
 from helpers import tiny_study as tiny
-from helpers.clones import PROJECT, Clone
+from helpers.clones import PROJECT
 from helpers.processes import end_by
-from helpers.tiny_run import WARM_REPRO, write_tiny_params
 
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "dvc.yaml").read_text("utf-8"))["stages"]
-SWEEP = """
-import argparse, sys
-from convnet.system.errors import command
-from convnet.cli.train import add_sweep_arguments, run_sweep
-
-@command
-def main():
-    parser = argparse.ArgumentParser()
-    add_sweep_arguments(parser)
-    run_sweep(parser.parse_args())
-
-if __name__ == "__main__":
-    main()
-"""
 
 
-def test_data_lie_where_the_pipeline_puts_them() -> None:
+def test_data_are_where_the_pipeline_puts_them() -> None:
     places = {"prepare": ARRAYS, "features": FEATURES, "backbone": BACKBONES}
     for stage, place in places.items():
         assert STAGES[stage]["outs"] == [f"{place}/${{item.dataset}}"]
-    assert set(STAGES_BEFORE) <= set(places)
+    assert {BEFORE_PIXELS, BEFORE_HEADS} <= set(places)
+    assert str(ARRAYS) in " ".join(STAGES[BEFORE_HEADS]["deps"])
 
 
 def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    add_sweep_arguments(parser)
+    add_arguments(parser)
     return parser.parse_args(words)
 
 
@@ -71,9 +58,9 @@ def test_contradicting_options_are_refused_before_anything_is_made(
 ) -> None:
     tiny.write_params(tmp_path, changes)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep_cluster, "_make_data", lambda: pytest.fail("data were made"))
+    monkeypatch.setattr(queue, "_dvc_repro", lambda stage: pytest.fail("data were made"))
     with pytest.raises(UserError, match=fault):
-        run_sweep(parsed(*words))
+        run(parsed(*words))
 
 
 @pytest.mark.parametrize(
@@ -97,11 +84,12 @@ def test_options_go_before_the_settings(
     tiny.write_params(tmp_path, changes)
     tiny.write_arrays(tmp_path / ARRAYS / "tiny")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep_cluster, "_make_data", lambda: None)
-    monkeypatch.setattr(sweep_cluster, "first_jobs", lambda params: [])
-    monkeypatch.setattr(sweep_cluster, "fine_tune_jobs", lambda params, folder: [])
-    monkeypatch.setattr(sweep_cluster, "run_jobs", lambda jobs, params: used.append(params))
-    run_sweep(parsed(*words))
+    monkeypatch.setattr(queue, "_dvc_repro", nullcontext)
+    for kind in ("pixel_jobs", "head_jobs"):
+        monkeypatch.setattr(queue, kind, lambda params: [])
+    monkeypatch.setattr(queue, "fine_tune_jobs", lambda params, folder: ([], []))
+    monkeypatch.setattr(queue, "run_jobs", lambda jobs, params, workers: used.append(params))
+    run(parsed(*words))
     assert {key: getattr(used[0].engine, key) for key in engine} == engine
 
 
@@ -117,7 +105,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     weights.write_bytes(b"weights")
     write_json(weights.with_name("backbone.json"), {"file": weights.name, "sha256": file_digest(weights)})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sweep_cluster, "_make_data", lambda: None)
+    monkeypatch.setattr(queue, "_dvc_repro", nullcontext)
     return tiny.params(tmp_path, sweep)
 
 
@@ -139,21 +127,50 @@ def test_dry_run_names_each_job_without_a_result_once(
     from helpers.saved_variant import write_variant
 
     def named() -> list[str]:
-        run_sweep(parsed("--dry-run"))
+        run(parsed("--dry-run"))
         return capsys.readouterr().out.splitlines()
 
     pixels, features = "tiny/baseline seed 0", "tiny/transfer seed 0"
     half, tuned = "tiny/baseline seed 0 50.0% of training", "tiny/fine_tune seed 0"
-    assert named() == [pixels, features, half, f"{tuned} (waits for transfer)"]
+    assert named() == [pixels, half, features, f"{tuned} (waits for transfer)"]
     model = write_variant(tmp_path / "model")
-    jobs = {job.label: job for job in first_jobs(study)}
+    jobs = {job.label: job for job in [*queue.pixel_jobs(study), *queue.head_jobs(study)]}
     finish(jobs[features], model)
     assert named() == [pixels, half, tuned]
     finish(jobs[pixels], model)
     assert named() == [half, tuned]
-    (tuning,) = fine_tune_jobs(study, tmp_path / "start")
+    ((tuning,), waiting) = queue.fine_tune_jobs(study, tmp_path / "start")
+    assert waiting == []
     finish(tuning, model)
     assert named() == [half]
+
+
+def test_longest_jobs_begin_first_and_each_kind_after_its_data(study: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+
+    @contextmanager
+    def dvc_repro(stage: str) -> Iterator[None]:
+        yield
+        events.append(stage)
+
+    monkeypatch.setattr(queue, "_dvc_repro", dvc_repro)
+    monkeypatch.setattr(queue, "run_jobs", lambda jobs, *_: events.extend(job.label for job in jobs))
+    queue.train_all(study)
+    pixels = ["tiny/baseline seed 0", "tiny/baseline seed 0", "tiny/baseline seed 0 50.0% of training"]
+    assert events == ["prepare", *pixels, "features", "tiny/transfer seed 0"]
+
+
+def test_failures_of_all_kinds_are_reported_together(
+    study: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(jobs: Sequence[Job], *_: object) -> None:
+        if jobs:
+            raise UserError(f"{jobs[0].label} failed")
+
+    monkeypatch.setattr(queue, "run_jobs", fail)
+    with pytest.raises(UserError, match=r"^tiny/baseline seed 0 failed; tiny/transfer seed 0 failed$"):
+        queue.train_all(study)
+    assert capsys.readouterr().err == "tiny/fine_tune seed 0 is skipped: transfer has not finished\n"
 
 
 SLOW_STAGE = """
@@ -181,7 +198,7 @@ def test_signal_while_data_are_made_ends_dvc_and_its_stage(tmp_path: Path, kind:
     dvc = [sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"]
     subprocess.run(dvc, cwd=tmp_path, env=environment, check=True)
     with subprocess.Popen(
-        [sys.executable, "-m", "convnet.cli.main", "sweep"],
+        [sys.executable, "-m", "convnet.cli.main", "train"],
         cwd=tmp_path,
         env=environment,
         stderr=subprocess.PIPE,
@@ -189,37 +206,10 @@ def test_signal_while_data_are_made_ends_dvc_and_its_stage(tmp_path: Path, kind:
         start_new_session=True,
         # A test run started in the background ignores Ctrl-C, and what it starts would too.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as sweep:
+    ) as train:
         while not (tmp_path / "started").exists():
-            assert sweep.poll() is None, sweep.stderr.read() if sweep.stderr else ""
+            assert train.poll() is None, train.stderr.read() if train.stderr else ""
             time.sleep(0.05)
-        errors = end_by(kind, sweep)
+        errors = end_by(kind, train)
     assert "Traceback" not in errors
-    assert sweep.returncode == (130 if kind is signal.SIGINT else -kind)
-
-
-@pytest.mark.slow
-def test_repro_after_a_sweep_trains_nothing(clone: Clone) -> None:
-    changes = {
-        "run.seeds": [0],
-        "run.pixel_variants": ["baseline"],
-        **{f"{section}.batch_size": 4 for section in ("training", "transfer", "fine_tune")},
-        "sweep.enabled": True,
-        "sweep.shares": [0.5, 1.0],
-        "sweep.variants": ["baseline"],
-    }
-    write_tiny_params(clone.path, changes)
-    script = clone.path.parent / "run_sweep.py"
-    script.write_text(SWEEP)
-    clone.run("python", script)
-    results = finished(clone.path)
-    assert len(results) == 5  # three variants, the half of one, and the backbone
-    done = clone.run(*WARM_REPRO, "train", "transfer", "fine_tune", "sweep")
-    assert "1 of 1 jobs were finished before" in done.stderr
-    assert "epochs in" not in done.stderr
-    assert finished(clone.path) == results
-
-
-def finished(project: Path) -> dict[str, int]:
-    """Return when each job was finished, by key."""
-    return {path.parent.parent.name: path.stat().st_mtime_ns for path in project.glob(".jobs/*/result/facts.json")}
+    assert train.returncode == (130 if kind is signal.SIGINT else -kind)

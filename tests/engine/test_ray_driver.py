@@ -142,7 +142,7 @@ def wait_for(found: Callable[[], object], driver: "subprocess.Popen[str]") -> No
 
 
 def same_result(one: Path, other: Path) -> bool:
-    def told(folder: Path) -> Any:
+    def recorded(folder: Path) -> Any:
         facts = read_json(folder / "facts.json")
         # The digest of the weights speaks for the model: its archive holds dates.
         return {key: facts[key] for key in facts if not key.startswith("model_")}, read_json(folder / "history.json")
@@ -152,7 +152,7 @@ def same_result(one: Path, other: Path) -> bool:
         return [p.probabilities for splits in by_seed.values() for p in splits.values()]
 
     equal = [np.array_equal(a, b) for a, b in zip(arrays(one), arrays(other), strict=True)]
-    return told(one) == told(other) and all(equal)
+    return recorded(one) == recorded(other) and all(equal)
 
 
 def test_lost_machine_costs_nothing_but_time(machines: Machines, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_failing_job_fails_alone_and_is_named(machines: Machines, tmp_path: Path
 
 def test_machine_with_another_version_is_refused(machines: Machines, tmp_path: Path) -> None:
     shutil.copytree(PROJECT / "src" / "convnet", tmp_path / "src" / "convnet")
-    with (tmp_path / "src" / "convnet" / "training.py").open("a") as file:
+    with (tmp_path / "src" / "convnet" / "training" / "train.py").open("a") as file:
         file.write("\n# another version\n")
     machines.add("other", PYTHONPATH=python_path(tmp_path / "src"))
     both = study(tmp_path / "both", machines, {"run.seeds": [5, 6]})

@@ -70,7 +70,7 @@ def _train(folder: Path, inside: Sequence[str], processes: int) -> list[str]:
     """Train two seeds by the stage; return what it says, progress left out."""
     write_params(folder, CHANGES | {"engine.parallel_jobs": processes})
     write_arrays(folder / "arrays")
-    stage = stage_command("train", "--dataset", "tiny", "--variant", "baseline", "arrays", "models")
+    stage = stage_command("train", "--variant", "baseline", "arrays", "models")
     done = subprocess.run(
         [*inside, sys.executable, *stage],
         cwd=folder, env=environment() | {"CUDA_VISIBLE_DEVICES": "-1"}, capture_output=True, text=True, check=False,

@@ -215,7 +215,7 @@ def test_full_disk_fails_each_job_with_its_own_sentence_though_no_note_of_it_can
     write_params(disk, {"run.seeds": [0, 1, 2], "training.epochs": 1, "network": network, "engine.parallel_jobs": 1})
     write_arrays(disk / "arrays")
     fill(disk, leaving=0)
-    failed = run_stage(disk, "train", "--dataset", "tiny", "--variant", "baseline", "arrays", "models")
+    failed = run_stage(disk, "train", "--variant", "baseline", "arrays", "models")
     assert failed.returncode == 2
     assert "Traceback" not in failed.stderr
     last = failed.stderr.splitlines()[-1]
@@ -228,7 +228,7 @@ def test_full_disk_fails_each_job_with_its_own_sentence_though_no_note_of_it_can
 
 @pytest.mark.slow
 def test_full_disk_while_saving_a_model_keeps_the_old_model_and_the_job_can_be_run_again(disk: Path) -> None:
-    command = ("train", "--dataset", "tiny", "--variant", "baseline", "arrays", "models")
+    command = ("train", "--variant", "baseline", "arrays", "models")
     # One epoch and no state: the model is the first large file to be written.
     changes = {"run.pixel_variants": ["baseline"], "training.epochs": 1, "network": {"filters": [4, 8], "dense": 512}}
     write_params(disk, changes)

@@ -158,7 +158,7 @@ def one_thread_study(folder: Path, processes: int) -> Path:
 
 def kill_soon_after_a_state(folder: Path, chance: random.Random) -> None:
     """Start the train stage and kill it within half a second of its first state, or first one of its processes."""
-    command = tiny.stage_command("train", "--dataset", "tiny", "--variant", "hard", "arrays", "models")
+    command = tiny.stage_command("train", "--variant", "hard", "arrays", "models")
     before = states(folder)
     process = psutil.Popen([sys.executable, *command], cwd=folder, env=tiny.environment(), stderr=subprocess.DEVNULL)
     while states(folder) == before:
@@ -174,7 +174,7 @@ def kill_soon_after_a_state(folder: Path, chance: random.Random) -> None:
 
 def killed_or_finished(folder: Path, chance: random.Random) -> bool:
     """Start the train stage and kill it within two seconds of its first work; return whether it finished before."""
-    command = tiny.stage_command("train", "--dataset", "tiny", "--variant", "hard", "arrays", "models")
+    command = tiny.stage_command("train", "--variant", "hard", "arrays", "models")
     before = newest_change(folder)
     process = subprocess.Popen(
         [sys.executable, *command], cwd=folder, env=tiny.environment(), stderr=subprocess.PIPE, text=True

@@ -41,8 +41,6 @@ def test_make_test_needs_no_history(archive: Clone) -> None:
         "tests/system/test_files.py",
         # Copies the project and commits it, so it makes a history of its own.
         "tests/pipeline/test_makefile.py::test_git_history_that_comes_later_is_used",
-        # Opens the project in DVC, which refuses a folder without a history until it is told.
-        "tests/pipeline/test_side_by_side.py::test_chains_hold_every_stage_of_their_dataset_after_what_it_depends_on",
     )
     options = archive.environment | {"PYTEST_ADDOPTS": shlex.join(["-p", "no:cacheprovider", *chosen])}
     done = make(replace(archive, environment=options), "--assume-old=.venv/.stamp", "test")

@@ -161,11 +161,11 @@ def test_term_to_all_processes_of_dvc_repro_keeps_the_state(
 @pytest.mark.slow
 @pytest.mark.skipif(usable_cores() < 2, reason="there is one core only")
 @pytest.mark.parametrize("send", [os.killpg, os.kill], ids=["to_all", "to_it_alone"])
-def test_control_c_during_side_by_side_ends_every_chain_and_keeps_their_states(
+def test_control_c_during_training_of_all_datasets_ends_every_process_and_keeps_their_states(
     clone: Clone, begin: Callable[..., "subprocess.Popen[bytes]"], tmp_path: Path, send: Callable[[int, int], None]
 ) -> None:
     write_tiny_params(clone.path, {**CHANGES, "run.datasets": ["pets", "hands"], "engine.threads_per_job": 1})
-    command = begin(sys.executable, "-m", "convnet.pipeline.side_by_side")
+    command = begin(sys.executable, "-m", "convnet.cli.main", "train")
     wait_for(lambda: len({path.parent for path in states(clone)}) == 2, "a state of either dataset")
     signalled = time.monotonic()
     send(command.pid, signal.SIGINT)

@@ -131,5 +131,5 @@ def test_diverging_job_is_marked_and_the_good_one_beside_it_is_kept(tmp_path: Pa
         assert [path.name for path in result.parent.iterdir()] == ["result"]
 
     # The train stage of the good variant takes its result from the store.
-    done = run_stage(tmp_path, "train", "--dataset", "tiny", "--variant", "baseline", "arrays", "models")
+    done = run_stage(tmp_path, "train", "--variant", "baseline", "arrays", "models")
     assert (done.returncode, done.stderr) == (0, "1 of 1 jobs were finished before\n")

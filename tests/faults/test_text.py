@@ -29,7 +29,7 @@ import yaml
 from convnet.comparison.verdict import verdict
 from convnet.data.arrays import load_arrays
 from convnet.download.http import UnavailableError, download
-from convnet.engine.job_log import Tally
+from convnet.engine.job_log import JobLog
 from convnet.evaluation.schema import Evaluation
 from convnet.report.build import Folders, report
 from convnet.report.tables import write_tables
@@ -171,10 +171,10 @@ HOSTILE = "cats\x1b[2J\x07\nnew line\u202e"
 ESCAPED = r"cats\x1b[2J\x07\nnew line\u202e"
 
 
-def _says_tally(folder: Path) -> None:
-    tally = Tally(1, 0)
-    tally.say(f"[1/1] {HOSTILE}: 2 epochs")
-    tally.note(f"{HOSTILE} is damaged")
+def _prints_log(folder: Path) -> None:
+    log = JobLog(1, 0)
+    log.line(f"[1/1] {HOSTILE}: 2 epochs")
+    log.line_once(f"{HOSTILE} is damaged")
 
 
 def _says_progress(_: Path) -> None:
@@ -209,7 +209,7 @@ class Unavailable(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize("say", [_says_tally, _says_progress, _says_lock, _says_download])
+@pytest.mark.parametrize("say", [_prints_log, _says_progress, _says_lock, _says_download])
 def test_whoever_prints_a_name_escapes_its_control_characters(
     say: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,7 @@ TINY_RUN: Mapping[str, Any] = {
     "run.feature_variants": ["transfer"],
     "run.fine_tune_variants": ["fine_tune"],
     "run.seeds": [0, 1],
-    "variants.half_dropped": {"dropout": 0.5},  # a name that stands nowhere else, to be looked for
+    "variants.half_dropped": {"dropout": 0.5},  # a name that is nowhere else, to be looked for
     "datasets.pets.source.rendered.images_per_class": 20,
     "datasets.pets.source.rendered.image_size": [32, 32],
     "datasets.pets.image_size": [32, 32],
@@ -73,7 +73,7 @@ def change_params(project: Path, changes: Mapping[str, Any]) -> None:
 
 
 def names_in_reports(project: Path, names: Sequence[str]) -> list[str]:
-    """Return the files under reports/ that bear one of `names` in their path or text; params.yaml is quoted freely."""
+    """Return the files under reports/ with one of `names` in their path or text; quotes of params.yaml do not count."""
     params = {html.escape(line.strip(), quote=False) for line in (project / "params.yaml").read_text().splitlines()}
     found = []
     for path in sorted((project / "reports").rglob("*")):
@@ -86,14 +86,14 @@ def names_in_reports(project: Path, names: Sequence[str]) -> list[str]:
     return found
 
 
-# Bare `dvc repro` starts every stage anew; with this they share the import of TensorFlow.
-WARM_REPRO = ("python", "-m", "convnet.pipeline.warm_repro")
+# Every training job in one queue; `dvc repro` then finds the results in the store.
+TRAIN = ("python", "-m", "convnet.cli.main", "train")
 
 
 def finished_pipeline(factory: pytest.TempPathFactory, clone_project: Callable[[Path], Clone]) -> Clone:
     """Return a copy of the project in which the whole pipeline has run: once for all tests, those of other workers too.
 
-    A test that runs anything in it takes a copy (`copy_of`). Beside it lies `read`, what RECORDER wrote.
+    A test that runs anything in it takes a copy (`copy_of`). RECORDER has written the folder `read` beside it.
     """
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pipeline"
@@ -121,7 +121,7 @@ def _run_pipeline(folder: Path, clone_project: Callable[[Path], Clone]) -> None:
 
 
 def start(clone: Clone) -> Clone:
-    """Take what committed runs left out of a copy of the project, so that what is there later was made there."""
+    """Delete the results of committed runs in a copy of the project, so that later results were made there."""
     for path in ("metrics", "reports"):
         shutil.rmtree(clone.path / path, ignore_errors=True)
     (clone.path / "dvc.lock").unlink(missing_ok=True)
@@ -129,26 +129,25 @@ def start(clone: Clone) -> Clone:
 
 
 def copy_of(clone: Clone, target: Path) -> Clone:
-    """Return a copy of a copy of the project, with all it has run."""
-    # Links stay links, and what DVC made read-only stays so; DVC's notes on the files' dates would be out of date.
+    """Return a copy of a copy of the project, with all results."""
+    # Links stay links, and files that DVC made read-only stay so.
     shutil.copytree(clone.path, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     return dataclasses.replace(clone, path=target, environment=clone.environment | {"PYTHONPATH": str(target / "src")})
 
 
-# As sitecustomize.py on the path of a stage's interpreter: notes which settings the stage reads once params.yaml is
-# loaded and checked. Of `run` and `split`, of which stages name single keys, it notes the keys.
+# As sitecustomize.py on the path of a stage's interpreter: records the settings that the stage reads after params.yaml
+# is loaded and checked. Of `run` and `split`, of which stages name single keys, it records the keys.
 RECORDER = """
-import atexit, os, sys
+import atexit, os
 from pathlib import Path
 
-scripts = [Path(word).stem for word in sys.orig_argv if word.startswith("stages/")]
-if scripts:
-    from convnet import params
+if "DVC_STAGE" in os.environ:
+    from convnet.params import load, schema
 
-    seen, prefixes, load = set(), {"Params": "", "Run": "run.", "Split": "split."}, params.load_params
+    seen, prefixes, load_params = set(), {"Params": "", "Run": "run.", "Split": "split."}, load.load_params
 
-    def load_params(*arguments):
-        loaded = load(*arguments)
+    def recording(*arguments):
+        loaded = load_params(*arguments)
 
         def read(section, name):
             prefix = prefixes.get(type(section).__name__)
@@ -156,15 +155,15 @@ if scripts:
                 seen.add(prefix + name)
             return object.__getattribute__(section, name)
 
-        params.Section.__getattribute__ = read
+        schema.Section.__getattribute__ = read
         return loaded
 
     def write():
         folder = Path(os.environ["PARAMS_READ"])
         folder.mkdir(exist_ok=True)
-        with (folder / scripts[0]).open("a") as file:
+        with (folder / os.environ["DVC_STAGE"].partition("@")[0]).open("a") as file:
             file.writelines(f"{name}\\n" for name in seen)
 
-    params.load_params = load_params
+    load.load_params = recording
     atexit.register(write)
 """

@@ -201,7 +201,7 @@ def hard_study(folder: Path) -> Path:
 
 def train_hard(folder: Path, kill_at: tuple[str, str, int] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the train stage on the hard variant in a new process."""
-    return run_stage(folder, "train", "--dataset", "tiny", "--variant", "hard", "arrays", "models", kill_at=kill_at)
+    return run_stage(folder, "train", "--variant", "hard", "arrays", "models", kill_at=kill_at)
 
 
 @functools.cache

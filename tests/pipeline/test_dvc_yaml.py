@@ -1,5 +1,6 @@
-"""dvc.yaml says of each stage what it really reads and writes: else DVC would reuse what is out of date."""
+"""dvc.yaml lists the inputs and outputs of each stage completely, or DVC would reuse outdated results."""
 
+import fnmatch
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 
 from convnet.params.load import load_params
@@ -16,7 +18,7 @@ from helpers.tiny_study import PROJECT
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "dvc.yaml").read_text("utf-8"))["stages"]
 PARAMS: dict[str, Any] = yaml.safe_load((PROJECT / "params.yaml").read_text("utf-8"))
 
-# How often a running job is saved changes no result, so a change of it must not train anew.
+# The time between checkpoints changes no result, so its change must train nothing again.
 WITHOUT_EFFECT = {"checkpoints"}
 KINDS_OF_OUTPUT = ("outs", "metrics", "plots")
 
@@ -52,7 +54,7 @@ def test_every_path_of_the_command_is_a_dependency_or_an_output(name: str) -> No
 def test_every_dependency_and_output_is_given_in_the_command(name: str) -> None:
     words = _arguments(name)
     for path in [*_data(name), *_outputs(name)]:
-        assert any(path == word or path.startswith(f"{word}/") for word in words), f"{path} is written into the code"
+        assert any(path == word or path.startswith(f"{word}/") for word in words), f"{path} is in the code"
 
 
 @each_stage
@@ -74,7 +76,7 @@ def test_params_exist(name: str) -> None:
 
 @each_stage
 def test_outputs_of_training_stay_in_the_cache(name: str) -> None:
-    # `cache: false` on a plain output switches the run cache off, and a change taken back would train again.
+    # `cache: false` on a plain output switches the run cache off, and a change that is reverted would train again.
     plain = STAGES[name].get("outs", [])
     kept_in_git = [out for out in plain if isinstance(out, dict)]
     assert not kept_in_git or all(next(iter(out)).startswith("reports/") for out in kept_in_git)
@@ -85,12 +87,30 @@ def test_every_script_is_a_stage() -> None:
 
 
 def test_no_two_stages_write_the_same_file() -> None:
-    # Stages of one output template differ in their matrix: a variant stands in one of the three lists only.
+    # Stages of one output template differ in their matrix: a variant is in one of the three lists only.
     lists = [PARAMS["run"][key] for key in ("pixel_variants", "feature_variants", "fine_tune_variants")]
     names = [name for variants in lists for name in variants]
     assert len(names) == len(set(names))
     outputs = [(out, str(STAGES[name].get("matrix"))) for name in STAGES for out in _outputs(name)]
     assert len(outputs) == len(set(outputs))
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's own
+def test_stages_that_make_runs_per_dataset_follow_those_they_depend_on() -> None:
+    # `make repro` gives DVC two patterns per dataset, and DVC keeps their order and that of dvc.yaml.
+    makefile = (PROJECT / "Makefile").read_text("utf-8")
+    (patterns,) = re.findall(r"repro --single-item --glob '([^']+)' '([^']+)'", makefile)
+    with Repo(str(PROJECT)) as repo:
+        graph, stages = repo.index.graph, {stage.name: stage for stage in repo.index.stages}
+        needed = {name: {other.name for other in graph.successors(stage)} for name, stage in stages.items()}
+    done = {"source_code"}  # and all that the features depend on: `convnet train` has run them
+    for dataset in PARAMS["run"]["datasets"]:
+        done |= {f"{name}@{dataset}" for name in ("download", "split", "prepare", "plan", "backbone", "features")}
+        for pattern in patterns:
+            for name in fnmatch.filter(stages, pattern.replace("$*", dataset)):
+                assert needed[name] <= done, name
+                done.add(name)
+    assert set(stages) - done == {"compare", "report"}
 
 
 def test_every_section_of_params_is_a_param_of_some_stage() -> None:
@@ -121,7 +141,7 @@ def test_every_variant_and_dataset_that_is_offered_makes_a_recipe() -> None:
             assert recipe.kind == ("fine_tune" if diff.fine_tune else "features" if diff.transfer else "pixels")
 
 
-def test_variants_of_the_run_stand_in_the_list_of_their_kind() -> None:
+def test_variants_of_the_run_are_in_the_list_of_their_kind() -> None:
     variants = PARAMS["variants"]
     assert not [v for v in PARAMS["run"]["pixel_variants"] if {"transfer", "fine_tune"} & set(variants[v])]
     assert all(variants[v].get("transfer") for v in PARAMS["run"]["feature_variants"])
@@ -129,7 +149,7 @@ def test_variants_of_the_run_stand_in_the_list_of_their_kind() -> None:
 
 
 def test_no_key_is_one_whose_change_dvc_ignores() -> None:
-    # Found by experiment: a change of a key with one of these names is taken for a fact of a file, and left out.
+    # Found by experiment: DVC takes a key with one of these names for a fact of a file, and ignores its change.
     assert not {"size", "nfiles"} & {key for path in _key_paths(PARAMS) for key in path}
 
 
@@ -149,7 +169,7 @@ def test_list_emptied_by_dvc_leaves_a_file_that_can_be_read(key: str, tmp_path: 
 
 
 def test_no_path_in_params_yaml_leads_into_the_pipeline() -> None:
-    # All paths of the pipeline stand in dvc.yaml.
+    # All paths of the pipeline are in dvc.yaml.
     assert not [v for v in _leaves(PARAMS) if isinstance(v, str) and re.match(r"(data|models|reports|metrics)/", v)]
 
 

@@ -1,4 +1,4 @@
-"""What `make repro` deletes before it runs: the files of what params.yaml no longer names, and nothing else."""
+"""`convnet prune` deletes the outputs of unlisted datasets and variants, and nothing else."""
 
 import os
 import re
@@ -40,14 +40,14 @@ def contents(clone: Clone) -> dict[Path, bytes | None]:
     return {path.relative_to(clone.path): path.read_bytes() if path.is_file() else None for path in paths}
 
 
-def remove_leftovers(clone: Clone) -> "subprocess.CompletedProcess[str]":
-    return clone.run(sys.executable, "-m", "convnet.pipeline.prune", check=False)
+def prune(clone: Clone, *options: str) -> "subprocess.CompletedProcess[str]":
+    return clone.run(sys.executable, "-m", "convnet.cli.main", "prune", *options, check=False)
 
 
 def test_mistyped_variant_is_refused_before_anything_is_deleted(finished: Clone) -> None:
     before = contents(finished)
     change_params(finished.path, {"run.pixel_variants": ["basline", "half_dropped"]})
-    done = remove_leftovers(finished)
+    done = prune(finished)
     assert done.returncode == 2
     assert done.stderr.startswith("error: params.yaml: run.pixel_variants names 'basline'")
     assert "did you mean 'baseline'" in done.stderr
@@ -55,29 +55,32 @@ def test_mistyped_variant_is_refused_before_anything_is_deleted(finished: Clone)
     assert contents(finished) == before
 
 
-def test_removed_dataset_takes_its_models_metrics_and_data_along_and_nothing_else(finished: Clone) -> None:
+def test_dry_run_lists_and_prune_deletes_all_outputs_of_a_removed_dataset_and_nothing_else(finished: Clone) -> None:
     before = contents(finished)
     change_params(finished.path, {"run.datasets": ["pets"]})
-    done = remove_leftovers(finished)
+    listed = prune(finished, "--dry-run")
+    assert contents(finished) == before
+    done = prune(finished)
     assert done.returncode == 0, done.stderr
+    assert done.stdout == listed.stdout.replace("would delete", "deleted")
     after = contents(finished)
     gone = {path for path in before if "hands" in str(path)}
     assert {path.parts[0] for path in gone} == {"data", "models", "metrics"}
     assert after == {path: content for path, content in before.items() if path not in gone}
     assert not [path for path, content in after.items() if b"hands" in (content or b"")]
-    told = re.findall(r"^removed (\S+): params\.yaml no longer names it$", done.stdout, re.MULTILINE)
-    assert len(told) == len(done.stdout.splitlines())
-    assert {"metrics/hands-baseline.json", "models/hands/baseline", "models/best/hands"} <= set(told)
+    deleted = re.findall(r"^deleted (\S+)$", done.stdout, re.MULTILINE)
+    assert len(deleted) == len(done.stdout.splitlines())
+    assert {"metrics/hands-baseline.json", "models/hands/baseline", "models/best/hands"} <= set(deleted)
 
 
 def test_removed_variant_leaves_those_beside_it(finished: Clone) -> None:
     before = contents(finished)
     change_params(finished.path, {"run.pixel_variants": ["baseline"]})
-    assert remove_leftovers(finished).returncode == 0
+    assert prune(finished).returncode == 0
     assert set(before) - set(contents(finished)) == {path for path in before if "half_dropped" in str(path)}
 
 
-def test_output_that_is_a_link_into_dvcs_cache_goes_without_what_it_leads_to(finished: Clone) -> None:
+def test_output_that_is_a_link_into_dvcs_cache_is_deleted_without_its_target(finished: Clone) -> None:
     """As `cache.type symlink` leaves a file and a folder; a link that leads nowhere is a leftover too."""
     cache = finished.path / ".dvc" / "cache" / "files" / "md5"
     (cache / "folder").mkdir(parents=True)
@@ -89,15 +92,15 @@ def test_output_that_is_a_link_into_dvcs_cache_goes_without_what_it_leads_to(fin
         shutil.rmtree(path) if path.is_dir() else path.unlink()
         path.symlink_to(cache / target)
     change_params(finished.path, {"run.datasets": ["pets"]})
-    done = remove_leftovers(finished)
+    done = prune(finished)
     assert done.returncode == 0, done.stderr
     assert not [name for name in links if os.path.lexists(finished.path / name)]
     assert sorted(path.name for path in cache.rglob("*")) == ["content.txt", "file", "folder"]
-    assert all(f"removed {name}: " in done.stdout for name in links)
+    assert set(links) <= set(re.findall(r"^deleted (\S+)$", done.stdout, re.MULTILINE))
 
 
 def test_nothing_is_left_over_where_nothing_was_taken_out(finished: Clone) -> None:
     before = contents(finished)
-    done = remove_leftovers(finished)
+    done = prune(finished)
     assert (done.returncode, done.stdout) == (0, "")
     assert contents(finished) == before

@@ -1,7 +1,8 @@
-"""What params.yaml no longer names is gone from every result: nothing old may stand among new numbers."""
+"""Results of datasets, variants and seeds that params.yaml does not list are in no report."""
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from convnet.params.load import load_params
 from helpers.clones import Clone
-from helpers.tiny_run import WARM_REPRO, change_params, copy_of, finished_pipeline, names_in_reports
+from helpers.tiny_run import change_params, copy_of, finished_pipeline, names_in_reports
 from helpers.tiny_study import PROJECT
 
 
@@ -27,27 +28,58 @@ def test_committed_metrics_and_reports_are_those_of_the_committed_run() -> None:
     assert {path.name for path in PROJECT.glob("reports/figures/*/")} <= set(run.datasets)
 
 
+GHOST = "ghost"
+
+
+def leave(clone: Clone, path: str, origin: str) -> Path:
+    """Copy a result to where a dataset or variant that is not listed would have left its own."""
+    source, target = clone.path / origin, clone.path / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    return target
+
+
 @pytest.mark.slow
-def test_removed_variant_leaves_nothing_in_the_results(clone: Clone) -> None:
+def test_unlisted_variant_and_dataset_are_in_no_report_while_their_files_stay(clone: Clone) -> None:
     assert names_in_reports(clone.path, ["half_dropped"])
+    left = [
+        leave(clone, f"data/evaluations/{GHOST}-baseline.json", "data/evaluations/pets-baseline.json"),
+        leave(clone, f"data/evaluations/pets-{GHOST}.json", "data/evaluations/pets-baseline.json"),
+        leave(clone, f"models/pets/{GHOST}", "models/pets/baseline"),
+        leave(clone, f"models/{GHOST}/baseline", "models/pets/baseline"),
+        leave(clone, f"data/explanations/{GHOST}", "data/explanations/pets"),
+        leave(clone, f"data/splits/{GHOST}.csv", "data/splits/pets.csv"),
+        leave(clone, f"data/splits/{GHOST}.summary.json", "data/splits/pets.summary.json"),
+        leave(clone, f"data/robustness/{GHOST}.json", "data/robustness/pets.json"),
+        leave(clone, f"data/trivial/{GHOST}.json", "data/trivial/pets.json"),
+    ]
+    figures = leave(clone, f"reports/figures/{GHOST}", "reports/figures/pets")
     change_params(clone.path, {"run.pixel_variants": ["baseline"]})
-    clone.run(*WARM_REPRO)
-    assert names_in_reports(clone.path, ["half_dropped"]) == []
-    robustness = json.loads((clone.path / "data" / "robustness" / "pets.json").read_text("utf-8"))
-    assert "half_dropped" not in json.dumps(robustness)
-    assert "half_dropped" not in clone.run("dvc", "metrics", "show").stdout
-    # Named again, it comes back without training.
+    clone.run("dvc", "repro")
+    names = ["half_dropped", GHOST]
+    assert names_in_reports(clone.path, names) == []
+    assert not figures.exists()
+    for made in ("data/robustness/pets.json", "data/explanations/pets/pictures.json", "models/best/pets/job.json"):
+        text = (clone.path / made).read_text("utf-8")
+        assert not [name for name in names if name in text], made
+    assert not [path.name for path in (clone.path / "data/explanations/pets").rglob("*") if GHOST in path.name]
+    shown = clone.run("dvc", "metrics", "show").stdout
+    assert not [name for name in names if name in shown]
+    assert all(path.exists() for path in left), "nothing is deleted without a request"
+    assert (clone.path / "models" / "pets" / "half_dropped").is_dir()
+    # Listed again, the variant comes back without training.
     change_params(clone.path, {"run.pixel_variants": ["baseline", "half_dropped"]})
-    done = clone.run(*WARM_REPRO)
+    done = clone.run("dvc", "repro")
     assert "Running stage 'train@" not in done.stdout
     assert names_in_reports(clone.path, ["half_dropped"])
+    assert names_in_reports(clone.path, [GHOST]) == []
 
 
 @pytest.mark.slow
 def test_removed_seed_leaves_nothing_in_the_results(clone: Clone) -> None:
     assert (clone.path / "models" / "pets" / "baseline" / "seed-1.keras").is_file()
     change_params(clone.path, {"run.seeds": [0]})
-    done = clone.run(*WARM_REPRO)
+    done = clone.run("dvc", "repro")
     assert " epochs in " not in done.stderr, "a job ran again"
     for variant in ("baseline", "half_dropped", "transfer", "fine_tune"):
         folder = clone.path / "models" / "pets" / variant

@@ -12,7 +12,7 @@ import yaml
 
 from helpers.clones import Clone
 from helpers.tiny_run import (
-    WARM_REPRO,
+    TRAIN,
     change_params,
     copy_of,
     finished_pipeline,
@@ -27,7 +27,7 @@ ONE_VARIANT = {
     "run.fine_tune_variants": [],
     "training.epochs": 1,
 }
-# How often a running job is saved changes no result.
+# The time between checkpoints changes no result.
 WITHOUT_EFFECT = {"checkpoints"}
 # A recipe opens with the sections of pixel variants: other variants replace both, and explain takes neither from it.
 OVERRIDDEN = {name: {"network", "training"} for name in ("plan", "transfer", "fine_tune", "explain")}
@@ -76,14 +76,14 @@ def test_second_run_does_nothing(finished: Clone, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_every_setting_that_a_stage_reads_is_among_its_params(finished: Clone) -> None:
-    read = {path.stem: set(path.read_text("utf-8").split()) for path in (finished.path.parent / "read").iterdir()}
+    read = {path.name: set(path.read_text("utf-8").split()) for path in (finished.path.parent / "read").iterdir()}
     assert {"download", "split", "prepare", "train", "features", "transfer", "fine_tune"} <= set(read)
     assert {"network", "training", "run.seeds"} <= read["train"]
     missing = []
     for name, stage in yaml.safe_load((finished.path / "dvc.yaml").read_text("utf-8"))["stages"].items():
         params = stage.get("params", [])
         without_effect = WITHOUT_EFFECT | OVERRIDDEN.get(name, set()) | CHECKED.get(name, set())
-        for key in read.get(Path(stage["cmd"].split()[2]).stem, set()) - without_effect:
+        for key in read.get(name, set()) - without_effect:
             # A key is covered by itself or a section that holds it; a section, also by the keys of it that are read.
             if not any(key == p or key.startswith(f"{p}.") or p.startswith(f"{key}.") for p in params):
                 missing.append(f"{name}: {key}")
@@ -95,15 +95,15 @@ def test_changed_variant_trains_alone(finished: Clone, tmp_path: Path) -> None:
     clone = copy_of(finished, tmp_path / "copy")
     change_params(clone.path, {"variants.half_dropped.dropout": 0.25})
     assert "variants.half_dropped.dropout" in clone.run("dvc", "params", "diff").stdout
-    done = clone.run(*WARM_REPRO)
+    done = clone.run("dvc", "repro")
     assert sorted(_trained(done.stderr)) == ["pets/half_dropped seed 0", "pets/half_dropped seed 1"]
     trained = {"train@pets-half_dropped", "evaluate@pets-half_dropped"}
     of_all_models = {"robustness@pets", "explain@pets", "best@pets", "compare", "report"}
     cheap = {"plan@pets", "sweep@pets"}  # they look at all variants, and write what they wrote before
     assert {*trained, "compare", "report"} <= set(_ran(done.stdout)) <= trained | of_all_models | cheap
-    # Taken back, nothing trains: DVC brings the old results from its cache.
+    # With the old value nothing trains: DVC takes the old results from its cache.
     change_params(clone.path, {"variants.half_dropped.dropout": 0.5})
-    assert not _trained(clone.run(*WARM_REPRO).stderr)
+    assert not _trained(clone.run("dvc", "repro").stderr)
     assert not clone.run("git", "status", "--porcelain", "metrics").stdout
 
 
@@ -111,7 +111,7 @@ def test_changed_variant_trains_alone(finished: Clone, tmp_path: Path) -> None:
 def test_added_seed_trains_its_own_jobs_only(finished: Clone, tmp_path: Path) -> None:
     clone = copy_of(finished, tmp_path / "copy")
     change_params(clone.path, {"run.seeds": [0, 1, 2]})
-    done = clone.run(*WARM_REPRO)
+    done = clone.run("dvc", "repro", "evaluate", "evaluate_transfer", "evaluate_fine_tune")
     ran = [name for name in _ran(done.stdout) if name.startswith(("train", "transfer", "fine_tune"))]
     assert sorted(ran) == ["fine_tune@pets-fine_tune", "train@pets-baseline", "train@pets-half_dropped",
                            "transfer@pets-transfer"]  # fmt: skip
@@ -180,16 +180,20 @@ def test_experiment_runs_another_dataset(finished: Clone, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_everything_made_anew_and_started_warm_gives_the_same_bytes(finished: Clone, tmp_path: Path) -> None:
+def test_queue_of_all_jobs_gives_the_same_bytes_and_repro_then_trains_nothing(finished: Clone, tmp_path: Path) -> None:
     clone = copy_of(finished, tmp_path / "copy")
     before = {path.name: path.read_bytes() for path in (clone.path / "metrics").iterdir()}
     assert len(before) == 4
     for folder in (".jobs", "data", "models", "metrics", ".dvc/cache", ".dvc/tmp"):
         shutil.rmtree(clone.path / folder)
-    done = clone.run(*WARM_REPRO)
-    assert {"train@pets-baseline", "transfer@pets-transfer", "fine_tune@pets-fine_tune"} <= set(_ran(done.stdout))
     jobs = {f"pets/{v} seed {n}" for v in ("baseline", "half_dropped", "transfer", "fine_tune") for n in (0, 1)}
-    assert jobs <= set(_trained(done.stderr))  # the sweep then finds those on all images finished
+    jobs |= {f"pets/baseline seed {n} 50.0% of training" for n in (0, 1)}
+    trained = _trained(clone.run(*TRAIN).stderr)
+    assert sorted(trained) == sorted([*jobs, "source/backbone compact seed 0"])
+    assert clone.run(*TRAIN, "--dry-run").stdout == ""
+    done = clone.run("dvc", "repro")
+    assert {"train@pets-baseline", "transfer@pets-transfer", "fine_tune@pets-fine_tune"} <= set(_ran(done.stdout))
+    assert not _trained(done.stderr)
     assert {path.name: path.read_bytes() for path in (clone.path / "metrics").iterdir()} == before
 
 

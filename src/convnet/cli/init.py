@@ -1,95 +1,105 @@
-"""A user's own images made a dataset of the pipeline: `convnet init photos/`, then `dvc repro`."""
+"""`convnet init`: add a user's own images to params.yaml as a dataset."""
 
+import argparse
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convnet.cli.options import standard_output
 from convnet.data.suggestions import Advice, Look, advise, dataset_name, look_at, problems
 from convnet.params.edit import write_dataset
 from convnet.params.load import load_params
 from convnet.params.schema import Dataset, Params
 from convnet.system.errors import UserError, printable
 
+HELP = "look at own images and make them a dataset in params.yaml"
+EXAMPLE = "convnet init photos/ && dvc repro"
 # A folder of models/ that holds the chosen models, and two keys whose changes DVC ignores.
 RESERVED = {"best", "size", "nfiles"}
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """What the user asks for.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that `run` reads."""
+    parser.add_argument("source", metavar="FOLDER", type=Path, help="one folder per class, or an archive of them")
+    parser.add_argument("--name", help="of the dataset; default: after the folder")
+    parser.add_argument("--rendered", action="store_true", help="the images are rendered, not photographed")
+    parser.add_argument("--backbone", help="default: one that suits the images and is available")
+    parser.add_argument("--keep", action="store_true", help="keep the other datasets of the run")
 
-    Attributes:
+
+def run(arguments: argparse.Namespace) -> None:
+    """Add the dataset and print what was found and written."""
+    options = {name: getattr(arguments, name) for name in ("name", "rendered", "backbone", "keep")}
+    standard_output().write(initialise(arguments.source, **options))
+
+
+def initialise(
+    source: Path, name: str | None = None, rendered: bool = False, backbone: str | None = None, keep: bool = False
+) -> str:
+    """Look at the images, write their entry into params.yaml, and return the text to print.
+
+    An entry of the same name and folder keeps all its settings; only its fingerprint is updated.
+
+    Args:
         source: the folder or the archive.
         name: of the dataset; None: after the source.
-        rendered: whether the images are drawn by a computer.
-        backbone: its name; None: what suits.
-        keep: whether the other datasets of the run stay in it.
-    """
-
-    source: Path
-    name: str | None = None
-    rendered: bool = False
-    backbone: str | None = None
-    keep: bool = False
-
-
-def initialise(wishes: Wishes, params_path: Path = Path("params.yaml")) -> str:
-    """Look at the images, write their entry into params.yaml, and return what to tell the user.
-
-    An entry of the same name and folder keeps all its settings; only its fingerprint is brought up to date.
+        rendered: whether the images are rendered.
+        backbone: its name; None: one that suits.
+        keep: whether the run keeps its other datasets.
 
     Raises:
-        UserError: no dataset can be made of the images, the name is taken, the entry that is there has other
-            settings than the wishes, or params.yaml is not valid; then nothing is written.
+        UserError: the images cannot be a dataset, the name is taken, the known entry has other settings, or
+            params.yaml is not valid. Nothing is written then.
     """
-    params = load_params(params_path)
-    name = wishes.name or dataset_name(wishes.source)
+    path = Path("params.yaml")
+    params = load_params(path)
+    name = name or dataset_name(source)
     _check_name(name)
-    folder = _as_written(wishes.source, params_path.resolve().parent)
+    folder = _as_written(source, Path.cwd())
     known = _known_folder(params, name, folder)
     if known:
-        _check_settings(wishes, name, params.datasets[name])
-    kind = params.datasets[name].kind if known else "rendered" if wishes.rendered else "photographs"
-    look = look_at(wishes.source, name, kind, params)
-    run = [*params.run.datasets, *([] if name in params.run.datasets else [name])] if wishes.keep else [name]
+        _check_settings(name, params.datasets[name], rendered, backbone)
+    kind = params.datasets[name].kind if known else "rendered" if rendered else "photographs"
+    look = look_at(source, name, kind, params)
+    datasets = [*params.run.datasets, *([] if name in params.run.datasets else [name])] if keep else [name]
     if known:
         changed = params.datasets[name].source.fingerprint != look.fingerprint
-        write_dataset(params_path, name, {"source": {"fingerprint": look.fingerprint}}, run)
-        what = "the images have changed, its fingerprint is new" if changed else "the images are the same"
-        done = [f"datasets.{name} is known; {what}; all its settings stay"]
+        write_dataset(path, name, {"source": {"fingerprint": look.fingerprint}}, datasets)
+        found = "the images have changed, its fingerprint is new" if changed else "the images are the same"
+        done = [f"datasets.{name} is known; {found}; all its settings stay"]
     else:
-        advice = advise(look, kind, params, wishes.backbone)
-        write_dataset(params_path, name, _entry(folder, kind, look, advice), run)
-        done = [f"datasets.{name} is added to {params_path.name}", *(f"  {reason}" for reason in advice.reasons)]
-    lines = [*_found(name, look), "", *done, f"run.datasets is {', '.join(run)}", "next: dvc repro"]
+        advice = advise(look, kind, params, backbone)
+        write_dataset(path, name, _entry(folder, kind, look, advice), datasets)
+        done = [f"datasets.{name} is added to {path}", *(f"  {reason}" for reason in advice.reasons)]
+    lines = [*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"]
     return "\n".join(map(printable, lines)) + "\n"
 
 
 def _found(name: str, look: Look) -> list[str]:
-    counts, sizes = look.counts, look.summary["image_sizes"]
+    counts, splits = look.counts, look.summary["counts"]
     width = max(map(len, counts))
-    splits = look.summary["counts"]
     lines = [f"{name}: {sum(counts.values()):,} usable images in {len(counts)} classes"]
     for class_name, count in counts.items():
         parts = ", ".join(f"{splits[split][class_name]:,} {split}" for split in splits)
         lines.append(f"  {class_name:<{width}}  {count:>6,}  ({parts})")
-    shown = {key: "x".join(map(str, reversed(size))) for key, size in sizes.items()}
+    shown = {key: "x".join(map(str, reversed(size))) for key, size in look.summary["image_sizes"].items()}
     lines.append(f"sizes (width x height): {shown['smallest']} to {shown['largest']}, median {shown['median']}")
     found = problems(look)
     return [*lines, "no problems found"] if not found else [*lines, "problems:", *(f"  {line}" for line in found)]
 
 
 def _entry(folder: str, kind: str, look: Look, advice: Advice) -> dict[str, Any]:
-    entry: dict[str, Any] = {
+    # Every section has a batch size of its own, and none may exceed the training images.
+    batch = {"batch_size": advice.batch_size}
+    return {
         "kind": kind,
         "source": {"folder": folder, "fingerprint": look.fingerprint},
         "image_size": list(advice.image_size),
         "backbone": advice.backbone,
+        "training": batch,
+        "fine_tune": dict(batch),
+        "transfer": batch | {"pooling": advice.pooling},
     }
-    # Every section has a batch size of its own, and none may exceed the training images.
-    sections = {section: {"batch_size": advice.batch_size} for section in ("training", "transfer", "fine_tune")}
-    return entry | sections | {"transfer": sections["transfer"] | {"pooling": advice.pooling}}
 
 
 def _check_name(name: str) -> None:
@@ -107,7 +117,7 @@ def _as_written(source: Path, project: Path) -> str:
 
 
 def _known_folder(params: Params, name: str, folder: str) -> bool:
-    """Return whether the dataset is already there with this folder.
+    """Return whether params.yaml has the dataset, with this folder.
 
     Raises:
         UserError: the name belongs to another dataset.
@@ -119,19 +129,16 @@ def _known_folder(params: Params, name: str, folder: str) -> bool:
     raise UserError(f"datasets.{name} in params.yaml is another dataset: give this one another name with --name")
 
 
-def _check_settings(wishes: Wishes, name: str, dataset: Dataset) -> None:
-    """Refuse options that a dataset's entry contradicts: it holds the user's settings, and they stay.
-
-    Raises:
-        UserError: `--rendered` or `--backbone` asks for something else than the entry says.
-    """
-    if wishes.rendered and dataset.kind != "rendered":
+def _check_settings(name: str, dataset: Dataset, rendered: bool, backbone: str | None) -> None:
+    """Reject options that contradict the dataset's entry, which keeps its settings."""
+    wrong = None
+    if rendered and dataset.kind != "rendered":
+        wrong = "--rendered", "kind", "rendered"
+    elif backbone is not None and backbone != dataset.backbone:
+        wrong = f"--backbone {backbone}", "backbone", backbone
+    if wrong:
+        option, key, value = wrong
         raise UserError(
-            f"--rendered would change datasets.{name}, which is in params.yaml already: set its `kind` to rendered "
-            "there, and run the command without --rendered"
-        )
-    if wishes.backbone is not None and wishes.backbone != dataset.backbone:
-        raise UserError(
-            f"--backbone {wishes.backbone} would change datasets.{name}, which is in params.yaml already: set its "
-            "`backbone` there, and run the command without --backbone"
+            f"{option} would change datasets.{name}, which is in params.yaml already: set its `{key}` to {value} "
+            f"there, and run the command without {option}"
         )

@@ -1,4 +1,4 @@
-"""What came of a run's jobs, told one whole line at a time, so that many at once never garble the terminal."""
+"""Print how a run's jobs end, one whole line at a time, so that the lines of several jobs never mix."""
 
 import sys
 import time
@@ -12,71 +12,64 @@ from convnet.system.files import write_json
 SECONDS_BETWEEN_LINES = 10.0
 
 
-class Tally:
+class JobLog:
     """Counts jobs as they end and keeps the reasons of those that failed."""
 
     def __init__(self, jobs: int, finished_before: int) -> None:
-        """Begin to count.
-
-        Args:
-            jobs: how many are to be run.
-            finished_before: how many more the store held already.
-        """
+        """Start with `jobs` to run, besides those that the store holds already."""
         self.failures: list[str] = []
-        self._notes: set[str] = set()
+        self._lines: set[str] = set()
         self._jobs, self._finished_before = jobs, finished_before
         self._done = self._images = 0
         self._start = self._last = time.monotonic()
         if finished_before:
-            self.say(f"{finished_before} of {jobs + finished_before} jobs were finished before")
+            self.line(f"{finished_before} of {jobs + finished_before} jobs were finished before")
 
-    def say(self, line: str) -> None:
-        """Print one line to standard error."""
-        print(printable(line), file=sys.stderr, flush=True)
+    def line(self, text: str) -> None:
+        """Print a line to standard error."""
+        print(printable(text), file=sys.stderr, flush=True)
         self._last = time.monotonic()
 
-    def note(self, line: str) -> None:
-        """Print what a job had to say, once per run however many jobs say it."""
-        if line not in self._notes:
-            self._notes.add(line)
-            self.say(line)
+    def line_once(self, text: str) -> None:
+        """Print a line of a job, once per run for all jobs that write it."""
+        if text not in self._lines:
+            self._lines.add(text)
+            self.line(text)
 
     def ended(self, job: Job, failure: str | None) -> None:
-        """Count a job that ended: its result is in the store, or `failure` says why not."""
+        """Count a job that ended: its result is in the store, or `failure` is the reason why not."""
         self._done += 1
-        place = f"[{self._done}/{self._jobs}]"
+        count = f"[{self._done}/{self._jobs}]"
         if failure is not None:
             self.failures.append(failure)
-            with suppress(OSError, UserError):  # for want of room, it may be: the others go on without this note
+            with suppress(OSError, UserError):  # perhaps the disk is full: the other jobs go on
                 write_json(job.folder / "failed.json", {"job": job.label, "reason": failure})
-            self.say(f"{place} failed: {failure}")
+            self.line(f"{count} failed: {failure}")
             return
         measured = timing(job)
         self._images += round(measured["images_per_second"] * measured["seconds_training"])
-        self.say(
-            f"{place} {job.label}: {facts(job)['epochs']} epochs in {measured['seconds_training']:.1f} s, "
+        self.line(
+            f"{count} {job.label}: {facts(job)['epochs']} epochs in {measured['seconds_training']:.1f} s, "
             f"{measured['images_per_second']:.0f} images/s{self._together()}"
         )
 
     def waited(self, running: int) -> None:
-        """Say that `running` jobs are still at work, if nothing was said for a while."""
+        """Print how many jobs run, if the last line is some time ago."""
         if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
-            self.say(f"[{self._done}/{self._jobs}] {running} jobs at work{self._together()}")
+            self.line(f"[{self._done}/{self._jobs}] {running} jobs at work{self._together()}")
 
     def close(self) -> None:
         """End the count.
 
         Raises:
-            UserError: at least one job failed; the sentence names each and why.
+            UserError: at least one job failed; the message names each and its reason.
         """
         if self.failures:
-            total = self._jobs + self._finished_before
-            raise UserError(
-                f"{len(self.failures)} of {total} jobs failed, the others are kept: " + "; ".join(self.failures)
-            )
+            total, reasons = self._jobs + self._finished_before, "; ".join(self.failures)
+            raise UserError(f"{len(self.failures)} of {total} jobs failed, the others are kept: {reasons}")
 
     def _together(self) -> str:
-        """Return the rate of all processes together and the time left, once a job has ended and others have not."""
+        """Return the rate of all processes and the time left, while some jobs have ended and others have not."""
         if not self._done or self._done == self._jobs:
             return ""
         seconds = time.monotonic() - self._start

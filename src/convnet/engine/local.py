@@ -1,172 +1,141 @@
-"""Jobs side by side in processes of this machine: each named if it fails alone, nobody left behind."""
+"""Run jobs side by side in processes of this machine: a failure names its job, and no process is left behind."""
 
 import io
 import multiprocessing
 import os
-import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
+from signal import Signals
+from typing import Self
 
 from convnet.backend.memory import memory_advice
-from convnet.engine.job_log import SECONDS_BETWEEN_LINES, Tally
+from convnet.engine.job_log import SECONDS_BETWEEN_LINES, JobLog
 from convnet.engine.job_process import run_job
 from convnet.jobs.job import Job
 from convnet.system.processes import start_shielded, stay_with_parent
 from convnet.system.progress import show_progress_every
 
 SECONDS_BETWEEN_LINES_OF_A_JOB = 30.0
-JOBS_PER_PROCESS = 20  # then a fresh one: whatever memory the libraries keep between jobs stays bounded
-
-
-@dataclass(frozen=True)
-class _Note:
-    """A line that a job wrote to standard error, for example that a state is damaged."""
-
-    line: str
-
-
-@dataclass(frozen=True)
-class _Ended:
-    """A job has ended; `failure` says why it has no result, if so."""
-
-    failure: str | None
+JOBS_PER_PROCESS = 20  # then a new one, because the libraries may keep memory between jobs
+KILLED = -9  # exit code of a process that SIGKILL ended
+LINE, ENDED = "line", "ended"  # messages: a line for standard error; a job ended, with the reason if it failed
 
 
 @dataclass
 class _Worker:
-    """A process that runs one job after the other, so that the import of the libraries is paid for once."""
-
     process: SpawnProcess
     pipe: Connection
     job: Job | None = None
     ended: int = 0
 
 
-def run_in_processes(jobs: Sequence[Job], processes: int, tally: Tally) -> None:
-    """Run jobs, up to `processes` at once, and count each in `tally` as it ends.
+class Workers:
+    """Processes that run one job after the other, so that each imports the libraries once.
 
-    Whether this returns, raises or is killed, its processes end with it; what they have saved is kept.
+    However the context ends, its processes end with it. Their checkpoints and results stay.
     """
-    waiting = deque(jobs)
-    workers: list[_Worker] = []
-    try:
-        while waiting or any(worker.job for worker in workers):
-            while waiting and len(workers) < processes:
-                workers.append(_start())
-            for worker in workers:
+
+    def __init__(self) -> None:
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in list(self._workers):
+            self._end(worker)
+
+    def run(self, jobs: Sequence[Job], processes: int, log: JobLog) -> None:
+        """Run jobs, up to `processes` at once, and count each in `log` as it ends."""
+        waiting = deque(jobs)
+        while waiting or any(worker.job for worker in self._workers):
+            while waiting and len(self._workers) < processes:
+                self._workers.append(_start())
+            for worker in self._workers:
                 if worker.job is None and waiting:
                     worker.job = waiting.popleft()
-                    with suppress(ConnectionError):  # it died: the pipe's end tells so below, and names the job
+                    with suppress(ConnectionError):  # it died: the end of the pipe shows that below
                         worker.pipe.send(worker.job)
-            ready = wait([worker.pipe for worker in workers if worker.job], timeout=SECONDS_BETWEEN_LINES)
-            for worker in [worker for worker in workers if worker.pipe in ready]:
-                if _hear(worker, tally):
-                    _end(worker)
-                    workers.remove(worker)
-            tally.waited(sum(worker.job is not None for worker in workers))
-    finally:
-        for worker in workers:
-            _end(worker)
+            ready = wait([worker.pipe for worker in self._workers if worker.job], timeout=SECONDS_BETWEEN_LINES)
+            for worker in [worker for worker in self._workers if worker.pipe in ready]:
+                self._receive(worker, log)
+            log.waited(sum(worker.job is not None for worker in self._workers))
+
+    def _receive(self, worker: _Worker, log: JobLog) -> None:
+        job = worker.job
+        assert job is not None
+        try:
+            kind, text = worker.pipe.recv()
+        except (EOFError, OSError):  # its end of the pipe is closed, perhaps in the middle of a message
+            worker.process.join()
+            kind, text = ENDED, f"{job.label}: {death(worker.process.exitcode or 0, job.recipe.fit.batch_size)}"
+        if kind == LINE:
+            log.line_once(text)
+            return
+        log.ended(job, text)
+        worker.job, worker.ended = None, worker.ended + 1
+        # After a failure the libraries may keep anything, for example the memory that ran out.
+        if text is not None or worker.ended == JOBS_PER_PROCESS:
+            self._end(worker)
+
+    def _end(self, worker: _Worker) -> None:
+        worker.process.kill()  # results and checkpoints are whole or absent at any moment
+        worker.process.join()
+        worker.pipe.close()
+        self._workers.remove(worker)
+
+
+def death(code: int, batch_size: int) -> str:
+    """Return why a process ended in the middle of a job, by its exit code, and what to do."""
+    if code == KILLED:
+        return (
+            "its process was killed, most likely because the memory ran out; lower engine.parallel_jobs or "
+            f"{memory_advice(batch_size)}, and run the same command again"
+        )
+    how = f"signal {Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return f"its process ended with {how}; run the same command again to resume after its last checkpoint"
 
 
 def _start() -> _Worker:
-    # Fresh interpreters instead of forks: TensorFlow does not survive a fork.
+    # New interpreters instead of forks: TensorFlow does not survive a fork.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs,), daemon=True)
+    process = context.Process(target=_work, args=[theirs], daemon=True)
     start_shielded(process)
     theirs.close()
     return _Worker(process, ours)
 
 
-def _hear(worker: _Worker, tally: Tally) -> bool:
-    """Tell what a worker has to say, or that it died; return whether its process has done its part."""
-    assert worker.job is not None
-    message = _receive(worker, worker.job)
-    if isinstance(message, _Note):
-        tally.note(message.line)
-        return False
-    tally.ended(worker.job, message.failure)
-    worker.job, worker.ended = None, worker.ended + 1
-    # After a failure the libraries may hold anything, the memory that ran out among it.
-    return message.failure is not None or worker.ended == JOBS_PER_PROCESS
-
-
-def _receive(worker: _Worker, job: Job) -> _Note | _Ended:
-    try:
-        message: _Note | _Ended = worker.pipe.recv()
-    except (EOFError, OSError):  # its end of the pipe is closed, maybe in the middle of a message
-        worker.process.join()
-        return _Ended(f"{job.label}: {_death(worker.process.exitcode or 0, job.recipe.fit.batch_size)}")
-    return message
-
-
-def _death(code: int, batch_size: int) -> str:
-    if code == -signal.SIGKILL:
-        return (
-            "its process was killed, most likely because the memory ran out; lower engine.parallel_jobs or "
-            f"{memory_advice(batch_size)}, and run the same command again"
-        )
-    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return f"its process ended with {how}; run the same command again to go on from its last epoch"
-
-
-def _end(worker: _Worker) -> None:
-    # Without ceremony: results and states are whole or absent whenever a process ends.
-    worker.process.kill()
-    worker.process.join()
-    worker.pipe.close()
-
-
 def _work(pipe: Connection) -> None:
-    """Run the jobs that the parent sends, until it ends this process."""
+    """Run the jobs that the parent sends, until the parent ends this process."""
     stay_with_parent()
     show_progress_every(SECONDS_BETWEEN_LINES_OF_A_JOB)
+    # Lines that Python writes to standard error are for the user; those of libraries in C++ are not.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    sys.stderr = _Lines(pipe)
     while True:
-        job: Job = pipe.recv()
-        # What Python writes to standard error is for the user; what libraries in C++ write past it is not.
-        with _output_in(job.folder / f"output-{os.getpid()}.partial"), redirect_stderr(_Notes(pipe)):
-            failure = run_job(job)
-        pipe.send(_Ended(failure))
+        pipe.send((ENDED, run_job(pipe.recv())))
 
 
-class _Notes(io.TextIOBase):
-    """A standard error whose lines go to the parent, whole and at once."""
+class _Lines(io.TextIOBase):
+    """A standard error that sends each whole line to the parent."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._begun = ""
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
 
     def write(self, text: str) -> int:
-        with self._one_at_a_time, suppress(ConnectionError):  # the parent is gone, and this process will be
+        with self._lock, suppress(ConnectionError):  # the parent has ended, and this process ends too
             *lines, self._begun = (self._begun + text).split("\n")
             for line in filter(str.strip, lines):
-                self._pipe.send(_Note(line))
+                self._pipe.send((LINE, line))
         return len(text)
-
-
-@contextmanager
-def _output_in(path: Path) -> Iterator[None]:
-    """Send what this process and its libraries print to a file: lines of several jobs at once are no use to anybody."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    before = os.dup(1), os.dup(2)
-    with path.open("ab") as file:
-        for number in (1, 2):
-            os.dup2(file.fileno(), number)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, kept in enumerate(before, start=1):
-            os.dup2(kept, number)
-            os.close(kept)
-        path.unlink(missing_ok=True)

@@ -1,39 +1,45 @@
-"""Bring jobs to results, where params.yaml says; finished ones are taken from the store without loading Keras."""
+"""Run jobs where params.yaml chooses; finished ones come from the store without loading Keras."""
 
 from collections.abc import Sequence
 
-from convnet.engine.job_log import Tally
+from convnet.engine.job_log import JobLog
 from convnet.engine.job_process import run_job, stored
-from convnet.engine.local import run_in_processes
+from convnet.engine.local import Workers
 from convnet.jobs.job import Job
 from convnet.params.schema import Params
 from convnet.system.processes import usable_cores
 
 
-def run_jobs(jobs: Sequence[Job], params: Params) -> None:
-    """Bring every job to a result in the store.
+def run_jobs(jobs: Sequence[Job], params: Params, workers: Workers | None = None) -> None:
+    """Bring every job to a result in the store; a stored result that is damaged is trained again.
 
-    A job that fails is marked and named; the others go on. A stored result that is damaged is made anew.
+    Args:
+        jobs: equal ones run once.
+        params: the whole of params.yaml.
+        workers: local processes that stay for the caller's next jobs; None: they end with these.
 
     Raises:
-        UserError: at least one job failed; the sentence names each and why.
+        UserError: at least one job failed; the message names each and its reason. The others have their results.
     """
     distinct = {job.key: job for job in jobs}
     pending = [job for job in distinct.values() if not stored(job)]
-    tally = Tally(len(pending), len(distinct) - len(pending))
-    processes = parallel_processes(params, len(pending))
+    log = JobLog(len(pending), len(distinct) - len(pending))
     if not pending:
         return
+    processes = parallel_processes(params, len(pending))
     if params.engine.kind == "ray":
         from convnet.engine.ray_cluster.driver import run_on_ray
 
-        run_on_ray(pending, params.engine, tally)
+        run_on_ray(pending, params.engine, log)
+    elif workers is not None:
+        workers.run(pending, processes, log)
     elif processes > 1:
-        run_in_processes(pending, processes, tally)
+        with Workers() as own:
+            own.run(pending, processes, log)
     else:
         for job in pending:
-            tally.ended(job, run_job(job, alone=True))
-    tally.close()
+            log.ended(job, run_job(job, alone=True))
+    log.close()
 
 
 def parallel_processes(params: Params, jobs: int) -> int:

@@ -1,7 +1,6 @@
-"""Which source files each stage's script needs, so that a change of the code runs again just what it concerns.
+"""The source files that each stage's script needs, so that a change of the code runs only the stages it concerns.
 
-`dvc.yaml` could list every file of every stage instead, and did: dvc.lock, which DVC reads and writes around each
-stage, was then seven times as long, and every import had to be written down by hand.
+Packages count for nothing: every `__init__` is a docstring and nothing else, and a test holds that.
 """
 
 import ast
@@ -13,26 +12,29 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def needed_files(script: Path) -> list[Path]:
-    """Return the files of this project that `script` needs, itself included, directly or not; modules in order of name.
+    """Return the files of this project that `script` needs, directly or not, itself included, sorted.
 
-    Imports are read from syntax trees, without importing. A folder that is not a package, lies beside the importing
-    module and is named by a string there, such as `templates`, counts with all its files.
+    Imports are read from syntax trees, without importing. A folder beside the importing module that is not a package,
+    such as `templates`, counts with all its files where a string in the module names it.
     """
     found: set[Path] = set()
     waiting = [script]
     while waiting:
         path = waiting.pop()
-        if path in found:
-            continue
-        found.add(path)
-        if path.suffix == ".py":
-            waiting += _named_in(ast.parse(path.read_text("utf-8")), path.parent)
+        if path not in found:
+            found.add(path)
+            if path.suffix == ".py":
+                waiting += _named_in(ast.parse(path.read_text("utf-8")), path.parent)
     return sorted(found)
 
 
 def describe(script: Path) -> str:
-    """Return a line per needed file: its SHA-256 and its path below `src` or beside `stages`."""
-    return "".join(f"{file_digest(path)}  {_shown(path)}\n" for path in needed_files(script))
+    """Return a line per needed file: its SHA-256 and its path below `src`, or below the folder of `stages`."""
+    lines = []
+    for path in needed_files(script):
+        root = PACKAGE.parent if path.is_relative_to(PACKAGE) else path.parents[1]
+        lines.append(f"{file_digest(path)}  {path.relative_to(root).as_posix()}\n")
+    return "".join(lines)
 
 
 def _named_in(tree: ast.Module, folder: Path) -> list[Path]:
@@ -51,12 +53,7 @@ def _named_in(tree: ast.Module, folder: Path) -> list[Path]:
 
 
 def _module(name: str) -> list[Path]:
-    """Return the file of a module; a package brings nothing, since its `__init__` is a docstring and nothing else."""
+    """Return the file of a module of this project; none for a package."""
     first, *parts = name.split(".")
     path = PACKAGE.joinpath(*parts).with_suffix(".py")
     return [path] if first == PACKAGE.name and parts and path.is_file() else []
-
-
-def _shown(path: Path) -> str:
-    root = PACKAGE.parent if path.is_relative_to(PACKAGE) else path.parents[1]
-    return path.relative_to(root).as_posix()

@@ -1,8 +1,8 @@
-"""The page of `dvc plots show`, made to work without a network.
+"""Write a template for `dvc plots show` that needs no network.
 
-DVC's own page loads vega from a content delivery network. With `plots.html_template` it takes another page; this
-module writes one that carries the scripts, taken from the package vl-convert-python. The page is 0.9 MB and follows
-from the installed version alone, so it is made by `make` and not kept in git.
+DVC's own page loads vega from a content delivery network. `plots.html_template` names this page instead, which holds
+the scripts of the package vl-convert-python. It is 0.9 MB and depends on the installed version alone, so `make` writes
+it and git ignores it.
 """
 
 import argparse
@@ -13,11 +13,11 @@ import vl_convert
 from convnet.system.errors import command
 from convnet.system.files import write_text
 
-# The newest release of the major version that DVC's templates are written for: $schema says vega-lite/v5.json.
+# The newest release of the major version that DVC's templates are written for: their $schema is vega-lite/v5.json.
 VEGA_LITE_VERSION = "5.21"
 
-# DVC calls vegaEmbed(element, spec). The menu entry "open in the Vega editor" needs a network, so it is left out, and
-# a plot that cannot be drawn says why in its place, not in the console.
+# DVC calls vegaEmbed(element, spec). The menu has no entry for the Vega editor, which needs a network. A plot that
+# cannot be drawn shows the error in its place.
 SNIPPET = """
 const options = {renderer: "svg", actions: {export: true, source: false, compiled: false, editor: false}};
 window.vegaEmbed = (element, spec) => vegaEmbed(element, spec, options).catch((error) => {
@@ -25,8 +25,8 @@ window.vegaEmbed = (element, spec) => vegaEmbed(element, spec, options).catch((e
 });
 """
 
-# DVC replaces {refresh_tag} and {plot_divs}. The policy forbids every load from elsewhere; vega compiles expressions,
-# which is what unsafe-eval allows.
+# DVC replaces {refresh_tag} and {plot_divs}. The policy forbids every load from elsewhere. Vega compiles expressions,
+# which needs unsafe-eval.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -58,7 +58,7 @@ style-src 'unsafe-inline'; img-src 'self' file: data: blob:">
 def build_page() -> str:
     """Return the page template: text with the placeholders `{refresh_tag}` and `{plot_divs}` of DVC, once each."""
     scripts = vl_convert.javascript_bundle(SNIPPET, VEGA_LITE_VERSION)
-    # Inside a script element only this sequence would end it early; in JavaScript text both spellings are the same.
+    # This sequence alone would end the script element early; in a JavaScript string both spellings are the same.
     return PAGE.replace("SCRIPTS", scripts.replace("</script", "<\\/script"))
 
 

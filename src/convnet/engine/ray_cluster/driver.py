@@ -1,4 +1,4 @@
-"""Jobs as tasks on a Ray cluster: sent by digest, run again when a machine is lost, their results brought home."""
+"""Run jobs as tasks on a Ray cluster: send them, run them again when a machine is lost, and store their results."""
 
 import importlib
 import logging
@@ -13,38 +13,38 @@ from typing import Any
 
 import numpy as np
 
-from convnet.engine.job_log import SECONDS_BETWEEN_LINES, Tally
+from convnet.engine.job_log import SECONDS_BETWEEN_LINES, JobLog
 from convnet.engine.job_process import forget_failure, traceback_file
 from convnet.engine.ray_cluster.job_files import ship, store_result
-from convnet.engine.ray_cluster.worker import identity, run_shipped
+from convnet.engine.ray_cluster.worker import Outcome, identity, run_shipped
 from convnet.jobs.job import Job
 from convnet.params.schema import Engine
 from convnet.system.errors import UserError
 from convnet.system.files import write_text
 
-LEAST_IN_FLIGHT = 64  # jobs submitted and not ended: enough for machines that join, too few to pile up results
-TIMES_LOST = 3  # how often a job is run again after its machine or process was lost
+LEAST_IN_FLIGHT = 64  # jobs submitted and not ended: enough for machines that join, too few to fill the memory
+TIMES_LOST = 3  # a job is sent again so often after its machine or process was lost
 SECONDS_TO_ANSWER = 10.0
 PIECE = 64 * 2**20  # bytes; a file travels in pieces, so that no machine holds a large one in memory twice
 
 
-def run_on_ray(jobs: Sequence[Job], engine: Engine, tally: Tally) -> None:
-    """Run jobs on the cluster and count each in `tally` once its result lies in the store here.
+def run_on_ray(jobs: Sequence[Job], engine: Engine, log: JobLog) -> None:
+    """Run jobs on the cluster, and count each in `log` once its result is in the store here.
 
     Raises:
         UserError: Ray is not installed, the cluster cannot be reached, or none of its machines may be used.
     """
     with _connected(engine) as ray:
-        _Driver(ray, jobs, engine, tally).run()
+        _Driver(ray, jobs, engine, log).run()
 
 
 class _Driver:
-    """Submits jobs and takes in what comes of them."""
+    """Submits jobs and receives their outcomes."""
 
-    def __init__(self, ray: Any, jobs: Sequence[Job], engine: Engine, tally: Tally) -> None:
-        self._ray, self._engine, self._tally = ray, engine, tally
+    def __init__(self, ray: Any, jobs: Sequence[Job], engine: Engine, log: JobLog) -> None:
+        self._ray, self._engine, self._log = ray, engine, log
         self._identity = identity()
-        # max_calls: a fresh process per job, so that none inherits threads, precision or memory from another.
+        # max_calls: a new process per job, so that none inherits threads, precision or memory from another.
         self._task = ray.remote(max_calls=1)(run_shipped)
         self._waiting = deque(jobs)
         self._running: dict[Any, Job] = {}
@@ -58,9 +58,9 @@ class _Driver:
                 self._submit(self._waiting.popleft())
             ready, _ = self._ray.wait(list(self._running), timeout=SECONDS_BETWEEN_LINES)
             for reference in ready:
-                self._take(self._running.pop(reference), reference)
+                self._receive(self._running.pop(reference), reference)
             self._check_that_a_machine_is_left()
-            self._tally.waited(len(self._running))
+            self._log.waited(len(self._running))
 
     def _submit(self, job: Job) -> None:
         shipped, places = ship(job)
@@ -77,48 +77,42 @@ class _Driver:
         )
         self._running[reference] = job
 
-    def _take(self, job: Job, reference: Any) -> None:
+    def _receive(self, job: Job, reference: Any) -> None:
         forget_failure(job)
         try:
             outcome = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
-            self._end(job, f"{job.label}: {_first_line(error.cause)}")
-            return
+            outcome = Outcome("", failure=f"{job.label}: {_first_line(error.cause)}")
         except self._ray.exceptions.RayError as error:
-            self._end(
-                job,
+            failure = (
                 f"{job.label}: its process or machine was lost {TIMES_LOST + 1} times ({_first_line(error)}), most "
-                "likely because the memory ran out; run the same command again",
+                "likely because the memory ran out; run the same command again"
             )
+            outcome = Outcome("", failure=failure)
+        if outcome.refusal is None:
+            self._log.ended(job, self._store(job, outcome))
+            self._uploads.release(job)
             return
-        if outcome.refusal is not None:
-            self._refuse(outcome.node, outcome.refusal)
-            self._waiting.appendleft(job)
-            return
-        failure = outcome.failure
+        self._waiting.appendleft(job)
+        if outcome.node not in self._refused:
+            self._refused[outcome.node] = outcome.refusal
+            nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in self._ray.nodes()}
+            self._log.line(f"machine {nodes.get(outcome.node, outcome.node)} is refused: {outcome.refusal}")
+
+    def _store(self, job: Job, outcome: Outcome) -> str | None:
+        """Store the job's result or its traceback; return why there is no result."""
         if outcome.traceback is not None:
-            with suppress(OSError, UserError):  # on a full disk the sentence has to do
-                write_text(traceback_file(job), outcome.traceback)  # where `failure` says that it lies
+            with suppress(OSError, UserError):  # on a full disk the sentence is all
+                write_text(traceback_file(job), outcome.traceback)  # the path that `failure` names
         if outcome.result is not None:
             try:
                 store_result(job, outcome.result)
             except UserError as error:
-                failure = str(error)
-        self._end(job, failure)
-
-    def _end(self, job: Job, failure: str | None) -> None:
-        self._tally.ended(job, failure)
-        self._uploads.release(job)
-
-    def _refuse(self, node: str, reason: str) -> None:
-        """Send nothing more to a machine that is other than this one."""
-        if node not in self._refused:
-            self._refused[node] = reason
-            address = next((n["NodeManagerAddress"] for n in self._ray.nodes() if n["NodeID"] == node), node)
-            self._tally.say(f"machine {address} is refused: {reason}")
+                return str(error)
+        return outcome.failure
 
     def _check_that_a_machine_is_left(self) -> None:
-        """Look again and again, since the last good machine may be lost, or noticed as lost, after the others' refusal.
+        """Look after every wait, because the last good machine may be lost after the others were refused.
 
         Raises:
             UserError: only refused machines are left.
@@ -140,7 +134,7 @@ class _Driver:
 
     def _warn_of_small_machines(self) -> None:
         if not self._able():
-            self._tally.say(
+            self._log.line(
                 f"no machine of the cluster has {self._engine.cpus_per_job} cores and {self._engine.gpus_per_job:g} "
                 "GPUs for a job (engine.cpus_per_job, engine.gpus_per_job): waiting for one to join"
             )
@@ -151,7 +145,7 @@ class _Driver:
 
 
 class _Uploads:
-    """The input files in Ray's object store: each is put there once, and forgotten with the last job that needs it."""
+    """The input files in Ray's object store: each is put there once, and released after the last job that needs it."""
 
     def __init__(self, ray: Any, jobs: Sequence[Job]) -> None:
         self._ray = ray
@@ -170,7 +164,7 @@ class _Uploads:
         return {digest: self._pieces[digest] for digest in places}
 
     def release(self, job: Job) -> None:
-        """Forget what only this job still needed."""
+        """Release the files that only this job still needed."""
         for digest in self._of_job.pop(job.key):
             self._needed[digest] -= 1
             if not self._needed[digest]:
@@ -185,14 +179,16 @@ class _Uploads:
 @contextmanager
 def _connected(engine: Engine) -> Iterator[Any]:
     """Connect to the cluster, or start a Ray of this machine alone; leave it at the end."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read at import: nothing is reported to anybody
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read at import: Ray reports nothing to anybody
     try:
         ray = importlib.import_module("ray")
     except ImportError as error:
         raise UserError("engine.kind is ray, but Ray is not installed; install convnet with its extra [ray]") from error
     try:
         if engine.address:
-            _knock(engine.address)
+            host, _, port = engine.address.rpartition(":")
+            # Seconds, where Ray's own attempt takes minutes.
+            socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
         ray.init(
             address=engine.address or "local",
             include_dashboard=None if engine.address else False,
@@ -208,12 +204,6 @@ def _connected(engine: Engine) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """Find out in seconds what Ray finds out in minutes: whether anybody answers at `host:port`."""
-    host, _, port = address.rpartition(":")
-    socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,8 +1,6 @@
-"""A job as it travels to another machine: its settings, and its files by digest; and its result on the way back."""
+"""Send a job to another machine: its settings, and its files by digest; and bring its result back."""
 
 import functools
-import io
-import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -12,7 +10,7 @@ from shutil import rmtree
 
 from convnet.jobs.job import Job
 from convnet.system.errors import UserError
-from convnet.system.files import atomic_path, file_digest, link, read_json
+from convnet.system.files import atomic_path, file_digest, link
 from convnet.system.locks import locked
 
 RESULT_FILES = {"facts.json", "history.json", "model.keras", "predictions.npz", "timing.json"}
@@ -23,23 +21,23 @@ class InputFile:
     """A file that a job reads.
 
     Attributes:
-        place: where it belongs, below the folder of the job's inputs.
+        place: its path below the folder of the job's inputs.
         digest: its SHA-256, 64 hexadecimal digits.
         bytes: its length.
     """
 
-    place: str
+    place: Path
     digest: str
     bytes: int
 
 
 @dataclass(frozen=True)
 class ShippedJob:
-    """A job whose paths lead below a folder that its receiver chooses.
+    """A job whose paths are relative to a folder that its receiver chooses.
 
     Attributes:
-        job: the job; its key is what it was, since paths are no part of it.
-        key: the sender's key, which the receiver must come to as well.
+        job: the job.
+        key: the sender's key, which the receiver must compute as well.
         inputs: the files it reads.
     """
 
@@ -50,52 +48,41 @@ class ShippedJob:
 
 @dataclass(frozen=True)
 class PackedResult:
-    """The result of a finished job as it travels.
+    """The files of a finished job's result, by name, and the digest of all of them."""
 
-    Attributes:
-        content: its files as one tar archive.
-        digest: the SHA-256 of `content` where it was packed.
-    """
-
-    content: bytes
+    files: dict[str, bytes]
     digest: str
 
 
 def ship(job: Job) -> tuple[ShippedJob, dict[str, Path]]:
-    """Return the form of a job that travels, and where its files lie here, by digest."""
-    files = [(f"arrays/{path.relative_to(job.arrays)}", path) for path in _files(job.arrays)]
-    travelling = replace(job, arrays=Path("arrays"), features=None)
-    if job.recipe.kind == "features" and job.features is not None:
-        files += [(f"features/{path.relative_to(job.features)}", path) for path in _files(job.features)]
-        travelling = replace(travelling, features=Path("features"))
-    if job.backbone is not None:
-        place = f"backbone/{job.backbone.weights.name}"
-        files.append((place, job.backbone.weights))
-        travelling = replace(travelling, backbone=replace(job.backbone, weights=Path(place)))
-    if job.start_model is not None:
-        place = f"start/{job.start_model.name}"
-        files.append((place, job.start_model))
-        travelling = replace(travelling, start_model=Path(place))
+    """Return the form of a job that is sent, and the paths of its files here, by digest."""
     inputs, places = [], {}
-    for place, path in files:
-        status = path.stat()
-        digest = _digest(path.resolve(), status.st_mtime_ns, status.st_size)
-        inputs.append(InputFile(place, digest, status.st_size))
-        places[digest] = path
-    return ShippedJob(travelling, job.key, tuple(inputs)), places
+
+    def send(name: str, path: Path) -> Path:
+        target = Path(name) if path.is_dir() else Path(name) / path.name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                status = file.stat()
+                digest = _digest(file.resolve(), status.st_mtime_ns, status.st_size)
+                inputs.append(InputFile(target / file.relative_to(path), digest, status.st_size))
+                places[digest] = file
+        return target
+
+    sent = _with_paths(job if job.recipe.kind == "features" else replace(job, features=None), send)
+    return ShippedJob(sent, job.key, tuple(inputs)), places
 
 
 def receive(shipped: ShippedJob, cache: Path, folder: Path, fetch: Callable[[str], Iterable[bytes]]) -> Job:
-    """Bring the files of a job into `folder`, each fetched only if this machine has not got it, and each verified.
+    """Bring the files of a job into `folder`; each is fetched if this machine lacks it, and each is verified.
 
     Args:
-        shipped: what arrived.
+        shipped: the job as it arrived.
         cache: folder of the files this machine has, by digest; several jobs may use it at once.
-        folder: where the job's inputs are to lie.
-        fetch: gives the content of a file by its digest, in pieces.
+        folder: for the job's inputs.
+        fetch: returns the content of a file by its digest, in pieces.
 
     Returns:
-        The job with paths that hold here.
+        The job with the paths of this machine.
 
     Raises:
         UserError: a file did not arrive as it was sent, or the disk is full.
@@ -103,25 +90,14 @@ def receive(shipped: ShippedJob, cache: Path, folder: Path, fetch: Callable[[str
     for file in shipped.inputs:
         target = folder / file.place
         target.parent.mkdir(parents=True, exist_ok=True)
-        link(_kept(file, cache, fetch), target)
-    job = replace(shipped.job, arrays=folder / shipped.job.arrays)
-    if job.features is not None:
-        job = replace(job, features=folder / job.features)
-    if job.backbone is not None:
-        job = replace(job, backbone=replace(job.backbone, weights=folder / job.backbone.weights))
-    if job.start_model is not None:
-        job = replace(job, start_model=folder / job.start_model)
-    return job
+        link(_cached(file, cache, fetch), target)
+    return _with_paths(shipped.job, lambda _, path: folder / path)
 
 
 def pack_result(job: Job) -> PackedResult:
-    """Return the result of a finished job in the form that travels."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path in sorted(job.result.iterdir()):
-            archive.add(path, arcname=path.name)
-    content = buffer.getvalue()
-    return PackedResult(content, sha256(content).hexdigest())
+    """Return the result of a finished job in the form that is sent."""
+    files = {path.name: path.read_bytes() for path in job.result.iterdir()}
+    return PackedResult(files, digest_of_all(files))
 
 
 def store_result(job: Job, packed: PackedResult) -> None:
@@ -130,40 +106,40 @@ def store_result(job: Job, packed: PackedResult) -> None:
     Raises:
         UserError: it is not the result of this job, or did not arrive as it was sent.
     """
-    if sha256(packed.content).hexdigest() != packed.digest:
+    if digest_of_all(packed.files) != packed.digest:
         raise UserError(f"{job.label}: its result did not arrive as it was sent; run the same command again")
+    if wrong := sorted(packed.files.keys() ^ RESULT_FILES):
+        raise UserError(f"{job.label}: its result was not stored, because of unknown or missing files: {wrong}")
     temporary = job.folder / f"arrived-{getpid()}.partial"
     rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        _unpack(job, packed.content, temporary)
-        if read_json(temporary / "facts.json")["model_sha256"] != file_digest(temporary / "model.keras"):
-            raise UserError(
-                f"{job.label}: its model was damaged where it was trained; delete work/{job.folder} in that machine's "
-                "CONVNET_CACHE and run the same command again"
-            )
+        for name, content in packed.files.items():
+            (temporary / name).write_bytes(content)
         temporary.rename(job.result)
     except OSError:
-        if not job.done:  # else another process was first: equal jobs have equal results
+        if not job.done:  # another process was not first: equal jobs have equal results
             raise
     finally:
         rmtree(temporary, ignore_errors=True)
 
 
-def _unpack(job: Job, content: bytes, folder: Path) -> None:
-    """Write the files of a result into `folder`, those and no others."""
-    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        for member in archive:
-            if member.name not in RESULT_FILES or not member.isfile():
-                raise UserError(f"{job.label}: its result arrived with {member.name!r} in it; it was not stored")
-            archive.extract(member, folder, filter="data")
-    missing = sorted(RESULT_FILES - {path.name for path in folder.iterdir()})
-    if missing:
-        raise UserError(f"{job.label}: its result arrived without {', '.join(missing)}; run the same command again")
+def _with_paths(job: Job, new: Callable[[str, Path], Path]) -> Job:
+    """Return the job with each of its paths replaced by `new(name, path)`."""
+    backbone = job.backbone and replace(job.backbone, weights=new("backbone", job.backbone.weights))
+    return replace(
+        job,
+        arrays=new("arrays", job.arrays),
+        features=job.features and new("features", job.features),
+        backbone=backbone,
+        start_model=job.start_model and new("start", job.start_model),
+    )
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def digest_of_all(files: dict[str, bytes]) -> str:
+    """Return the SHA-256 of the names and contents of files."""
+    lines = [f"{name!r} {sha256(files[name]).hexdigest()}" for name in sorted(files)]
+    return sha256("\n".join(lines).encode()).hexdigest()
 
 
 @functools.cache
@@ -172,14 +148,14 @@ def _digest(path: Path, modified: int, length: int) -> str:
     return file_digest(path)
 
 
-def _kept(file: InputFile, cache: Path, fetch: Callable[[str], Iterable[bytes]]) -> Path:
-    """Return the file in the cache, fetched first if it is not there whole."""
+def _cached(file: InputFile, cache: Path, fetch: Callable[[str], Iterable[bytes]]) -> Path:
+    """Return the file in the cache, fetched first if it is not whole there."""
     path = cache / file.digest
     with locked(cache / f"{file.digest}.lock", waiting="another job of this machine is fetching the same file"):
-        if path.is_file() and path.stat().st_size == file.bytes and file_digest(path) == file.digest:
+        if path.is_file() and file_digest(path) == file.digest:
             return path
         digest = sha256()
-        with atomic_path(path) as temporary:
+        with atomic_path(path, file.bytes) as temporary:
             with temporary.open("wb") as stream:
                 for piece in fetch(file.digest):
                     digest.update(piece)

@@ -1,4 +1,4 @@
-"""The part of the Ray engine that runs on the machines of the cluster, one fresh process per job."""
+"""The part of the Ray engine that runs on the machines of the cluster, in a new process per job."""
 
 import functools
 import os
@@ -11,21 +11,21 @@ from typing import Any
 
 from convnet.engine.job_process import run_job, traceback_file
 from convnet.engine.ray_cluster.job_files import PackedResult, ShippedJob, pack_result, receive
-from convnet.jobs.job import Job, library_versions
+from convnet.jobs.job import library_versions
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, json_digest
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job: exactly one of `result`, `failure` and `refusal` is given.
+    """The end of a job: one of `result`, `failure` and `refusal` is given.
 
     Attributes:
         node: the machine, by Ray's name for it.
         result: the packed result.
         failure: why the job failed; another machine would fail as well.
         refusal: why this machine must not train for the sender; another may.
-        traceback: what `failure` names as a file: it lies on that machine, and the reader sits at this one.
+        traceback: content of the file that `failure` names, because that file is on this machine only.
     """
 
     node: str
@@ -35,30 +35,15 @@ class Outcome:
     traceback: str | None = None
 
 
-def identity() -> dict[str, str]:
-    """Return what must be equal on two machines for their results to be equal."""
-    return {"convnet": package_digest(), **library_versions()}
-
-
-@functools.cache
-def package_digest(package: Path = Path(__file__).parents[2]) -> str:
-    """Return the digest of all source files of a package.
-
-    All, and not just those in the key of a job: what sends, receives and runs jobs must fit together as well.
-    """
-    files = {path.relative_to(package).as_posix(): file_digest(path) for path in package.rglob("*.py")}
-    return json_digest(files)
-
-
 def run_shipped(sender: dict[str, str], content: bytes, pieces: dict[str, list[Any]]) -> Outcome:
     """Run a job that was sent here.
 
     Args:
         sender: the sender's identity.
-        content: the pickled ShippedJob, read only if this machine is as the sender.
+        content: the pickled ShippedJob, read only if this machine has the same identity.
         pieces: by digest of an input file, references to its pieces in Ray's object store.
     """
-    import ray  # here, since this module is imported where the extra [ray] is not installed as well
+    import ray  # imported late: this module is also imported where the extra [ray] is not installed
 
     context = ray.get_runtime_context()
     node = context.get_node_id()
@@ -70,7 +55,7 @@ def run_shipped(sender: dict[str, str], content: bytes, pieces: dict[str, list[A
     cache = cache_folder()
     work = cache / "work"
     work.mkdir(parents=True, exist_ok=True)
-    os.chdir(work)  # the job store lies below it, so that a job sent again goes on from its last state here
+    os.chdir(work)  # the job store is below it, so a job that is sent again resumes after its checkpoint
 
     def fetch(digest: str) -> Iterator[bytes]:
         for piece in pieces[digest]:
@@ -84,31 +69,36 @@ def run_shipped(sender: dict[str, str], content: bytes, pieces: dict[str, list[A
             failure = run_job(job)
     except UserError as error:
         return Outcome(node, failure=f"{shipped.job.label}: {error}")
-    if failure:
-        return Outcome(node, failure=failure, traceback=_traceback(job))
-    return Outcome(node, result=pack_result(job))
+    if failure is None:
+        return Outcome(node, result=pack_result(job))
+    path = traceback_file(job)
+    text = path.read_text("utf-8", "surrogateescape") if path.is_file() else None
+    return Outcome(node, failure=failure, traceback=text)
 
 
-def _traceback(job: Job) -> str | None:
-    try:
-        return traceback_file(job).read_text("utf-8", "surrogateescape")
-    except FileNotFoundError:  # the sentence says it all
-        return None
+def identity() -> dict[str, str]:
+    """Return the versions that must be equal on two machines for their results to be equal."""
+    return {"convnet": package_digest(), **library_versions()}
+
+
+@functools.cache
+def package_digest(package: Path = Path(__file__).parents[2]) -> str:
+    """Return the digest of all source files of a package; those that send and receive jobs must fit together too."""
+    files = {path.relative_to(package).as_posix(): file_digest(path) for path in package.rglob("*.py")}
+    return json_digest(files)
 
 
 def difference(sender: dict[str, str], here: dict[str, str]) -> str | None:
-    """Say in what a machine differs from the sender of a job, or None."""
+    """Return how a machine differs from the sender of a job, or None."""
     if sender.get("convnet") != here.get("convnet"):
         return "its convnet is another than the sender's; install the same"
-    unequal = [name for name in sorted(sender | here) if sender.get(name) != here.get(name)]
-    if not unequal:
-        return None
-    parts = [f"{name} {here.get(name, 'missing')} instead of {sender.get(name, 'none')}" for name in unequal]
-    return f"it has {', '.join(parts)}; install what requirements.lock names"
+    names = [name for name in sorted(sender | here) if sender.get(name) != here.get(name)]
+    parts = [f"{name} {here.get(name, 'missing')} instead of {sender.get(name, 'none')}" for name in names]
+    return f"it has {', '.join(parts)}; install what requirements.lock names" if parts else None
 
 
 def cache_folder() -> Path:
-    """Return where this machine keeps what was sent to it: CONVNET_CACHE, or a folder in the user's cache."""
+    """Return the folder of the files sent to this machine: CONVNET_CACHE, or a folder in the user's cache."""
     given = os.environ.get("CONVNET_CACHE")
     folder = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "convnet"
     return folder.absolute()  # a job changes its folder

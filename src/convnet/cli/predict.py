@@ -1,0 +1,37 @@
+"""`convnet predict`: name the class of images."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from convnet.cli.options import add_inference, add_model, exit_strictly, standard_output
+from convnet.jobs.model_files import find_model
+from convnet.system.files import atomic_path
+
+HELP = "name the class of images, with one probability per class"
+EXAMPLE = "convnet predict models/best/pets photos/ holiday.zip --output predictions.csv"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that `run` reads."""
+    add_model(parser)
+    parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="images, folders or archives")
+    parser.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="default: csv")
+    parser.add_argument("--output", type=Path, help="file to write; default: standard output")
+    add_inference(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write one line per image, and print the counts to standard error."""
+    from convnet.inference.predict import Counts, predict_files
+
+    counts = Counts()
+    model = find_model(arguments.model, arguments.seed)
+    lines = predict_files(model, arguments.paths, arguments.calibrated, arguments.format, counts)
+    if arguments.output is None:
+        standard_output().writelines(lines)
+    else:
+        with atomic_path(arguments.output) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(lines)
+    print(counts.sentence(), file=sys.stderr)
+    exit_strictly(arguments.strict and counts.bad > 0)
