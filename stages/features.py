@@ -1,28 +1,37 @@
-"""Stage features: run the frozen backbone once over every image of a dataset."""
+"""Stage features: bring the weights of a dataset's backbone, and run it once over every image."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from convnet.features.cache import bring_features
+from convnet.features.weights import bring_backbone
 from convnet.params.load import load_params
-from convnet.system.errors import command
+from convnet.system.errors import command, printable
 from convnet.system.files import read_json, write_json
 
 
 @command
 def main() -> None:
-    """Write the features, if any variant of the run needs them."""
+    """Write weights and features, if any variant of the run needs them."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True)
     parser.add_argument("plan", type=Path, help="JSON of the plan stage")
     parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
-    parser.add_argument("backbone", type=Path, help="folder of the backbone stage")
-    parser.add_argument("destination", type=Path, help="folder for the features")
+    parser.add_argument("backbone", type=Path, help="folder for the weight file and backbone.json")
+    parser.add_argument("features", type=Path, help="folder for the features")
     arguments = parser.parse_args()
     params, plan = load_params(), read_json(arguments.plan)
-    if plan["needed"]:
-        bring_features(params, plan, arguments.arrays, arguments.backbone, arguments.destination)
+    if params.run.feature_variants:
+        note = bring_backbone(params, params.dataset(arguments.dataset).backbone, arguments.backbone)
+        if note:
+            print(printable(note), file=sys.stderr)
     else:
-        write_json(arguments.destination / "features.json", {"needed": False})
+        write_json(arguments.backbone / "backbone.json", {"needed": False})
+    if plan["needed"]:
+        bring_features(params, plan, arguments.arrays, arguments.backbone, arguments.features)
+    else:
+        write_json(arguments.features / "features.json", {"needed": False})
 
 
 if __name__ == "__main__":

@@ -1,25 +1,19 @@
-"""Stage plan: list the settings of the run's variants that a dataset's features depend on.
-
-The features depend on this file and not on all of `variants`, so other changes do not compute them again.
-"""
+"""Stage plan: write the settings that each stage depends on."""
 
 import argparse
 from pathlib import Path
 
-from convnet.jobs.feature_plan import plan_features
 from convnet.params.load import load_params
+from convnet.pipeline.plans import write_plans
 from convnet.system.errors import command
-from convnet.system.files import write_json
 
 
 @command
 def main() -> None:
-    """Write the plan."""
+    """Check params.yaml, and write one file per stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("destination", type=Path, help="JSON to write")
-    arguments = parser.parse_args()
-    write_json(arguments.destination, plan_features(load_params(), arguments.dataset))
+    parser.add_argument("destination", type=Path, help="folder for the plans")
+    write_plans(load_params(), parser.parse_args().destination)
 
 
 if __name__ == "__main__":

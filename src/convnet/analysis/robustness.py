@@ -14,10 +14,13 @@ from convnet.analysis.perturbations import PERTURBATIONS, perturb_all
 from convnet.data.arrays import load_arrays
 from convnet.data.splits import nested_subset
 from convnet.inference.loading import load_model_checked
+from convnet.jobs.job import STORE, code_digest, library_versions, source_digest
 from convnet.models.backbones import BACKBONE
 from convnet.models.cnn import HEAD
 from convnet.models.heads import as_probabilities
 from convnet.models.transfer import weights_digest
+from convnet.params.schema import Params
+from convnet.system.files import json_digest, read_json, write_json
 from convnet.system.progress import progress
 from convnet.training.batches import all_rows, predict
 
@@ -42,6 +45,42 @@ class Halves:
 
     front: str | None  # digest of the backbone's weights
     back: keras.Model
+
+
+def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, destination: Path) -> None:
+    """Write the rows of every variant of the run; those of unchanged models come from the job store.
+
+    Args:
+        params: the whole of params.yaml.
+        dataset: its name.
+        arrays: folder of the prepare stage.
+        models: folder that holds one folder per variant.
+        destination: JSON to write.
+    """
+    count = params.robustness.images_per_split
+    rows: dict[str, list[dict[str, Any]]] = {}
+    missing: dict[str, Path] = {}
+    for variant in params.run.variants if count else ():
+        decides = {
+            "arrays": read_json(arrays / "dataset.json")["digest"],
+            "models": [seed["weights_digest"] for seed in read_json(models / variant / "job.json")["seeds"]],
+            "settings": [count, params.split.seed, params.engine.threads_per_job],
+            "code": [code_digest(), source_digest(["analysis/robustness.py", "analysis/perturbations.py"])],
+            "versions": library_versions(),
+        }
+        stored = STORE / f"robustness-{json_digest(decides)}.json"
+        if stored.is_file():
+            rows[variant] = read_json(stored)
+        else:
+            missing[variant] = stored
+    paths = {variant: [models / variant / f"seed-{seed}.keras" for seed in params.run.seeds] for variant in missing}
+    if paths:
+        measured = measure_robustness(arrays, paths, count, params.split.seed)
+        for variant, stored in missing.items():
+            rows[variant] = [row for row in measured if row["variant"] == variant]
+            write_json(stored, rows[variant])
+    in_order = [row | {"variant": variant} for variant in params.run.variants for row in rows.get(variant, [])]
+    write_json(destination, {"dataset": dataset, "rows": in_order})
 
 
 def measure_robustness(

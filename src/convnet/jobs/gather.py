@@ -8,7 +8,8 @@ from pathlib import Path
 from convnet.jobs.job import Job, library_versions
 from convnet.jobs.predictions import Predictions, load_predictions, save_predictions
 from convnet.jobs.store import facts, timing
-from convnet.system.files import link, read_json, write_json, write_text
+from convnet.system.errors import UserError
+from convnet.system.files import file_digest, link, read_json, write_json, write_text
 
 HISTORY = ("epoch", "accuracy", "loss", "validation_accuracy", "validation_loss", "learning_rate")
 
@@ -35,6 +36,8 @@ def gather(jobs: Sequence[Job], destination: Path) -> None:
             writer.writerow({"seed": job.seed} | row)
     write_text(destination / "history.csv", history.getvalue())
     save_predictions(destination / "predictions.npz", by_seed)
+    write_json(destination / "timing.json", {str(job.seed): timing(job) for job in jobs})
+    files = {path.name: file_digest(path) for path in sorted(destination.iterdir())}
     first = jobs[0]
     described = read_json(first.arrays / "dataset.json")
     write_json(
@@ -49,6 +52,17 @@ def gather(jobs: Sequence[Job], destination: Path) -> None:
             "threads": first.threads,
             "versions": library_versions(),
             "seeds": [facts(job) for job in jobs],
+            "keys": [job.key for job in jobs],
+            "files": files,
         },
     )
-    write_json(destination / "timing.json", {str(job.seed): timing(job) for job in jobs})
+
+
+def holds(folder: Path, jobs: Sequence[Job]) -> bool:
+    """Return whether `folder` has the results of exactly these jobs, every file as it was written."""
+    try:
+        described = read_json(folder / "job.json")
+        same = described["keys"] == [job.key for job in jobs]
+        return same and all(file_digest(folder / name) == digest for name, digest in described["files"].items())
+    except (UserError, OSError, KeyError, TypeError, AttributeError):  # missing, or of an earlier version
+        return False

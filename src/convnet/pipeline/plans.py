@@ -1,0 +1,85 @@
+"""The settings that each stage depends on, resolved from params.yaml into one JSON file per stage.
+
+A stage depends on its file instead of on keys of params.yaml. An entry that no variant of the run uses, or a section
+that a dataset overrides, therefore reruns nothing but the plan. dvc.lock holds one checksum per stage instead of whole
+sections.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from convnet.jobs.feature_plan import plan_features
+from convnet.jobs.job import BUILDS_A_BACKBONE
+from convnet.params.recipe import VariantRecipe, resolve
+from convnet.params.schema import Params, Section
+from convnet.system.files import write_json
+
+
+def write_plans(params: Params, folder: Path) -> None:
+    """Write `<dataset>/<stage>.json` and `run.json` into `folder`, which is empty or does not exist."""
+    for dataset in params.run.datasets:
+        for stage, content in plans_of(params, dataset).items():
+            write_json(folder / dataset / f"{stage}.json", content)
+    write_json(folder / "run.json", _dump(params.run))
+
+
+def plans_of(params: Params, dataset: str) -> dict[str, Any]:
+    """Return the settings of every stage of a dataset, by the stage's name."""
+    data = params.dataset(dataset)
+    recipes = {variant: resolve(params, dataset, variant) for variant in params.run.variants}
+    common = {"seeds": params.run.seeds, "resplit": params.run.resplit, "threads": params.engine.threads_per_job}
+    jobs = common | {"backbone": _dump(params.backbones[data.backbone], BUILDS_A_BACKBONE)}
+    return {
+        "download": {"kind": data.kind, "source": _dump(data.source)},
+        "split": {
+            "images": _dump(params.images),
+            "split": _dump(params.split_rules(dataset)),
+            "entry": _entry(params, dataset),
+        },
+        "prepare": {"images": _dump(params.images), "image_size": data.image_size},
+        "features": plan_features(params, dataset) | {"backbone_stage": _backbone(params, dataset)},
+        "train": jobs | {"recipes": _dumped(recipes)},
+        "evaluate": {"variants": params.run.variants},
+        "look": common | {
+            "recipes": _dumped(recipes),
+            "layers": params.backbones[data.backbone].explain_layers,
+            "explain": _dump(params.explain),
+            "robustness": _dump(params.robustness),
+            "split_seed": params.split.seed,
+        },
+        "sweep": _sweep(params, dataset, jobs),
+        "best": {"variants": params.run.variants},
+    }  # fmt: skip
+
+
+def _backbone(params: Params, dataset: str) -> dict[str, Any] | None:
+    """Return the settings that decide the weights of a dataset's backbone, or None if no variant uses it."""
+    if not params.run.feature_variants:
+        return None
+    backbone = params.backbones[params.datasets[dataset].backbone]
+    content: dict[str, Any] = {"entry": _dump(backbone), "threads": params.engine.threads_per_job}
+    if backbone.pretrain is not None:
+        content |= {"images": _dump(params.images), "split": _dump(params.split)}
+        content["augmentation"] = _dump(params.augmentation) if backbone.pretrain.augmentation else None
+    return content
+
+
+def _sweep(params: Params, dataset: str, jobs: dict[str, Any]) -> dict[str, Any]:
+    if not params.sweep.enabled:
+        return {"enabled": False}
+    recipes = {variant: resolve(params, dataset, variant) for variant in params.sweep.variants}
+    return jobs | {"enabled": True, "shares": params.sweep.shares, "recipes": _dumped(recipes)}
+
+
+def _entry(params: Params, dataset: str) -> dict[str, Any]:
+    """Return a dataset's entry without the settings of models and of training."""
+    trained = {"network", "training", "transfer", "fine_tune", "backbone", "last_layer", "split"}
+    return params.datasets[dataset].model_dump(mode="json", exclude=trained)
+
+
+def _dumped(recipes: dict[str, VariantRecipe]) -> dict[str, Any]:
+    return {variant: _dump(recipe) for variant, recipe in recipes.items()}
+
+
+def _dump(section: Section, include: set[str] | None = None) -> dict[str, Any]:
+    return section.model_dump(mode="json", include=include)
