@@ -11,8 +11,8 @@ import pandas as pd
 
 from convnet.comparison.schema import read_verdicts
 from convnet.data.arrays import load_arrays
-from convnet.evaluation.schema import read_evaluation
 from convnet.data.splits import SPLITS
+from convnet.evaluation.schema import read_evaluation
 from convnet.report.backbone_text import describe_backbone
 from convnet.report.chart import Chart, Images, Numbers
 from convnet.report.charts import (

@@ -18,8 +18,8 @@ from markupsafe import Markup, escape
 
 from convnet.comparison.schema import Verdict
 from convnet.comparison.wording import opening_sentences
-from convnet.evaluation.schema import Evaluation
 from convnet.data.splits import SPLITS
+from convnet.evaluation.schema import Evaluation
 from convnet.report import tables
 from convnet.report.backbone_text import fine_tuning_sentences
 from convnet.report.embedding import EmbeddedImage, embed_image, fit_images
