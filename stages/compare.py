@@ -27,7 +27,7 @@ def main() -> None:
         for dataset in params.run.datasets
         for variant in params.run.variants
     ]
-    write_tables([evaluation.model_dump() for evaluation in evaluations], arguments.destination)
+    write_tables(evaluations, arguments.destination)
     verdicts = {}
     for dataset in params.run.datasets:
         of_dataset = [evaluation for evaluation in evaluations if evaluation.dataset == dataset]

@@ -27,7 +27,7 @@ from convnet.models.cnn import build_cnn, build_head
 from convnet.models.heads import choose_head
 from convnet.models.transfer import build_transfer
 from convnet.params.schema import Augmentation, Network, Params
-from convnet.report.image_grids import standardise, tile_channels
+from convnet.report.charts.feature_maps import standardise, tile_channels
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, read_json, write_json
 from helpers.tiny_study import COUNTS, IMAGE_SIZE, params, run_stage, start_keras, write_arrays
@@ -124,7 +124,7 @@ def out(study: Study) -> Path:
 @pytest.fixture(scope="module")
 def entries(out: Path) -> dict[str, dict[str, Any]]:
     """The list of images, by file."""
-    return {entry["file"]: entry for entry in read_json(out / "pictures.json")}
+    return {entry["file"]: entry for entry in read_json(out / "figures.json")}
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def images() -> NDArray[np.uint8]:
 
 
 def test_the_list_names_every_picture_once_in_the_order_of_the_page(out: Path) -> None:
-    listed = read_json(out / "pictures.json")
+    listed = read_json(out / "figures.json")
     assert [entry["file"] for entry in listed] == [
         "plots/augmentation.png",
         "filters_baseline.png",
@@ -220,7 +220,7 @@ def test_with_resplit_images_come_from_the_splits_the_seed_saw(tmp_path: Path) -
     changes = {"run.resplit": True, "run.pixel_variants": ["baseline"]}
     empty: dict[str, Any] = {"run.feature_variants": [], "run.fine_tune_variants": []}
     study = make_study(tmp_path, changes | empty)
-    listed = read_json(study.explain() / "pictures.json")
+    listed = read_json(study.explain() / "figures.json")
     seen = make_predictions(0, resplit=True)["test"]
     members = [name for split in COUNTS for name in load_arrays(tmp_path / "arrays", split).members]
     shown = seen.index[choose_evenly(seen.labels, 4, study.params.split.seed)[0]]
@@ -329,7 +329,7 @@ def test_the_most_active_channels_are_shown() -> None:
     maps[:, :, 10:18] = 0.0
     tiles = tile_channels(maps, 32)
     assert (tiles.shown, tiles.channels, tiles.dead) == (32, 40, 8)
-    assert not (tiles.picture == 200).all(axis=-1).any()  # no grey tile
+    assert not (tiles.image == 200).all(axis=-1).any()  # no grey tile
 
 
 def test_a_backbone_without_any_layer_to_show_is_told(study: Study, tmp_path: Path) -> None:

@@ -19,13 +19,14 @@ from convnet.jobs.checkpoints import Checkpoint, save_checkpoint
 from convnet.jobs.predictions import Prediction, save_predictions
 from convnet.params.schema import Split
 from convnet.rendering.datasets import render_archive
-from convnet.report import plots
-from convnet.report.style import save_figure
+from convnet.report.chart import Numbers
+from convnet.report.charts import confusion
+from convnet.report.style import save_figure, variant_styles
 from convnet.report.tables import write_tables
 from convnet.system.csv_tables import write_csv
 from convnet.system.errors import UserError
 from convnet.system.files import read_json, write_json, write_text
-from helpers.evaluations import make_evaluations
+from helpers.evaluations import VARIANTS, make_evaluations, typed
 from helpers.tiny_dataset import encoded, picture, write_dataset
 from helpers.tiny_study import run_stage, write_arrays, write_params
 
@@ -81,12 +82,12 @@ def _predictions(folder: Path, marker: float) -> None:
 
 
 def _figure(folder: Path, marker: float) -> None:
-    figure = plots.confusion_figure(make_evaluations(1, 3, int(marker) + 1))
-    save_figure(figure, folder / "confusion")
+    numbers = Numbers(typed(*make_evaluations(1, 3, int(marker) + 1)), variant_styles(VARIANTS))
+    save_figure(confusion.charts(numbers)[0].figure, folder / "confusion")
 
 
 def _tables(folder: Path, marker: float) -> None:
-    write_tables(make_evaluations(2, 6, int(marker) + 4), folder)
+    write_tables(typed(*make_evaluations(2, 6, int(marker) + 4)), folder)
 
 
 def _packed(folder: Path, marker: float) -> None:

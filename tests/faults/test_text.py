@@ -113,15 +113,15 @@ def _report(folder: Path, classes: list[str], members: list[str]) -> None:
             run["test_predicted"] = run["test_predicted"][: len(members)]
             run["test_probabilities"] = run["test_probabilities"][: len(members)]
         write_json(folder / "data" / "evaluations" / f"tiny-{variant}.json", evaluation)
-        evaluations.append(evaluation)
+        evaluations.append(Evaluation.model_validate(evaluation))
     tables = folder / "reports" / "tables"
-    found = verdict([Evaluation.model_validate(item) for item in evaluations])
+    found = verdict(evaluations)
     write_tables(evaluations, tables)
     write_json(
         tables / "verdict.json",
         {"tiny": found.model_dump()},
     )
-    write_json(folder / "explanations" / "tiny" / "pictures.json", [])
+    write_json(folder / "explanations" / "tiny" / "figures.json", [])
     write_json(folder / "robustness" / "tiny.json", {"rows": []})
     write_json(folder / "sweeps" / "tiny.json", {"variants": {}})
     write_json(folder / "backbones" / "tiny" / "backbone.json", {"needed": False})

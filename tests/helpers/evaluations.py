@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convnet.evaluation.schema import Evaluation
+
 DATASETS = ("pets", "shapes", "hands")
 VARIANTS = ("baseline", "augmented", "dropout", "transfer", "transfer_dropout", "fine_tune")
 CLASSES = {"pets": ["cat", "dog"], "shapes": ["circle", "square", "triangle"], "hands": ["paper", "rock", "scissors"]}
@@ -110,6 +112,11 @@ def make_evaluation(
         "machine": {"processor": "test processor", "cores": 2, "device": "CPU"},
         "versions": {"python": "3.11.7", "keras": "3.15.0", "tensorflow": "2.21.0"},
     }
+
+
+def typed(*evaluations: dict[str, Any]) -> list[Evaluation]:
+    """Return evaluations as the program reads them."""
+    return [Evaluation.model_validate(evaluation) for evaluation in evaluations]
 
 
 def make_backbone(origin: str, **changes: Any) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from dvc_render.vega import VegaRenderer
 
 from convnet.pipeline.plots_page import VEGA_LITE_VERSION
 from convnet.report import tables
-from helpers.evaluations import make_evaluations
+from convnet.system.csv_tables import csv_text
+from helpers.evaluations import make_evaluations, typed
 
 TEMPLATES = Path(__file__).parents[2] / ".dvc" / "plots"
 PLOTS = {
@@ -32,7 +33,7 @@ def draw(template: str, revisions: dict[str, list[dict[str, Any]]]) -> ElementTr
     table, x, y = PLOTS[template]
     rows = []
     for revision, evaluations in revisions.items():
-        for row in csv.DictReader(io.StringIO(tables.csv_text(table(evaluations)))):
+        for row in csv.DictReader(io.StringIO(csv_text(table(typed(*evaluations))))):
             rows.append({**row, "rev": revision, "filename": "x.csv", "field": y})
     renderer = VegaRenderer(rows, "plot", template=str(TEMPLATES / f"{template}.json"), x=x, y=y, title="The title")
     filled = json.dumps(renderer.get_filled_template())
@@ -99,8 +100,7 @@ def test_confusion_stays_in_its_column_when_a_revision_lacks_a_variant() -> None
     assert len(by_cell) == 3 * 3  # three rows: two datasets, and one of them before
     expected = [*current, *before, None]
     for counts, evaluation in zip(by_cell, expected, strict=True):
-        matrix = tables.summed_confusion(evaluation) if evaluation else []
-        assert counts == [count for row in matrix for count in row]
+        assert counts == (tables.confusion_table(typed(evaluation))["count"].tolist() if evaluation else [])
 
 
 def cells(svg: ElementTree.Element) -> Sequence[list[int]]:

@@ -4,13 +4,14 @@ Of every variant it is the network of the run's first seed, and all networks are
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import matplotlib
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from convnet.analysis.feature_maps import feature_maps, first_filters, mapped_layers
@@ -22,9 +23,12 @@ from convnet.jobs.predictions import Prediction, load_predictions
 from convnet.models.augmentation import RandomAffine
 from convnet.params.recipe import FineTuneRecipe, PixelRecipe, resolve
 from convnet.params.schema import Augmentation, Params
-from convnet.report.charts import Chart, augmentation_chart, feature_maps_chart, filters_chart, grad_cam_chart
+from convnet.report.chart import Chart
+from convnet.report.charts.augmentation import augmentation_chart
+from convnet.report.charts.feature_maps import feature_maps_chart
+from convnet.report.charts.filters import filters_chart
+from convnet.report.charts.grad_cam import grad_cam_chart
 from convnet.report.style import STYLE
-from convnet.report.tables import Table
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, read_json, write_json
 from convnet.system.progress import progress
@@ -80,7 +84,7 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
         dataset: its name.
         arrays: folder of the prepare stage.
         models: folder that holds one folder per variant.
-        destination: gets the PNGs, those for `dvc plots` in `plots`; `pictures.json`, a list of section, title, file,
+        destination: gets the PNGs, those for `dvc plots` in `plots`; `figures.json`, a list of section, title, file,
             alt, caption and table (columns and rows, or null) in the order wanted on the page, which shows the feature
             maps of the first chosen image; `feature_maps/<name>_<number>.png`, those of the others;
             `feature_maps_<name>.npz`, layer -> float16 (images, height, width, channels) for all chosen images; and
@@ -114,12 +118,12 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
                 charts["filters"].append(filters_chart(filters[1], filters[0], network.name, described))
             chart = _explain_cases(model, network.variant, cases, test[network.variant], described, destination)
             charts["grad-cam"].append(chart)
-    pictures = [
+    figures = [
         _save(chart, destination, "plots" if kind in PLOTTED else ".")
         for kind, of_kind in charts.items()
         for chart in of_kind
     ]
-    write_json(destination / "pictures.json", pictures)
+    write_json(destination / "figures.json", figures)
 
 
 def plan_networks(params: Params, dataset: str) -> list[Network]:
@@ -265,7 +269,7 @@ def _explain_cases(
         rows.append((member, classes[true], classes[chosen], float(of_classes[chosen]), float(heat.max())))
     chart = grad_cam_chart(cases.images, heatmaps, captions, variant, described)
     remark = "An image that stays dark holds little of it. The same images are shown for every network looked into."
-    table = Table(("file", "true", "said", "probability", "highest_heat"), tuple(rows))
+    table = pd.DataFrame(rows, columns=["file", "true", "said", "probability", "highest_heat"])
     return replace(chart, caption=f"{chart.caption} {remark}", table=table)
 
 
@@ -287,8 +291,12 @@ def _save(chart: Chart, destination: Path, folder: str) -> dict[str, Any]:
         "file": path.relative_to(destination).as_posix(),
         "alt": chart.alt,
         "caption": chart.caption,
-        "table": asdict(chart.table) if chart.table else None,
+        "table": None if chart.table is None else _rows(chart.table),
     }
+
+
+def _rows(table: pd.DataFrame) -> dict[str, Any]:
+    return {"columns": list(table.columns), "rows": table.to_dict("split")["data"]}
 
 
 def _draw(chart: Chart, path: Path) -> None:

@@ -1,33 +1,55 @@
-"""Draw every chart of a run and write the page and the model cards; no network is loaded."""
+"""Draw every chart of a run, and write the page and the model cards; no network is loaded."""
 
 import multiprocessing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
+from convnet.comparison.schema import read_verdicts
 from convnet.data.arrays import load_arrays
 from convnet.data.splits import SPLITS
-from convnet.report import charts, tables
-from convnet.report.backbone_text import told_backbone
+from convnet.evaluation.schema import read_evaluation
+from convnet.report.backbone_text import describe_backbone
+from convnet.report.chart import Chart, Images, Numbers
+from convnet.report.charts import (
+    accuracy,
+    confusion,
+    cost,
+    curves,
+    gap,
+    learning_curve,
+    reliability,
+    robustness,
+    top_losses,
+)
 from convnet.report.model_card import write_model_card
-from convnet.report.page import DatasetReport, Picture, write_report
-from convnet.report.plots import Point, SizeCurve
-from convnet.report.style import save_figure
+from convnet.report.page import DatasetReport, Figure, write_report
+from convnet.report.style import save_figure, variant_styles
 from convnet.system.files import read_json
 from convnet.system.processes import map_in_processes, usable_cores
 from convnet.system.progress import progress, show_progress_every
 
-TOP_LOSSES = 8  # images in each gallery
+# The charts of a dataset, in the order of the page. Each returns no chart where its numbers are missing.
+CHARTS: tuple[Callable[[Numbers], list[Chart]], ...] = (
+    accuracy.charts,
+    gap.charts,
+    curves.charts,
+    confusion.charts,
+    reliability.charts,
+    robustness.charts,
+    cost.charts,
+    learning_curve.charts,
+    top_losses.charts,
+)
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the stages before left what the report shows."""
+    """The folders of earlier stages."""
 
     evaluations: Path
     tables: Path
@@ -45,12 +67,7 @@ def report(
 ) -> None:
     """Write figures, model cards and index.html to `destination`; equal inputs give equal bytes.
 
-    Args:
-        folders: what earlier stages wrote.
-        datasets: in the order wanted.
-        variants: in the order wanted; their colours agree over all figures.
-        params_text: params.yaml as it was run.
-        destination: the reports folder.
+    Datasets and variants come in the order wanted. `params_text` is params.yaml as it was run.
     """
     of_dataset = partial(_report_dataset, folders, variants, destination)
     processes = min(len(datasets), usable_cores())
@@ -58,92 +75,60 @@ def report(
     write_report(list(drawn), params_text, destination / "index.html")
 
 
+def draw_charts(numbers: Numbers) -> list[Chart]:
+    """Return every chart that the numbers of a dataset allow, in the order of the page."""
+    return [chart for charts in CHARTS for chart in charts(numbers)]
+
+
 def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path, dataset: str) -> DatasetReport:
-    """Draw a dataset's charts, write its model cards, and return what the page shows of it."""
+    """Draw a dataset's charts, write its model cards, and return its part of the page."""
     if multiprocessing.parent_process():
         show_progress_every(None)  # two bars in one terminal would overwrite each other
-    verdict = read_json(folders.tables / "verdict.json")[dataset]
-    evaluations = [read_json(folders.evaluations / f"{dataset}-{variant}.json") for variant in variants]
-    drawn = _draw(_charts(folders, dataset, evaluations, variants), destination / "figures" / dataset)
+    verdict = read_verdicts(folders.tables / "verdict.json")[dataset]
+    evaluations = [read_evaluation(folders.evaluations / f"{dataset}-{variant}.json") for variant in variants]
+    numbers = Numbers(
+        evaluations,
+        variant_styles(variants),
+        read_json(folders.robustness / f"{dataset}.json")["rows"],
+        read_json(folders.sweeps / f"{dataset}.json")["variants"],
+        partial(_images_of, folders.arrays / dataset),
+    )
+    figures = _save(draw_charts(numbers), destination / "figures" / dataset)
     backbone = read_json(folders.backbones / dataset / "backbone.json")
     for evaluation in evaluations:
-        card = destination / "model_cards" / f"{dataset}-{evaluation['variant']}.md"
+        card = destination / "model_cards" / f"{dataset}-{evaluation.variant}.md"
         write_model_card(evaluation, verdict, backbone, card)
+    layers = folders.features / dataset / "layers.json"
     return DatasetReport(
         evaluations=evaluations,
         verdict=verdict,
         summary=read_json(folders.splits / f"{dataset}.summary.json"),
-        pictures=[*drawn, *_explained(folders.explanations / dataset)],
-        backbone=told_backbone(folders.backbones / dataset, evaluations),
-        layers=_layers(folders.features / dataset),
+        figures=[*figures, *_explained(folders.explanations / dataset)],
+        backbone=describe_backbone(folders.backbones / dataset, evaluations),
+        layers=read_json(layers) if layers.exists() else [],
     )
 
 
-def _charts(
-    folders: Folders, dataset: str, evaluations: Sequence[tables.Evaluation], variants: Sequence[str]
-) -> list[charts.Chart]:
-    robustness = read_json(folders.robustness / f"{dataset}.json")["rows"]
-    drawn = charts.dataset_charts(evaluations, variants, robustness)
-    sweep = read_json(folders.sweeps / f"{dataset}.json")["variants"]
-    if sweep:
-        drawn.append(charts.training_size_chart(evaluations[0], size_curves(sweep), variants))
-    for evaluation in evaluations:
-        worst = tables.top_losses(evaluation, TOP_LOSSES)
-        images = _images_of(folders.arrays / dataset, [item.member for item in worst])
-        drawn.append(charts.top_losses_chart(evaluation, images, worst))
-    return drawn
-
-
-def size_curves(sweep: Mapping[str, Any]) -> dict[str, SizeCurve]:
-    """Return the curve of every variant of a size sweep, from what `sweep.summarise_sweep` returned."""
-    curves = {}
-    for variant, measured in sweep.items():
-        points, law = measured["points"], measured["curve"]
-        fit = None if law["refused"] else (law["a"], law["b"], law["c"])
-        accuracies, gaps = _by_size(points, "test_accuracy"), _by_size(points, "generalisation_gap")
-        curves[variant] = SizeCurve(accuracies, gaps, fit, law["sentence"])
-    return curves
-
-
-def _by_size(points: Sequence[Mapping[str, Any]], name: str) -> tuple[Point, ...]:
-    """Return (training images, values of the seeds), fewest images first."""
-    by_size: dict[float, list[float]] = {}
-    for point in points:
-        by_size.setdefault(float(point["training_images"]), []).append(float(point[name]))
-    return tuple(sorted(by_size.items()))
-
-
-def _images_of(arrays: Path, members: Sequence[str]) -> NDArray[np.uint8]:
-    """Return the images of archive members, whichever split they are in: (n, height, width, 3)."""
+def _images_of(arrays: Path, members: Sequence[str]) -> Images:
+    """Return the images of archive members of any split: (n, height, width, 3)."""
     opened = [load_arrays(arrays, split) for split in SPLITS]
     places = {member: (part, row) for part in opened for row, member in enumerate(part.members)}
     return np.stack([part.images[row] for part, row in (places[member] for member in members)])
 
 
-def _draw(drawn: Sequence[charts.Chart], folder: Path) -> list[Picture]:
-    pictures = []
+def _save(drawn: Sequence[Chart], folder: Path) -> list[Figure]:
+    figures = []
     for chart in progress(drawn, total=len(drawn), label=f"draw {folder.name}", unit="figures"):
         png, _ = save_figure(chart.figure, folder / chart.name)
-        pictures.append(Picture(chart.section, chart.title, png, chart.alt, chart.caption, chart.table))
-    return pictures
+        figures.append(Figure(chart.section, chart.title, png, chart.alt, chart.caption, chart.table))
+    return figures
 
 
-def _explained(folder: Path) -> list[Picture]:
-    return [
-        Picture(
-            entry["section"],
-            entry["title"],
-            folder / entry["file"],
-            entry["alt"],
-            entry["caption"],
-            tables.Table(tuple(entry["table"]["columns"]), tuple(map(tuple, entry["table"]["rows"])))
-            if entry["table"]
-            else None,
-        )
-        for entry in read_json(folder / "pictures.json")
-    ]
-
-
-def _layers(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "layers.json"
-    return list(read_json(path)) if path.exists() else []
+def _explained(folder: Path) -> list[Figure]:
+    """Return the figures of the explain stage."""
+    figures = []
+    for entry in read_json(folder / "figures.json"):
+        table = pd.DataFrame(entry["table"]["rows"], columns=entry["table"]["columns"]) if entry["table"] else None
+        path = folder / entry["file"]
+        figures.append(Figure(entry["section"], entry["title"], path, entry["alt"], entry["caption"], table))
+    return figures

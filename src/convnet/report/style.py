@@ -1,6 +1,6 @@
-"""How every figure looks, and how it is written: one palette, text of at least 9 points, files equal byte for byte."""
+"""How every figure looks and is written: one palette, text of at least 9 points, files that are equal byte for byte."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from convnet.system.errors import printable
 from convnet.system.files import atomic_path
 
-# Okabe and Ito (2008), "Color Universal Design": distinct for all common forms of colour blindness. Yellow is left out,
-# it vanishes on white.
+# Okabe and Ito (2008), "Color Universal Design": distinct for all common forms of colour blindness. Yellow is left
+# out, because it vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
@@ -47,7 +47,7 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Style:
-    """How one variant is drawn; marker and dash say the same as the colour."""
+    """How one variant is drawn; colour, marker and dash each identify it."""
 
     colour: str
     marker: str
@@ -55,11 +55,10 @@ class Style:
 
 
 def variant_styles(names: Sequence[str]) -> dict[str, Style]:
-    """Return a style per variant, by its place in `names`: pass all variants of a run, so that figures agree."""
-    unique = list(dict.fromkeys(names))
+    """Return a style per variant, by its place in `names`: all variants of a run, so that figures agree."""
     return {
         name: Style(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[(i // len(COLOURS) + i) % len(DASHES)])
-        for i, name in enumerate(unique)
+        for i, name in enumerate(dict.fromkeys(names))
     }
 
 
@@ -71,7 +70,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def label(text: str, longest: int | None = None) -> str:
-    """Return untrusted text as matplotlib shall show it: no mathtext, no control characters, no missing glyphs.
+    """Return untrusted text as matplotlib must show it: no mathtext, no control characters, no missing glyphs.
 
     Args:
         text: a class, variant or file name.
@@ -86,15 +85,14 @@ def label(text: str, longest: int | None = None) -> str:
     return shown.replace("$", r"\$")
 
 
-def title(text: str, evaluation: Mapping[str, Any]) -> str:
-    """Return a title with the dataset and what its images are: rendered ones must never pass for photographs.
+def kind_words(kind: str) -> str:
+    """Return "rendered images" or "photographs": results on rendered images must never pass for photographs."""
+    return "rendered images" if kind == "rendered" else "photographs"
 
-    Args:
-        text: what the figure shows.
-        evaluation: anything with the keys dataset and images ("rendered" or "photographs").
-    """
-    pictures = "rendered images" if evaluation["kind"] == "rendered" else "photographs"
-    return f"{text}: {evaluation['dataset']}, {pictures}"
+
+def title(text: str, dataset: str, kind: str) -> str:
+    """Return `text` with the dataset and the kind of its images."""
+    return f"{text}: {dataset}, {kind_words(kind)}"
 
 
 def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
@@ -102,7 +100,7 @@ def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
 
     Args:
         figure: a drawn figure.
-        path: where to, without a suffix; what follows a dot in the name is kept.
+        path: of both files, without a suffix; a dot in the name stays.
 
     Returns:
         The paths of the PNG and of the SVG.

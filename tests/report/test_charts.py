@@ -6,19 +6,50 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from convnet.report import charts, plots, tables
-from convnet.report import image_grids as pictures
+from convnet.evaluation.learning_curve import learning_curve
+from convnet.report import drawing, tables
 from convnet.report import style as figures
-from helpers.evaluations import VARIANTS, make_evaluation, make_evaluations
+from convnet.report.build import draw_charts
+from convnet.report.chart import Chart, Images, Numbers
+from convnet.report.charts import (
+    confusion,
+    cost,
+    curves,
+    feature_maps,
+    reliability,
+    robustness,
+    top_losses,
+)
+from convnet.report.charts import (
+    learning_curve as sizes,
+)
+from convnet.report.charts.augmentation import augmentation_chart
+from convnet.report.charts.filters import filters_chart
+from convnet.report.charts.grad_cam import grad_cam_chart
+from helpers.evaluations import VARIANTS, make_evaluation, make_evaluations, typed
 
 STYLES = figures.variant_styles(VARIANTS)
 SEED_COUNTS = [1, 3, 5]
+PETS = {"dataset": "pets", "kind": "rendered"}
+
+
+def noise_images(members: Sequence[str]) -> Images:
+    return np.random.default_rng(0).integers(0, 255, (len(members), 24, 32, 3), dtype=np.uint8)
+
+
+def numbers_of(*evaluations: dict[str, Any], **parts: Any) -> Numbers:
+    return Numbers(typed(*evaluations), STYLES, images=noise_images, **parts)
+
+
+def history(variant: str = "baseline", seeds: int = 3, epochs: int = 15) -> pd.DataFrame:
+    return tables.history_table(typed(make_evaluation("pets", variant, seeds, epochs=epochs)))
 
 
 @pytest.fixture
@@ -27,8 +58,8 @@ def ax() -> Axes:
 
 
 @pytest.fixture(scope="module")
-def images() -> pictures.Images:
-    return np.random.default_rng(0).integers(0, 255, (12, 24, 32, 3), dtype=np.uint8)
+def images() -> Images:
+    return noise_images([""] * 12)
 
 
 def texts(figure: Figure) -> list[Text]:
@@ -53,35 +84,37 @@ def overlaps(shown: Sequence[Text]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("seeds", SEED_COUNTS)
 def test_learning_curves_show_each_seed_thin_and_the_mean_thick(ax: Axes, seeds: int) -> None:
-    curves = plots.learning_curves(make_evaluation("pets", "baseline", seeds), "accuracy")
-    plots.plot_learning_curves(ax, curves, STYLES["baseline"])
+    evaluation = make_evaluation("pets", "baseline", seeds)
+    curves.plot_learning_curves(ax, history("baseline", seeds), "accuracy", STYLES["baseline"])
     thick = [line for line in ax.lines if line.get_linewidth() >= 2]
     assert len(thick) == 2
     assert len(ax.lines) - len(thick) == (2 * seeds if seeds > 1 else 0)
-    expected = np.mean([curve.validation for curve in curves], axis=0)
-    np.testing.assert_allclose(np.asarray(thick[1].get_ydata()), expected)
+    rows = [[row["validation_accuracy"] for row in evaluation["history"] if row["seed"] == s] for s in range(seeds)]
+    np.testing.assert_allclose(np.asarray(thick[1].get_ydata()), np.mean(rows, axis=0))
 
 
 def test_mean_curve_ends_where_the_first_seed_stopped() -> None:
-    curves = [
-        plots.SeedCurve((1, 2, 3), (0.5, 0.6, 0.7), (0.5, 0.5, 0.5)),
-        plots.SeedCurve((1, 2), (0.7, 0.8), (0.6, 0.7)),
+    values = {0: ([0.5, 0.6, 0.7], [0.5, 0.5, 0.5]), 1: ([0.7, 0.8], [0.6, 0.7])}
+    rows = [
+        {"seed": seed, "epoch": epoch, "split": split, "loss": loss}
+        for seed, splits in values.items()
+        for split, of_split in zip(("train", "validation"), splits, strict=True)
+        for epoch, loss in enumerate(of_split, start=1)
     ]
-    middle = plots.mean_curve(curves)
-    assert middle.epochs == (1, 2)
-    np.testing.assert_allclose(middle.train, (0.6, 0.7))
+    middle = curves.mean_curve(pd.DataFrame(rows), "loss")
+    assert middle.index.tolist() == [1, 2]
+    np.testing.assert_allclose(middle["train"], (0.6, 0.7))
 
 
 @pytest.mark.parametrize(("epochs", "marker"), [(1, "o"), (5, "o"), (6, "None")])
 def test_few_epochs_have_a_marker_each(ax: Axes, epochs: int, marker: str) -> None:
-    curve = plots.SeedCurve(tuple(range(1, epochs + 1)), (0.5,) * epochs, (0.4,) * epochs)
-    plots.plot_learning_curves(ax, [curve], STYLES["baseline"])
+    curves.plot_learning_curves(ax, history("baseline", 1, epochs), "accuracy", STYLES["baseline"])
     assert {line.get_marker() for line in ax.lines} == {marker}
 
 
 def test_panels_of_learning_curves_share_their_height_and_not_their_epochs() -> None:
     evaluations = [make_evaluation("pets", "baseline", 2, epochs=40), make_evaluation("pets", "fine_tune", 2, epochs=3)]
-    long, short = plots.curves_figure(evaluations, "accuracy", STYLES).axes
+    long, short = curves.charts(numbers_of(*evaluations))[0].figure.axes
     assert long.get_ylim() == short.get_ylim()
     assert long.get_xlim()[1] > 40
     assert 3 < short.get_xlim()[1] < 4
@@ -90,7 +123,7 @@ def test_panels_of_learning_curves_share_their_height_and_not_their_epochs() -> 
 @pytest.mark.parametrize("seeds", SEED_COUNTS)
 def test_dots_hold_every_seed_and_the_interval_is_cut_off(ax: Axes, seeds: int) -> None:
     values = {"baseline": [0.9, 1.0, 0.8, 0.99, 0.97][:seeds], "augmented": [0.99] * seeds}
-    plots.plot_dots(ax, values, STYLES, 0.0, 1.0)
+    drawing.plot_dots(ax, values, STYLES, 0.0)
     dots = [line for line in ax.lines if line.get_linestyle() == "None"]
     assert [list(line.get_xdata()) for line in dots] == list(values.values())
     assert max(float(np.max(line.get_xdata())) for line in ax.lines) <= 1.0
@@ -99,63 +132,49 @@ def test_dots_hold_every_seed_and_the_interval_is_cut_off(ax: Axes, seeds: int) 
 
 
 def test_confusion_shows_counts_and_shares_of_the_row(ax: Axes) -> None:
-    plots.plot_confusion(ax, [[8, 2], [0, 0]], ["cat", "dog"])
+    confusion.plot_confusion(ax, [[8, 2], [0, 0]], ["cat", "dog"])
     assert [text.get_text() for text in ax.texts] == ["8\n80 %", "2\n20 %", "0\n0 %", "0\n0 %"]
     np.testing.assert_allclose(np.asarray(ax.images[0].get_array()), [[0.8, 0.2], [0.0, 0.0]])
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
 
 
 def test_confusion_of_many_classes_has_no_text_in_its_cells(ax: Axes) -> None:
-    plots.plot_confusion(ax, np.eye(20, dtype=int).tolist(), [f"class {i}" for i in range(20)])
+    confusion.plot_confusion(ax, np.eye(20, dtype=int).tolist(), [f"class {i}" for i in range(20)])
     assert not ax.texts
 
 
-def test_reliability_leaves_out_empty_bins(ax: Axes) -> None:
-    bins: list[dict[str, Any]] = [
-        {"n": 0, "confidence": None, "accuracy": None},
-        {"n": 4, "confidence": 0.7, "accuracy": 0.5},
-        {"n": 8, "confidence": 0.9, "accuracy": 1.0},
-    ]
-    plots.plot_reliability(ax, bins, STYLES["dropout"])
+def test_reliability_draws_accuracy_against_confidence(ax: Axes) -> None:
+    bins = pd.DataFrame({"n": [4, 8], "confidence": [0.7, 0.9], "accuracy": [0.5, 1.0]})
+    reliability.plot_reliability(ax, bins, STYLES["dropout"])
     np.testing.assert_allclose(np.asarray(ax.lines[1].get_xdata()), [0.7, 0.9])
     np.testing.assert_allclose(np.asarray(ax.lines[1].get_ydata()), [0.5, 1.0])
     assert not ax.collections[0].get_clip_on(), "a marker on the edge is whole"
 
 
-def test_pooled_reliability_of_all_seeds_keeps_every_picture() -> None:
-    evaluation = make_evaluation("pets", "baseline", 3)
-    pooled = plots.pooled_reliability(evaluation)
-    assert sum(part["n"] for part in pooled) == 3 * 80
-    right = sum(part["n"] * part["accuracy"] for part in pooled)
-    assert right / 240 == pytest.approx(tables.mean(tables.split_values(evaluation, "test", "accuracy")))
+def test_pooled_reliability_of_all_seeds_keeps_every_image() -> None:
+    evaluations = typed(make_evaluation("pets", "baseline", 3))
+    pooled = reliability.pooled(tables.reliability_table(evaluations))
+    assert pooled["n"].sum() == 3 * 80
+    right = (pooled["n"] * pooled["accuracy"]).sum()
+    assert right / 240 == pytest.approx(tables.variants_table(evaluations)["test_accuracy"].mean())
 
 
-def test_names_in_the_cost_figure_do_not_overlap() -> None:
-    evaluations = make_evaluations(1, 6, 2)
-    for evaluation in evaluations:  # the worst case: all in one place
-        for run in evaluation["seeds"]:
-            run["splits"]["test"]["accuracy"], run["seconds_training"] = 0.9, 10.0
-    figure = plots.cost_figure(evaluations, STYLES)
-    figure.draw_without_rendering()
-    names = [text for text in figure.axes[0].texts if text.get_text() in VARIANTS]
-    assert len(names) == 6
-    assert overlaps(names) == []
+def test_cost_figure_draws_a_named_marker_per_variant() -> None:
+    numbers = numbers_of(*make_evaluations(1, 6, 2))
+    figure = cost.charts(numbers)[0].figure
+    points = [(line.get_label(), line.get_xdata(), line.get_ydata()) for line in figure.axes[0].lines]
+    expected = cost.cost_points(numbers).to_numpy().tolist()
+    assert [(name, *x, *y) for name, x, y in points] == [tuple(row) for row in expected]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(VARIANTS)
 
 
 def test_fine_tuning_costs_what_it_starts_from_as_well() -> None:
     evaluations = [make_evaluation("pets", name, 2) for name in ("baseline", "transfer", "fine_tune")]
     evaluations[2]["recipe"]["start"] = "transfer"
-    _, transfer, fine_tune = (seconds for seconds, _ in plots.cost_points(evaluations).values())
-    assert transfer == tables.mean([run["seconds_training"] for run in evaluations[1]["seeds"]])
-    assert fine_tune == transfer + tables.mean([run["seconds_training"] for run in evaluations[2]["seeds"]])
-    assert plots.cost_points(evaluations[2:])["fine_tune"][0] == fine_tune - transfer
-
-
-def test_spread_apart_moves_only_what_is_too_close() -> None:
-    assert plots.spread_apart([0.0, 5.0, 9.0], 1.0) == [0.0, 5.0, 9.0]
-    np.testing.assert_allclose(plots.spread_apart([1.0, 1.0, 1.0, 9.0], 1.0), [0.0, 1.0, 2.0, 9.0])
-    crowded = plots.spread_apart(sorted(np.random.default_rng(0).random(20).tolist()), 0.1)
-    assert min(np.diff(crowded)) >= 0.1 - 1e-9
+    own = [np.mean([run["seconds_training"] for run in evaluation["seeds"]]) for evaluation in evaluations]
+    found = cost.cost_points(numbers_of(*evaluations))["seconds_per_seed"].tolist()
+    assert found == [own[0], own[1], own[1] + own[2]]
+    assert cost.cost_points(numbers_of(evaluations[2]))["seconds_per_seed"].tolist() == [own[2]]
 
 
 def test_robustness_curves_start_at_the_original() -> None:
@@ -170,25 +189,51 @@ def test_robustness_curves_start_at_the_original() -> None:
         for split in ("validation", "test")
         for name, strength in [("none", 0), ("blur", 1), ("blur", 2), ("noise", 1)]
     ]
-    curves = plots.robustness_curves(rows, "validation")
-    assert curves == {
-        "blur": {"baseline": [(0.0, [0.9]), (1, [0.8]), (2, [0.7])]},
-        "noise": {"baseline": [(0.0, [0.9]), (1, [0.8])]},
+    assert robustness.curves(rows, "validation") == {
+        "blur": {"baseline": {0.0: [0.9], 1: [0.8], 2: [0.7]}},
+        "noise": {"baseline": {0.0: [0.9], 1: [0.8]}},
     }
 
 
-def size_curve(
-    seeds: int, fit: tuple[float, float, float] | None, sizes: Sequence[int] = (50, 101, 202, 404)
-) -> plots.SizeCurve:
-    accuracies = tuple((float(size), [0.8 - 2 / size + 0.01 * seed for seed in range(seeds)]) for size in sizes)
-    gaps = tuple((float(size), [5 / size - 0.01 * seed for seed in range(seeds)]) for size in sizes)
-    return plots.SizeCurve(accuracies, gaps, fit, "Doubling would help." if fit else "It cannot be said.")
+LAW = (1.5, 0.5, 0.1)  # a, b, c
+
+
+def size_sweep(seeds: int, measured: Sequence[int] = (50, 101, 202, 404)) -> dict[str, Any]:
+    """Return data/sweeps/<dataset>.json's variants: baseline with a power law, augmented with a refused one."""
+    points = [
+        {
+            "training_images": size,
+            "seed": seed,
+            "test_accuracy": 0.8 - 2 / size + 0.01 * seed,
+            "generalisation_gap": 5 / size - 0.01 * seed,
+        }
+        for seed in range(seeds)
+        for size in reversed(measured)  # as jobs may end in any order
+    ]
+    law: dict[str, Any] = dict(zip("abc", LAW, strict=True))
+    return {
+        "baseline": {"points": points, "curve": {**law, "refused": None, "sentence": "Doubling would help."}},
+        "augmented": {"points": points, "curve": {**law, "refused": "too few", "sentence": "It cannot be said."}},
+    }
+
+
+def test_size_curves_read_a_fitted_sweep() -> None:
+    sweep = size_sweep(3)
+    errors: dict[int, list[float]] = {}
+    for point in sweep["baseline"]["points"]:
+        errors.setdefault(point["training_images"], []).append(1 - point["test_accuracy"])
+    fitted = learning_curve(errors, rendered=True)
+    curve = sizes.size_curves({"baseline": sweep["baseline"] | {"curve": fitted}})["baseline"]
+    assert curve.fit == tuple(fitted[name] for name in "abc")
+    assert list(curve.accuracies) == list(curve.gaps) == [50, 101, 202, 404]
+    assert curve.accuracies[202] == pytest.approx([0.8 - 2 / 202 + 0.01 * seed for seed in range(3)])
+    assert curve.gaps[50] == pytest.approx([0.1, 0.09, 0.08])
+    assert curve.sentence == fitted["sentence"]
 
 
 def test_size_figure_shows_bands_gap_and_the_accepted_power_law() -> None:
-    a, b, c = 1.5, 0.5, 0.1
-    curves = {"baseline": size_curve(3, (a, b, c)), "augmented": size_curve(3, None)}
-    upper, lower = plots.training_size_figure(make_evaluation("pets", "baseline"), curves, STYLES).axes
+    a, b, c = LAW
+    upper, lower = sizes.charts(numbers_of(make_evaluation("pets", "baseline"), sweep=size_sweep(3)))[0].figure.axes
     law = [line for line in upper.lines if line.get_linestyle() == ":"]
     assert len(law) == 1, "the refused one is not drawn"
     x, y = (np.asarray(values, dtype=float) for values in law[0].get_data())
@@ -205,51 +250,55 @@ def test_size_figure_shows_bands_gap_and_the_accepted_power_law() -> None:
 
 
 @pytest.mark.parametrize("seeds", SEED_COUNTS)
-@pytest.mark.parametrize("sizes", [(50, 101, 202, 404), (12_500, 25_000, 47_000, 50_000), (100,)])
-def test_size_chart_is_legible_and_says_what_more_images_bring(seeds: int, sizes: Sequence[int]) -> None:
-    curves = {"baseline": size_curve(seeds, (1.5, 0.5, 0.1), sizes), "augmented": size_curve(seeds, None, sizes)}
-    chart = charts.training_size_chart(make_evaluation("pets", "baseline"), curves, VARIANTS)
-    chart.figure.draw_without_rendering()
-    assert overlaps(texts(chart.figure)) == []
+@pytest.mark.parametrize("measured", [(50, 101, 202, 404), (12_500, 25_000, 47_000, 50_000), (100,)])
+def test_size_chart_is_legible_and_says_what_more_images_bring(seeds: int, measured: Sequence[int]) -> None:
+    chart = sizes.charts(numbers_of(make_evaluation("pets", "baseline"), sweep=size_sweep(seeds, measured)))[0]
+    check_legible(chart)
     assert chart.caption.startswith("baseline: Doubling would help. augmented: It cannot be said. ")
-    assert f"augmented with {sizes[-1]:,} images" in chart.alt
+    assert f"augmented with {measured[-1]:,} images" in chart.alt
     assert chart.table is not None
-    rows = [dict(zip(chart.table.columns, row, strict=True)) for row in chart.table.rows]
-    assert [(row["variant"], row["training_images"]) for row in rows] == [(v, n) for v in curves for n in sizes]
-    first, last = rows[0], rows[-1]
-    assert first["generalisation_gap"] == pytest.approx(5 / sizes[0] - 0.01 * (seeds - 1) / 2)
-    assert first["power_law"] == pytest.approx(1 - (1.5 * sizes[0] ** -0.5 + 0.1))
-    assert last["power_law"] is None
-    assert (first["interval_low"] is None) == (seeds == 1)
+    assert chart.table[["variant", "training_images"]].to_numpy().tolist() == [
+        [variant, n] for variant in ("baseline", "augmented") for n in measured
+    ]
+    first, last = chart.table.iloc[0], chart.table.iloc[-1]
+    assert first["generalisation_gap"] == pytest.approx(5 / measured[0] - 0.01 * (seeds - 1) / 2)
+    assert first["power_law"] == pytest.approx(1 - (1.5 * measured[0] ** -0.5 + 0.1))
+    assert np.isnan(last["power_law"])
+    assert np.isnan(first["interval_low"]) == (seeds == 1)
+
+
+def check_legible(chart: Chart) -> None:
+    chart.figure.draw_without_rendering()
+    shown = texts(chart.figure)
+    assert min(text.get_fontsize() for text in shown) >= 9, chart.name
+    assert overlaps(shown) == [], chart.name
+    assert all(ax.has_data() for ax in chart.figure.axes), chart.name  # no empty panel
+    assert "rendered images" in chart.title
+    assert chart.figure.get_suptitle() == figures.label(chart.title, 80)
+    assert chart.alt.endswith(".")
 
 
 @pytest.mark.parametrize(("variants", "seeds"), [(1, 1), (4, 2), (6, 3)])
 def test_every_chart_of_a_dataset_is_legible(variants: int, seeds: int) -> None:
-    made = charts.dataset_charts(make_evaluations(1, variants, seeds), VARIANTS, _robustness(variants, seeds))
+    made = draw_charts(numbers_of(*make_evaluations(1, variants, seeds), robustness=_robustness(variants, seeds)))
     names = ["accuracy", "gap", "curves_accuracy", "curves_loss", "confusion", "reliability", "robustness"]
-    assert [chart.name for chart in made] == names + (["cost"] if variants > 1 else [])
+    galleries = [f"top_losses_{name}" for name in VARIANTS[:variants]]
+    assert [chart.name for chart in made] == names + (["cost"] if variants > 1 else []) + galleries
     for chart in made:
-        chart.figure.draw_without_rendering()
-        shown = texts(chart.figure)
-        assert min(text.get_fontsize() for text in shown) >= 9, chart.name
-        assert overlaps(shown) == [], chart.name
-        assert all(ax.has_data() for ax in chart.figure.axes), chart.name  # no empty panel
-        assert "rendered images" in chart.title
-        assert "rendered images" in chart.figure.get_suptitle()
-        assert chart.alt.endswith(".")
+        check_legible(chart)
         assert chart.table is not None
-        assert chart.table.rows
+        assert not chart.table.empty
 
 
 def test_charts_of_photographs_say_so() -> None:
-    for chart in charts.dataset_charts(make_evaluations(1, 2, 2, kind="photographs"), VARIANTS):
+    for chart in draw_charts(numbers_of(*make_evaluations(1, 2, 2, kind="photographs"))):
         assert "photographs" in chart.title
         assert "rendered" not in chart.title
 
 
 def test_variants_keep_colour_and_marker_over_datasets() -> None:
-    evaluations = make_evaluations(2, 5, 2)
-    alone = charts.dataset_charts(evaluations[8:], VARIANTS)[0].figure.axes[0]  # transfer and transfer_dropout only
+    transfer = make_evaluations(2, 5, 2)[8:]  # transfer and transfer_dropout only
+    alone = draw_charts(numbers_of(*transfer))[0].figure.axes[0]
     colours = {line.get_markeredgecolor() for line in alone.lines if line.get_marker() == STYLES["transfer"].marker}
     assert colours == {STYLES["transfer"].colour}
     assert len({(style.colour, style.marker) for style in STYLES.values()}) == len(VARIANTS)
@@ -263,70 +312,68 @@ def test_many_variants_still_differ() -> None:
 
 def test_standardise_follows_the_rule_of_the_course() -> None:
     values = np.array([[0.0, 2.0], [4.0, 100.0]])
-    found = pictures.standardise(values)
+    found = feature_maps.standardise(values)
     expected = np.clip((values - values.mean()) / values.std() * 64 + 128, 0, 255).astype("uint8")
     np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("value", [0.0, 7.5, 1e8])
 def test_constant_channel_is_dead(value: float) -> None:
-    assert pictures.standardise(np.full((4, 4), value, dtype=np.float32)) is None
+    assert feature_maps.standardise(np.full((4, 4), value, dtype=np.float32)) is None
 
 
 def test_wide_layer_shows_its_most_active_channels_and_counts_the_dead() -> None:
     maps = np.random.default_rng(0).random((5, 5, 768))
     maps[:, :, 100:] *= 0.1
     maps[:, :, 3] = 9.0  # the highest mean of all, but dead
-    tiles = pictures.tile_channels(maps)
+    tiles = feature_maps.tile_channels(maps)
     assert (tiles.shown, tiles.channels, tiles.dead) == (32, 768, 1)
-    assert tiles.picture.shape == (2 * 6, 16 * 6, 3)
-    assert not (tiles.picture == pictures.DEAD).all(axis=2).any()
+    assert tiles.image.shape == (2 * 6, 16 * 6, 3)
+    assert not (tiles.image == feature_maps.DEAD).all(axis=2).any()
 
 
 def test_tiles_are_viridis_side_by_side_and_dead_ones_grey() -> None:
     maps = np.zeros((2, 2, 3))
     maps[:, :, 0] = [[0, 1], [2, 3]]
     maps[:, :, 2] = [[3, 2], [1, 0]]
-    tiles = pictures.tile_channels(maps)
-    grey = pictures.standardise(maps[:, :, 0])
+    tiles = feature_maps.tile_channels(maps)
+    grey = feature_maps.standardise(maps[:, :, 0])
     assert grey is not None
     expected = np.asarray(matplotlib.colormaps["viridis"](grey, bytes=True))[:, :, :3].astype(int)
-    assert np.abs(tiles.picture[:2, :2].astype(int) - expected).max() <= 1
-    assert (tiles.picture[:2, 3:5] == pictures.DEAD).all()
+    assert np.abs(tiles.image[:2, :2].astype(int) - expected).max() <= 1
+    assert (tiles.image[:2, 3:5] == feature_maps.DEAD).all()
     assert tiles.dead == 1
 
 
-def test_image_figures_are_legible(images: pictures.Images) -> None:
-    evaluation = make_evaluation("pets", "baseline", 3)
-    worst = tables.top_losses(evaluation, 12)
+def test_image_figures_are_legible(images: Images) -> None:
     maps = np.random.default_rng(1).random((9, 9, 40))
     maps[:, :, 0] = 0
     made = [
-        charts.top_losses_chart(evaluation, images, worst),
-        charts.feature_maps_chart(images[0], {"conv_1": maps, "mixed7": maps[:4, :4]}, "baseline", evaluation),
-        charts.augmentation_chart(images[:3], np.stack([images[:5]] * 3), evaluation),
-        charts.grad_cam_chart(images[:3], np.random.default_rng(2).random((3, 4, 4)), ["a", "b", "c"], "x", evaluation),
-        charts.filters_chart(np.random.default_rng(3).normal(size=(3, 3, 3, 16)), "conv_1", "baseline", evaluation),
+        feature_maps.feature_maps_chart(images[0], {"conv_1": maps, "mixed7": maps[:4, :4]}, "baseline", PETS),
+        augmentation_chart(images[:3], np.stack([images[:5]] * 3), PETS),
+        grad_cam_chart(images[:3], np.random.default_rng(2).random((3, 4, 4)), ["a", "b", "c"], "x", PETS),
+        filters_chart(np.random.default_rng(3).normal(size=(3, 3, 3, 16)), "conv_1", "baseline", PETS),
     ]
     for chart in made:
-        chart.figure.draw_without_rendering()
-        shown = texts(chart.figure)
-        assert min(text.get_fontsize() for text in shown) >= 9, chart.name
-        assert overlaps(shown) == [], chart.name
-        assert "rendered images" in chart.title
-    words = " ".join(text.get_text() for text in texts(made[1].figure))
+        check_legible(chart)
+    words = " ".join(text.get_text() for text in texts(made[0].figure))
     assert "32 of 40 channels shown, 1 dead" in words
 
 
-def test_gallery_names_true_predicted_probability_and_file(images: pictures.Images) -> None:
-    loss = tables.TopLoss("test/cat/1.png", "cat", "dog", 0.876, 2.1, 3, 3)
-    figure = pictures.top_losses_figure(images[:1], [loss], "baseline", {"dataset": "pets", "kind": "rendered"})
-    assert figure.axes[0].get_title(loc="left") == "true: cat\nsaid: dog 88 %\ntest/cat/1.png"
+def test_gallery_names_true_predicted_probability_and_file() -> None:
+    evaluation = make_evaluation("pets", "baseline", 1)
+    run = evaluation["seeds"][0]
+    run["test_members"][0], run["test_labels"][0], run["test_probabilities"][0] = "test/cat/1.png", 0, [1e-9, 0.876]
+    chart = top_losses.charts(numbers_of(evaluation))[0]
+    assert chart.figure.axes[0].get_title(loc="left") == "true: cat\npredicted: dog 88 %\ntest/cat/1.png"
+    assert chart.alt.startswith(
+        "The 8 test images with the highest loss of baseline, worst first: a cat taken for dog;"
+    )
 
 
-def test_grad_cam_shares_one_scale(images: pictures.Images) -> None:
+def test_grad_cam_shares_one_scale(images: Images) -> None:
     heat = np.stack([np.full((3, 3), 0.2), np.full((3, 3), 0.8)])
-    figure = pictures.grad_cam_figure(images[:2], heat, ["a", "b"], "x", {"dataset": "pets", "kind": "rendered"})
+    figure = grad_cam_chart(images[:2], heat, ["a", "b"], "x", PETS).figure
     overlays = [image for ax in figure.axes for image in ax.images if image.get_cmap().name == "inferno"]
     assert [image.get_clim() for image in overlays] == [(0.0, 0.8), (0.0, 0.8)]
 
@@ -338,11 +385,12 @@ def test_grad_cam_shares_one_scale(images: pictures.Images) -> None:
 def test_untrusted_names_are_drawn_as_they_are(tmp_path: Path, name: str) -> None:
     evaluation = make_evaluation("pets", "baseline", 2, classes=[name, "dog"])
     evaluation["dataset"] = evaluation["variant"] = name
-    for chart in charts.dataset_charts([evaluation], [name]):
+    numbers = Numbers(typed(evaluation), figures.variant_styles([name]), images=noise_images)
+    for chart in draw_charts(numbers):
         chart.figure.draw_without_rendering()
         shown = [text for text in texts(chart.figure) if "\\frac" in text.get_text()]
         assert all(text.get_text().count("$") == text.get_text().count(r"\$") for text in shown)
-    png, svg = figures.save_figure(plots.confusion_figure([evaluation]), tmp_path / "hostile")
+    png, svg = figures.save_figure(confusion.charts(numbers)[0].figure, tmp_path / "hostile")
     Image.open(png).verify()
     ElementTree.parse(svg)
 
@@ -353,9 +401,8 @@ def test_label_shortens_in_the_middle() -> None:
 
 
 def test_saved_files_are_equal_on_a_second_run(tmp_path: Path) -> None:
-    evaluations = make_evaluations(1, 3, 3)
     for folder in ("first", "second"):
-        for chart in charts.dataset_charts(evaluations, VARIANTS)[:3]:
+        for chart in draw_charts(numbers_of(*make_evaluations(1, 3, 3)))[:3]:
             figures.save_figure(chart.figure, tmp_path / folder / chart.name)
     files = sorted((tmp_path / "first").iterdir())
     assert len(files) == 6
@@ -364,11 +411,12 @@ def test_saved_files_are_equal_on_a_second_run(tmp_path: Path) -> None:
 
 
 def test_saved_files_name_neither_program_nor_time(tmp_path: Path) -> None:
-    png, svg = figures.save_figure(plots.confusion_figure(make_evaluations(1, 1, 1)), tmp_path / "v1.5-confusion")
+    figure = confusion.charts(numbers_of(*make_evaluations(1, 1, 1)))[0].figure
+    png, svg = figures.save_figure(figure, tmp_path / "v1.5-confusion")
     assert (png.name, svg.name) == ("v1.5-confusion.png", "v1.5-confusion.svg")
     with Image.open(png) as image:
         assert set(image.info) <= {"dpi"}
-        assert image.width == 150 * plots.WIDTH * 0.75
+        assert image.width == 150 * figures.WIDTH * 0.75
     text = svg.read_text("utf-8")
     assert "dc:date" not in text
     assert "Matplotlib v" not in text

@@ -1,0 +1,37 @@
+"""Training images beside their augmented draws."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.report.chart import Chart, Images
+from convnet.report.drawing import TITLE_HEIGHT, show_image
+from convnet.report.style import SMALL_POINTS, STYLE, WIDTH, new_figure, title
+
+
+@matplotlib.rc_context(STYLE)
+def augmentation_chart(originals: Images, draws: NDArray[np.uint8], dataset: Mapping[str, Any]) -> Chart:
+    """Return a row per image: the original, then its draws (n, draws, height, width, 3)."""
+    count, columns = draws.shape[0], draws.shape[1] + 1
+    side = WIDTH / columns
+    figure = new_figure(WIDTH, side * originals.shape[1] / originals.shape[2] * count + TITLE_HEIGHT + 0.3)
+    for row in range(count):
+        for column in range(columns):
+            ax = figure.add_subplot(count, columns, row * columns + column + 1)
+            show_image(ax, originals[row] if column == 0 else draws[row, column - 1])
+            if row == 0:
+                ax.set_title("original" if column == 0 else f"draw {column}", fontsize=SMALL_POINTS)
+    words = title("Augmentation of training images", dataset["dataset"], dataset["kind"])
+    return Chart(
+        "augmentation",
+        "Inside the networks",
+        words,
+        f"{count} training images and {draws.shape[1]} augmented draws of each.",
+        "A network that trains on pixels gets a new draw of every image in every epoch. On cached features the draws "
+        "repeat after `augmented_views` epochs (params.yaml).",
+        None,
+        figure,
+    )

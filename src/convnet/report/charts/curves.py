@@ -1,0 +1,80 @@
+"""Accuracy and loss per epoch, a panel per variant."""
+
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from convnet.report.chart import Chart, Numbers
+from convnet.report.drawing import panels, percent_axis
+from convnet.report.style import GREY, STYLE, Style, label
+from convnet.report.tables import by_variant, history_table
+from convnet.system.formats import percent
+
+FEW_EPOCHS = 5  # up to here each epoch has a marker, because a line of one epoch is invisible
+
+
+def charts(numbers: Numbers) -> list[Chart]:
+    """Return the learning curves of accuracy and of loss."""
+    history = history_table(numbers.evaluations)
+    return [_chart(numbers, history, metric) for metric in ("accuracy", "loss")]
+
+
+def mean_curve(history: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return one variant's mean over seeds by epoch (train, validation), up to the last epoch that all seeds have."""
+    by_epoch = history.pivot(index="epoch", columns=["split", "seed"], values=metric).dropna()
+    return by_epoch.T.groupby(level="split").mean().T
+
+
+def plot_learning_curves(ax: Axes, history: pd.DataFrame, metric: str, style: Style) -> None:
+    """Draw one variant's train (dashed, grey) and validation (solid, coloured): seeds thin, their mean thick."""
+    looks: dict[str, dict[str, Any]] = {
+        "train": {"color": GREY, "linestyle": "--"},
+        "validation": {"color": style.colour},
+    }
+    if history["seed"].nunique() > 1:
+        for split, look in looks.items():
+            for _, curve in history[history["split"] == split].groupby("seed"):
+                ax.plot(curve["epoch"], curve[metric], **look, linewidth=0.7, alpha=0.45)
+    middle = mean_curve(history, metric)
+    dot = style.marker if len(middle) <= FEW_EPOCHS else None
+    for split, look in looks.items():
+        ax.plot(middle.index, middle[split], **look, linewidth=2.0, marker=dot, label=split)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.grid(axis="x", visible=False)
+
+
+@matplotlib.rc_context(STYLE)
+def _chart(numbers: Numbers, history: pd.DataFrame, metric: str) -> Chart:
+    title = numbers.title(f"{metric.capitalize()} per epoch")
+    figure, axes = panels(len(numbers.evaluations), share_y=True)
+    means, ends = [], []
+    for ax, (variant, rows) in zip(axes, by_variant(history).items(), strict=True):
+        plot_learning_curves(ax, rows, metric, numbers.styles[variant])
+        ax.set_title(label(variant, 28))
+        ax.set(xlabel="epoch", ylabel=metric)
+        mean = mean_curve(rows, metric)
+        train, validation = (percent(v) if metric == "accuracy" else f"{v:.3f}" for v in mean.iloc[-1])
+        ends.append(f"{variant} ends at {train} on training and {validation} on validation images")
+        means.append(mean.add_suffix(f"_{metric}").reset_index().assign(variant=variant))
+    if metric == "accuracy":
+        percent_axis(axes[0].yaxis)
+    else:
+        axes[0].set_ylim(bottom=0)
+    handles = [Line2D([], [], color=GREY, linestyle="--", linewidth=2), Line2D([], [], color="black", linewidth=2)]
+    figure.legend(handles, ["train", "validation (colour of the variant)"], loc="outside lower center", ncols=2)
+    turn = "A validation loss that rises while the training loss falls is overfitting. " if metric == "loss" else ""
+    seeds = "Thick lines are means over seeds, thin lines seeds. " if numbers.several_seeds else ""
+    return Chart(
+        f"curves_{metric}",
+        "Overfitting",
+        title,
+        f"{metric.capitalize()} per epoch, mean over seeds: {'; '.join(ends)}.",
+        f"{turn}{seeds}Every panel has its own number of epochs. Training values are means over an epoch with "
+        "augmentation and dropout on, so they may be worse than the validation values.",
+        pd.concat(means)[["variant", "epoch", f"train_{metric}", f"validation_{metric}"]],
+        figure,
+    )

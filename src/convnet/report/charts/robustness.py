@@ -1,0 +1,59 @@
+"""Accuracy on perturbed validation images, a panel per perturbation."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from convnet.report.chart import Chart, Numbers, shares_text
+from convnet.report.drawing import Points, panels, plot_points
+from convnet.report.style import STYLE, label
+
+
+def curves(rows: Sequence[Mapping[str, Any]], split: str) -> dict[str, dict[str, Points]]:
+    """Return perturbation -> variant -> strength -> accuracies of the seeds, each from the original (0) on."""
+    own = [row for row in rows if row["split"] == split]
+    originals = {row["variant"]: row["accuracy"] for row in own if row["strength"] == 0}
+    found: dict[str, dict[str, dict[float, Sequence[float]]]] = {}
+    for row in sorted(own, key=lambda row: row["strength"]):  # stable: perturbations and variants keep their order
+        if row["strength"]:
+            lines = found.setdefault(row["perturbation"], {})
+            lines.setdefault(row["variant"], {0.0: originals[row["variant"]]})[row["strength"]] = row["accuracy"]
+    return {name: dict(lines) for name, lines in found.items()}
+
+
+@matplotlib.rc_context(STYLE)
+def charts(numbers: Numbers) -> list[Chart]:
+    """Return accuracy against the strength of each perturbation, or nothing where it was not measured."""
+    if not numbers.robustness:
+        return []
+    by_perturbation = curves(numbers.robustness, "validation")
+    figure, axes = panels(len(by_perturbation), share_y=True)
+    for ax, (perturbation, lines) in zip(axes, by_perturbation.items(), strict=True):
+        plot_points(ax, lines, numbers.styles)
+        ax.set_title(label(perturbation, 28))
+        ax.set(xlabel="strength", ylabel="validation accuracy")
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    ends = {
+        f"{perturbation} at strength {max(points):g}, {variant}": fmean(points[max(points)])
+        for perturbation, lines in by_perturbation.items()
+        for variant, points in lines.items()
+    }
+    table = pd.DataFrame(numbers.robustness)
+    table["accuracy"] = table["accuracy"].map(fmean)
+    return [
+        Chart(
+            "robustness",
+            "Perturbed images",
+            numbers.title("Accuracy on perturbed validation images"),
+            shares_text("Validation accuracy at the greatest strength", ends),
+            "The validation images, changed more and more; strength 0 is the original. Lines join means, dots are "
+            "seeds. A variant that falls early has learnt a property of the images, not the object.",
+            table[["split", "perturbation", "strength", "variant", "accuracy"]],
+            figure,
+        )
+    ]
