@@ -84,9 +84,10 @@ bench: .venv/.stamp
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
-# The page that plots.html_template names: `dvc plots show` fails without it.
+# A page for `dvc plots show` that loads nothing from a network. Without it DVC takes its own page.
 $(PLOTS_PAGE): .venv/.stamp src/convnet/pipeline/plots_page.py
 	$(BIN)/python -m convnet.pipeline.plots_page $@
+	$(BIN)/dvc config --local plots.html_template $(notdir $@)
 
 # A source archive has no git history, and DVC refuses to run there without this setting.
 scm: .venv/.stamp

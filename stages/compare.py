@@ -8,32 +8,33 @@ from convnet.comparison.verdict import verdict
 from convnet.comparison.wording import opening_sentences
 from convnet.evaluation.schema import read_evaluation, read_trivial
 from convnet.params.load import load_params
-from convnet.report.tables import write_tables
+from convnet.report.metrics_file import metrics_of
+from convnet.report.tables import write_plot_tables, write_tables
 from convnet.system.errors import command, printable
 from convnet.system.files import write_json
 
 
 @command
 def main() -> None:
-    """Parse arguments, compare, and print the answer."""
+    """Compare, and print the answer."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("evaluations", type=Path, help="folder of the evaluate stages")
-    parser.add_argument("trivial", type=Path, help="folder of the trivial stage")
-    parser.add_argument("destination", type=Path, help="folder for the tables")
+    parser.add_argument("tables", type=Path, help="folder for all tables")
+    parser.add_argument("plots", type=Path, help="folder for the tables that dvc plots draws")
+    parser.add_argument("metrics", type=Path, help="small JSON for `dvc metrics show`")
     arguments = parser.parse_args()
-    params = load_params()
-    evaluations = [
-        read_evaluation(arguments.evaluations / f"{dataset}-{variant}.json")
-        for dataset in params.run.datasets
-        for variant in params.run.variants
-    ]
-    write_tables(evaluations, arguments.destination)
-    verdicts = {}
-    for dataset in params.run.datasets:
-        of_dataset = [evaluation for evaluation in evaluations if evaluation.dataset == dataset]
-        verdicts[dataset] = verdict(of_dataset, read_trivial(arguments.trivial / f"{dataset}.json"))
-    write_json(arguments.destination / "verdict.json", {name: found.model_dump() for name, found in verdicts.items()})
-    for sentence in opening_sentences(list(verdicts.values())):
+    run = load_params().run
+    evaluations, verdicts = [], []
+    for dataset in run.datasets:
+        folder = arguments.evaluations / dataset
+        of_dataset = [read_evaluation(folder / "variants" / f"{variant}.json") for variant in run.variants]
+        verdicts.append(verdict(of_dataset, read_trivial(folder / "trivial.json")))
+        evaluations += of_dataset
+    write_tables(evaluations, arguments.tables)
+    write_plot_tables(evaluations, arguments.plots)
+    write_json(arguments.tables / "verdict.json", {found.dataset: found.model_dump() for found in verdicts})
+    write_json(arguments.metrics, metrics_of(verdicts))
+    for sentence in opening_sentences(verdicts):
         print(printable(sentence), file=sys.stderr)
 
 

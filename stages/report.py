@@ -18,9 +18,8 @@ def main() -> None:
     parser.add_argument("destination", type=Path, help="the reports folder")
     arguments = vars(parser.parse_args())
     destination = arguments.pop("destination")
-    params = load_params()
-    text = Path("params.yaml").read_text("utf-8")
-    report(Folders(**arguments), params.run.datasets, params.run.variants, text, destination)
+    run = load_params().run
+    report(Folders(**arguments), run.datasets, run.variants, destination)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from convnet.comparison.schema import read_verdicts
 from convnet.data.arrays import load_arrays
@@ -28,7 +29,9 @@ from convnet.report.charts import (
 )
 from convnet.report.model_card import write_model_card
 from convnet.report.page import DatasetReport, Figure, write_report
+from convnet.report.plot_images import write_plot_images
 from convnet.report.style import save_figure, variant_styles
+from convnet.report.summary import write_summary
 from convnet.system.files import read_json
 from convnet.system.processes import map_in_processes, usable_cores
 from convnet.system.progress import progress, show_progress_every
@@ -51,6 +54,7 @@ CHARTS: tuple[Callable[[Numbers], list[Chart]], ...] = (
 class Folders:
     """The folders of earlier stages."""
 
+    plans: Path
     evaluations: Path
     tables: Path
     splits: Path
@@ -62,17 +66,27 @@ class Folders:
     backbones: Path
 
 
-def report(
-    folders: Folders, datasets: Sequence[str], variants: Sequence[str], params_text: str, destination: Path
-) -> None:
-    """Write figures, model cards and index.html to `destination`; equal inputs give equal bytes.
+def report(folders: Folders, datasets: Sequence[str], variants: Sequence[str], destination: Path) -> None:
+    """Write figures, model cards, index.html, summary.md and the images of `dvc plots` to `destination`.
 
-    Datasets and variants come in the order wanted. `params_text` is params.yaml as it was run.
+    Equal inputs give equal bytes. Datasets and variants come in the order wanted.
     """
     of_dataset = partial(_report_dataset, folders, variants, destination)
     processes = min(len(datasets), usable_cores())
     drawn = map_in_processes(of_dataset, datasets, processes, items_per_task=1)
-    write_report(list(drawn), params_text, destination / "index.html")
+    datasets_drawn = list(drawn)
+    write_report(datasets_drawn, _settings(folders.plans, datasets), destination / "index.html")
+    write_summary([dataset.verdict for dataset in datasets_drawn], destination / "summary.md")
+    write_plot_images(folders.explanations, datasets, destination / "images")
+
+
+def _settings(plans: Path, datasets: Sequence[str]) -> str:
+    """Return the settings of all stages as YAML."""
+    settings = {
+        dataset: {path.stem: read_json(path) for path in sorted((plans / dataset).glob("*.json"))}
+        for dataset in datasets
+    }
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
 
 
 def draw_charts(numbers: Numbers) -> list[Chart]:
@@ -85,7 +99,9 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
     if multiprocessing.parent_process():
         show_progress_every(None)  # two bars in one terminal would overwrite each other
     verdict = read_verdicts(folders.tables / "verdict.json")[dataset]
-    evaluations = [read_evaluation(folders.evaluations / f"{dataset}-{variant}.json") for variant in variants]
+    evaluations = [
+        read_evaluation(folders.evaluations / dataset / "variants" / f"{variant}.json") for variant in variants
+    ]
     numbers = Numbers(
         evaluations,
         variant_styles(variants),

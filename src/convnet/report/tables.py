@@ -17,6 +17,7 @@ from convnet.evaluation.schema import Evaluation
 from convnet.system.csv_tables import write_csv
 
 TOP_LOSSES = 20  # images per variant
+PLOT_DECIMALS = 4  # these tables are in git: last bits would be changed lines
 
 
 def write_tables(evaluations: Sequence[Evaluation], folder: Path) -> None:
@@ -37,6 +38,12 @@ def write_tables(evaluations: Sequence[Evaluation], folder: Path) -> None:
     )
     for table in tables:
         write_csv(folder / f"{table.__name__.removesuffix('_table')}.csv", table(evaluations))
+
+
+def write_plot_tables(evaluations: Sequence[Evaluation], folder: Path) -> None:
+    """Write the tables that `dvc plots` draws, variants.csv, history.csv and confusion.csv, rounded to 4 digits."""
+    for table in (variants_table, history_table, confusion_table):
+        write_csv(folder / f"{table.__name__.removesuffix('_table')}.csv", table(evaluations), decimals=PLOT_DECIMALS)
 
 
 def variants_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
