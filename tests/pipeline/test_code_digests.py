@@ -61,7 +61,7 @@ def test_changed_file_changes_the_lists_that_hold_it_and_no_other(clone: Clone) 
 
     before = lists()
     assert set(before) == {path.stem for path in (PROJECT / "stages").glob("*.py")}
-    with (clone.path / "src" / "convnet" / "report" / "charts.py").open("a") as file:
+    with (clone.path / "src" / "convnet" / "report" / "drawing.py").open("a") as file:
         file.write("\n# changed\n")
     after = lists()
     assert {name for name in before if before[name] != after[name]} == {"explain", "report"}

@@ -59,7 +59,7 @@ def test_unlisted_variant_and_dataset_are_in_no_report_while_their_files_stay(cl
     names = ["half_dropped", GHOST]
     assert names_in_reports(clone.path, names) == []
     assert not figures.exists()
-    for made in ("data/robustness/pets.json", "data/explanations/pets/pictures.json", "models/best/pets/job.json"):
+    for made in ("data/robustness/pets.json", "data/explanations/pets/figures.json", "models/best/pets/job.json"):
         text = (clone.path / made).read_text("utf-8")
         assert not [name for name in names if name in text], made
     assert not [path.name for path in (clone.path / "data/explanations/pets").rglob("*") if GHOST in path.name]
