@@ -100,7 +100,7 @@ class _Driver:
             self._log.line(f"machine {nodes.get(outcome.node, outcome.node)} is refused: {outcome.refusal}")
 
     def _store(self, job: Job, outcome: Outcome) -> str | None:
-        """Store the job's result or its traceback; return why there is no result."""
+        """Store the job's result or its traceback; return the reason for a missing result."""
         if outcome.traceback is not None:
             with suppress(OSError, UserError):  # on a full disk the sentence is all
                 write_text(traceback_file(job), outcome.traceback)  # the path that `failure` names
