@@ -42,7 +42,7 @@ repro: .venv/.stamp $(PLOTS_PAGE) scm
 
 # DVC runs one stage at a time; here each dataset has a process, whose lines name it. The last `dvc repro` runs the other stages.
 results-of-%:
-	exec $(BIN)/dvc --wait-for-lock repro --single-item --glob '*@$*-*' '*@$*' \
+	exec $(BIN)/dvc --wait-for-lock repro --single-item --glob '*@$*' \
 	  > >(trap '' INT; awk '{ print "$* | " $$0; fflush() }') 2>&1
 
 report: .venv/.stamp $(PLOTS_PAGE) scm

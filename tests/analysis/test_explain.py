@@ -161,7 +161,7 @@ def test_the_list_names_every_picture_once_in_the_order_of_the_page(out: Path) -
 
 
 def test_the_stage_in_a_process_of_its_own_writes_the_same_bytes(study: Study, out: Path) -> None:
-    done = run_stage(study.folder, "explain", "--dataset", "tiny", "arrays", "models", "again")
+    done = run_stage(study.folder, "look", "--dataset", "tiny", "arrays", "models", "again", "robustness.json")
     assert done.returncode == 0, done.stderr
     assert all(line.startswith("explain tiny: ") for line in done.stderr.splitlines()), done.stderr  # progress only
     again = study.folder / "again"

@@ -110,7 +110,7 @@ def test_too_large_a_batch_fails_in_one_sentence(transfer: tuple[Params, Job]) -
 
 
 def test_finished_jobs_are_taken_from_the_store_without_keras(unbroken: Path, tmp_path: Path) -> None:
-    stage = tiny.stage_command("train", "--variant", "hard", "arrays", tmp_path / "again")
+    stage = tiny.stage_command("train", "arrays", "features", "backbone", tmp_path / "again")
     done = subprocess.run(
         [sys.executable, "-c", PROBE, *stage],
         cwd=unbroken, env=tiny.environment(), capture_output=True, text=True, check=True,
@@ -118,7 +118,7 @@ def test_finished_jobs_are_taken_from_the_store_without_keras(unbroken: Path, tm
     assert done.stdout.split() == []
     assert done.stderr == "2 of 2 jobs were finished before\n"
     for name in ("history.csv", "predictions.npz", "job.json", "seed-0.keras"):
-        assert (tmp_path / "again" / name).read_bytes() == (unbroken / "models" / name).read_bytes()
+        assert (tmp_path / "again" / "hard" / name).read_bytes() == (unbroken / "models" / "hard" / name).read_bytes()
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_damaged_result_is_trained_again_and_the_next_run_takes_it(
     assert capsys.readouterr().err == "2 of 2 jobs were finished before\n"
     gather(jobs, copied / "again")
     for file in ("history.csv", "predictions.npz"):
-        assert (copied / "again" / file).read_bytes() == (unbroken / "models" / file).read_bytes()
+        assert (copied / "again" / "hard" / file).read_bytes() == (unbroken / "models" / "hard" / file).read_bytes()
     for seed in (0, 1):
         assert check_model(copied / "again" / f"seed-{seed}.keras").seed == seed
 

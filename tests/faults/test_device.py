@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.tiny_study import CHANGES, environment, stage_command, write_arrays, write_params
+from helpers.tiny_study import CHANGES, TRAIN, environment, stage_command, write_arrays, write_params
 
 # In a mount namespace of its own, so that nobody else sees the GPU that is not there. /proc/driver is what the kernel
 # module of the driver makes; TensorFlow then finds no library that could use it.
@@ -70,7 +70,7 @@ def _train(folder: Path, inside: Sequence[str], processes: int) -> list[str]:
     """Train two seeds by the stage; return what it says, progress left out."""
     write_params(folder, CHANGES | {"engine.parallel_jobs": processes})
     write_arrays(folder / "arrays")
-    stage = stage_command("train", "--variant", "baseline", "arrays", "models")
+    stage = stage_command(*TRAIN)
     done = subprocess.run(
         [*inside, sys.executable, *stage],
         cwd=folder, env=environment() | {"CUDA_VISIBLE_DEVICES": "-1"}, capture_output=True, text=True, check=False,

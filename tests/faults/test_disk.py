@@ -28,7 +28,7 @@ from convnet.system.errors import UserError
 from convnet.system.files import read_json, write_json, write_text
 from helpers.evaluations import VARIANTS, make_evaluations, typed
 from helpers.tiny_dataset import encoded, picture, write_dataset
-from helpers.tiny_study import run_stage, write_arrays, write_params
+from helpers.tiny_study import PIXELS_ONLY, TRAIN, run_stage, write_arrays, write_params
 
 KIB = 1024
 RULES = Split(
@@ -213,10 +213,11 @@ def test_disk_that_cannot_be_written_is_one_sentence(disk: Path) -> None:
 @pytest.mark.slow
 def test_full_disk_fails_each_job_with_its_own_sentence_though_no_note_of_it_can_be_kept(disk: Path) -> None:
     network = {"filters": [4, 8], "dense": 512}
-    write_params(disk, {"run.seeds": [0, 1, 2], "training.epochs": 1, "network": network, "engine.parallel_jobs": 1})
+    settings = {"run.seeds": [0, 1, 2], "training.epochs": 1, "network": network, "engine.parallel_jobs": 1}
+    write_params(disk, PIXELS_ONLY | settings)
     write_arrays(disk / "arrays")
     fill(disk, leaving=0)
-    failed = run_stage(disk, "train", "--variant", "baseline", "arrays", "models")
+    failed = run_stage(disk, *TRAIN)
     assert failed.returncode == 2
     assert "Traceback" not in failed.stderr
     last = failed.stderr.splitlines()[-1]
@@ -229,17 +230,17 @@ def test_full_disk_fails_each_job_with_its_own_sentence_though_no_note_of_it_can
 
 @pytest.mark.slow
 def test_full_disk_while_saving_a_model_keeps_the_old_model_and_the_job_can_be_run_again(disk: Path) -> None:
-    command = ("train", "--variant", "baseline", "arrays", "models")
+    command = TRAIN
     # One epoch and no state: the model is the first large file to be written.
     changes = {"run.pixel_variants": ["baseline"], "training.epochs": 1, "network": {"filters": [4, 8], "dense": 512}}
-    write_params(disk, changes)
+    write_params(disk, PIXELS_ONLY | changes)
     write_arrays(disk / "arrays", classes=3)
     done = run_stage(disk, *command)
     assert done.returncode == 0, done.stderr
-    before = contents(disk / "models")
+    before = contents(disk / "models" / "baseline")
     assert "seed-0.keras" in before
 
-    write_params(disk, changes | {"training.learning_rate": 0.002})
+    write_params(disk, PIXELS_ONLY | changes | {"training.learning_rate": 0.002})
     fill(disk, leaving=64 * KIB)
     failed = run_stage(disk, *command)
     assert failed.returncode == 2
@@ -247,15 +248,15 @@ def test_full_disk_while_saving_a_model_keeps_the_old_model_and_the_job_can_be_r
     last = failed.stderr.splitlines()[-1]
     assert "the disk is full while writing" in last
     needed, free = needed_and_free(last)
-    parameters = read_json(disk / "models" / "job.json")["seeds"][0][
+    parameters = read_json(disk / "models" / "baseline" / "job.json")["seeds"][0][
         "parameters"
     ]  # of the run before, the same network
     assert free < needed == 4 * parameters
-    assert contents(disk / "models") == before
+    assert contents(disk / "models" / "baseline") == before
     assert len(list((disk / ".jobs").glob("*/result"))) == 1
     assert not [path for path in disk.rglob("*") if "partial" in path.name]
 
     (disk / "ballast").unlink()
     again = run_stage(disk, *command)
     assert again.returncode == 0, again.stderr
-    assert contents(disk / "models")["seed-0.keras"] != before["seed-0.keras"]
+    assert contents(disk / "models" / "baseline")["seed-0.keras"] != before["seed-0.keras"]

@@ -43,8 +43,8 @@ def states(folder: Path) -> list[Path]:
 
 def assert_equal_results(folder: Path, unbroken: Path) -> None:
     for name in ("history.csv", "predictions.npz"):
-        assert (folder / "models" / name).read_bytes() == (unbroken / "models" / name).read_bytes()
-    ours, theirs = (json.loads((path / "models" / "job.json").read_text()) for path in (folder, unbroken))
+        assert (folder / "models" / "hard" / name).read_bytes() == (unbroken / "models" / "hard" / name).read_bytes()
+    ours, theirs = (json.loads((path / "models" / "hard" / "job.json").read_text()) for path in (folder, unbroken))
     for job in (ours, theirs):
         for seed in job["seeds"]:
             seed["model_sha256"] = None  # the archive holds dates
@@ -158,7 +158,7 @@ def one_thread_study(folder: Path, processes: int) -> Path:
 
 def kill_soon_after_a_state(folder: Path, chance: random.Random) -> None:
     """Start the train stage and kill it within half a second of its first state, or first one of its processes."""
-    command = tiny.stage_command("train", "--variant", "hard", "arrays", "models")
+    command = tiny.stage_command(*tiny.TRAIN)
     before = states(folder)
     process = psutil.Popen([sys.executable, *command], cwd=folder, env=tiny.environment(), stderr=subprocess.DEVNULL)
     while states(folder) == before:
@@ -174,7 +174,7 @@ def kill_soon_after_a_state(folder: Path, chance: random.Random) -> None:
 
 def killed_or_finished(folder: Path, chance: random.Random) -> bool:
     """Start the train stage and kill it within two seconds of its first work; return whether it finished before."""
-    command = tiny.stage_command("train", "--variant", "hard", "arrays", "models")
+    command = tiny.stage_command(*tiny.TRAIN)
     before = newest_change(folder)
     process = subprocess.Popen(
         [sys.executable, *command], cwd=folder, env=tiny.environment(), stderr=subprocess.PIPE, text=True

@@ -12,7 +12,7 @@ import pytest
 from convnet.system.files import read_json
 from convnet.system.processes import usable_cores
 from helpers.tiny_dataset import encoded, picture, write_dataset
-from helpers.tiny_study import environment, run_stage, write_arrays, write_params
+from helpers.tiny_study import PIXELS_ONLY, TRAIN, environment, run_stage, write_arrays, write_params
 
 # As a stage runs its jobs, but with a learning rate that params.yaml would not let through for one of them: the loss of
 # so small a network cannot be driven to NaN otherwise.
@@ -111,7 +111,7 @@ def test_archive_that_leads_out_of_its_folder_is_refused_and_touches_nothing(tmp
 @pytest.mark.slow
 @pytest.mark.skipif(usable_cores() < 2, reason="there is one core only")
 def test_diverging_job_is_marked_and_the_good_one_beside_it_is_kept(tmp_path: Path) -> None:
-    write_params(tmp_path, {"engine.parallel_jobs": 2, "engine.threads_per_job": 1})
+    write_params(tmp_path, {**PIXELS_ONLY, "engine.parallel_jobs": 2, "engine.threads_per_job": 1})
     write_arrays(tmp_path / "arrays")
     (tmp_path / "driver.py").write_text(GOOD_AND_BAD)
     reason = r"tiny/reckless seed 0: the loss is (nan|inf) in epoch \d; try a smaller learning_rate"
@@ -131,5 +131,5 @@ def test_diverging_job_is_marked_and_the_good_one_beside_it_is_kept(tmp_path: Pa
         assert [path.name for path in result.parent.iterdir()] == ["result"]
 
     # The train stage of the good variant takes its result from the store.
-    done = run_stage(tmp_path, "train", "--variant", "baseline", "arrays", "models")
+    done = run_stage(tmp_path, *TRAIN)
     assert (done.returncode, done.stderr) == (0, "1 of 1 jobs were finished before\n")

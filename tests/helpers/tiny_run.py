@@ -93,7 +93,7 @@ TRAIN = ("python", "-m", "convnet.cli.main", "train")
 def finished_pipeline(factory: pytest.TempPathFactory, clone_project: Callable[[Path], Clone]) -> Clone:
     """Return a copy of the project in which the whole pipeline has run: once for all tests, those of other workers too.
 
-    A test that runs anything in it takes a copy (`copy_of`). RECORDER has written the folder `read` beside it.
+    A test that runs anything in it takes a copy (`copy_of`).
     """
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pipeline"
@@ -109,22 +109,19 @@ def finished_pipeline(factory: pytest.TempPathFactory, clone_project: Callable[[
 
 
 def _run_pipeline(folder: Path, clone_project: Callable[[Path], Clone]) -> None:
-    (folder / "recorder").mkdir(parents=True, exist_ok=True)
-    (folder / "recorder" / "sitecustomize.py").write_text(RECORDER)
     clone = start(clone_project(folder / "clone"))
-    path = os.pathsep.join([str(folder / "recorder"), clone.environment["PYTHONPATH"]])
-    recording = clone.environment | {"PYTHONPATH": path, "PARAMS_READ": str(folder / "read")}
     write_tiny_params(clone.path)
-    dataclasses.replace(clone, environment=recording).run("dvc", "repro")
+    clone.run(*TRAIN)
+    clone.run("dvc", "repro")
     clone.run("git", "add", "--all")
     clone.run("git", "commit", "--quiet", "--message", "run")
 
 
 def start(clone: Clone) -> Clone:
     """Delete the results of committed runs in a copy of the project, so that later results were made there."""
-    for path in ("metrics", "reports"):
-        shutil.rmtree(clone.path / path, ignore_errors=True)
-    (clone.path / "dvc.lock").unlink(missing_ok=True)
+    shutil.rmtree(clone.path / "reports", ignore_errors=True)
+    for name in ("dvc.lock", "metrics.json"):
+        (clone.path / name).unlink(missing_ok=True)
     return clone
 
 
@@ -133,37 +130,3 @@ def copy_of(clone: Clone, target: Path) -> Clone:
     # Links stay links, and files that DVC made read-only stay so.
     shutil.copytree(clone.path, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     return dataclasses.replace(clone, path=target, environment=clone.environment | {"PYTHONPATH": str(target / "src")})
-
-
-# As sitecustomize.py on the path of a stage's interpreter: records the settings that the stage reads after params.yaml
-# is loaded and checked. Of `run` and `split`, of which stages name single keys, it records the keys.
-RECORDER = """
-import atexit, os
-from pathlib import Path
-
-if "DVC_STAGE" in os.environ:
-    from convnet.params import load, schema
-
-    seen, prefixes, load_params = set(), {"Params": "", "Run": "run.", "Split": "split."}, load.load_params
-
-    def recording(*arguments):
-        loaded = load_params(*arguments)
-
-        def read(section, name):
-            prefix = prefixes.get(type(section).__name__)
-            if prefix is not None and name in type(section).model_fields:
-                seen.add(prefix + name)
-            return object.__getattribute__(section, name)
-
-        schema.Section.__getattribute__ = read
-        return loaded
-
-    def write():
-        folder = Path(os.environ["PARAMS_READ"])
-        folder.mkdir(exist_ok=True)
-        with (folder / os.environ["DVC_STAGE"].partition("@")[0]).open("a") as file:
-            file.writelines(f"{name}\\n" for name in seen)
-
-    load.load_params = recording
-    atexit.register(write)
-"""

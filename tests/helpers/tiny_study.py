@@ -169,8 +169,13 @@ def pixel_jobs(
     return plan_jobs(params(folder, run | settings), variant, arrays)
 
 
+# A run of pixel variants: the train stage then needs neither features nor a backbone.
+PIXELS_ONLY: Mapping[str, Any] = {"run.feature_variants": [], "run.fine_tune_variants": []}
+TRAIN = ("train", "arrays", "features", "backbone", "models")
+
 # What jobs in several processes need.
 CHANGES: Mapping[str, Any] = {
+    **PIXELS_ONLY,
     "engine.threads_per_job": 1,
     "run.seeds": [0, 1],
     "variants.endless": {"epochs": 10_000},
@@ -181,6 +186,7 @@ CHANGES: Mapping[str, Any] = {
 # Everything that draws or remembers at once. With this learning rate, seed 0 learns in all ten epochs, while seed 1
 # stops after three and restores the first.
 HARD: Mapping[str, Any] = {
+    **PIXELS_ONLY,
     "run.pixel_variants": ["hard"],
     "run.seeds": [0, 1],
     "variants.hard": {"augmentation": True, "dropout": 0.5},
@@ -201,7 +207,7 @@ def hard_study(folder: Path) -> Path:
 
 def train_hard(folder: Path, kill_at: tuple[str, str, int] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the train stage on the hard variant in a new process."""
-    return run_stage(folder, "train", "--variant", "hard", "arrays", "models", kill_at=kill_at)
+    return run_stage(folder, *TRAIN, kill_at=kill_at)
 
 
 @functools.cache

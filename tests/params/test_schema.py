@@ -343,7 +343,7 @@ def stage_commands() -> dict[str, list[str]]:
 
 
 # The first stage and one of each kind; all seventeen take half a minute, most of it scikit-learn's and matplotlib's.
-OFTEN = {"source_code", "download", "features", "train", "transfer", "fine_tune"}
+OFTEN = {"source_code", "plan", "download", "features", "train"}
 SCRIPTS = sorted(path.stem for path in tiny.PROJECT.glob("stages/*.py"))
 
 

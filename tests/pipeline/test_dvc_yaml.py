@@ -1,6 +1,5 @@
 """dvc.yaml lists the inputs and outputs of each stage completely, or DVC would reuse outdated results."""
 
-import fnmatch
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 
 from convnet.params.load import load_params
@@ -65,21 +63,25 @@ def test_matrix_lists_come_from_params_yaml(name: str) -> None:
 
 
 @each_stage
-def test_params_exist(name: str) -> None:
-    examples = {"dataset": PARAMS["run"]["datasets"][0]}
-    matrix = STAGES[name].get("matrix", {})
-    if "variant" in matrix:
-        examples["variant"] = PARAMS["run"][matrix["variant"][6:-1]][0]
-    for key in STAGES[name].get("params", []):
-        assert _has(PARAMS, _filled(key, examples)), f"{key} is not in params.yaml"
+def test_stage_of_a_dataset_depends_on_its_plan(name: str) -> None:
+    plans = [path for path in STAGES[name].get("deps", []) if path.startswith("data/plans/")]
+    expected = [f"data/plans/${{item.dataset}}/{name}.json"] if "matrix" in STAGES[name] else []
+    assert plans == (["data/plans/run.json"] if name == "compare" else expected)
+
+
+def test_only_the_plan_reads_params_yaml() -> None:
+    assert [name for name, stage in STAGES.items() if "params" in stage] == ["plan"]
+    for key in STAGES["plan"]["params"]:
+        assert _has(PARAMS, key), f"{key} is not in params.yaml"
 
 
 @each_stage
 def test_outputs_of_training_stay_in_the_cache(name: str) -> None:
     # `cache: false` on a plain output switches the run cache off, and a change that is reverted would train again.
-    plain = STAGES[name].get("outs", [])
-    kept_in_git = [out for out in plain if isinstance(out, dict)]
-    assert not kept_in_git or all(next(iter(out)).startswith("reports/") for out in kept_in_git)
+    for out in STAGES[name].get("outs", []):
+        if isinstance(out, dict):
+            ((path, options),) = out.items()
+            assert path.startswith("reports/") or options.get("cache", True)
 
 
 def test_every_script_is_a_stage() -> None:
@@ -95,34 +97,9 @@ def test_no_two_stages_write_the_same_file() -> None:
     assert len(outputs) == len(set(outputs))
 
 
-@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # DVC's own
-def test_stages_that_make_runs_per_dataset_follow_those_they_depend_on() -> None:
-    # `make repro` gives DVC two patterns per dataset, and DVC keeps their order and that of dvc.yaml.
-    makefile = (PROJECT / "Makefile").read_text("utf-8")
-    (patterns,) = re.findall(r"repro --single-item --glob '([^']+)' '([^']+)'", makefile)
-    with Repo(str(PROJECT)) as repo:
-        graph, stages = repo.index.graph, {stage.name: stage for stage in repo.index.stages}
-        needed = {name: {other.name for other in graph.successors(stage)} for name, stage in stages.items()}
-    done = {"source_code"}  # and all that the features depend on: `convnet train` has run them
-    for dataset in PARAMS["run"]["datasets"]:
-        done |= {f"{name}@{dataset}" for name in ("download", "split", "prepare", "plan", "backbone", "features")}
-        for pattern in patterns:
-            for name in fnmatch.filter(stages, pattern.replace("$*", dataset)):
-                assert needed[name] <= done, name
-                done.add(name)
-    assert set(stages) - done == {"compare", "report"}
-
-
 def test_every_section_of_params_is_a_param_of_some_stage() -> None:
     sections = {key.split(".")[0] for stage in STAGES.values() for key in stage.get("params", [])}
     assert set(PARAMS) - WITHOUT_EFFECT == sections
-
-
-def test_every_entry_of_run_is_a_param_or_a_matrix() -> None:
-    matrices = {values for stage in STAGES.values() for values in stage.get("matrix", {}).values()}
-    keys = {key for stage in STAGES.values() for key in stage.get("params", [])}
-    for key in PARAMS["run"]:
-        assert f"${{run.{key}}}" in matrices or f"run.{key}" in keys or "run" in keys
 
 
 def test_committed_params_are_valid_and_every_name_is_defined() -> None:
@@ -187,21 +164,14 @@ def _is_code(dependency: str) -> bool:
 
 
 def _data(name: str) -> list[str]:
-    """Return the dependencies that are neither code nor params.yaml, which every script finds by itself."""
-    return [path for path in STAGES[name]["deps"] if not _is_code(path) and path != "params.yaml"]
+    """Return the dependencies that are neither code nor a plan, which stands for params.yaml."""
+    plans = () if name in ("features", "report") else ("data/plans/",)
+    return [path for path in STAGES[name]["deps"] if not _is_code(path) and not path.startswith(plans or "none")]
 
 
 def _outputs(name: str) -> list[str]:
     entries = [entry for kind in KINDS_OF_OUTPUT for entry in STAGES[name].get(kind, [])]
     return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
-
-
-def _filled(key: str, examples: dict[str, str]) -> str:
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        return examples[name.removeprefix("item.")] if name.startswith("item.") else str(_value(PARAMS, name))
-
-    return re.sub(r"\$\{([\w.]+)\}", value, key)
 
 
 def _value(settings: Any, key: str) -> Any:

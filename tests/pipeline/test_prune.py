@@ -36,7 +36,7 @@ def finished(clone: Clone) -> Clone:
 
 def contents(clone: Clone) -> dict[Path, bytes | None]:
     """Return every folder (None) and file below what a run writes."""
-    paths = [path for top in ("data", "models", "metrics", "reports") for path in (clone.path / top).rglob("*")]
+    paths = [path for top in ("data", "models", "reports") for path in (clone.path / top).rglob("*")]
     return {path.relative_to(clone.path): path.read_bytes() if path.is_file() else None for path in paths}
 
 
@@ -65,19 +65,12 @@ def test_dry_run_lists_and_prune_deletes_all_outputs_of_a_removed_dataset_and_no
     assert done.stdout == listed.stdout.replace("would delete", "deleted")
     after = contents(finished)
     gone = {path for path in before if "hands" in str(path)}
-    assert {path.parts[0] for path in gone} == {"data", "models", "metrics"}
+    assert {path.parts[0] for path in gone} == {"data", "models"}
     assert after == {path: content for path, content in before.items() if path not in gone}
     assert not [path for path, content in after.items() if b"hands" in (content or b"")]
     deleted = re.findall(r"^deleted (\S+)$", done.stdout, re.MULTILINE)
     assert len(deleted) == len(done.stdout.splitlines())
-    assert {"metrics/hands-baseline.json", "models/hands/baseline", "models/best/hands"} <= set(deleted)
-
-
-def test_removed_variant_leaves_those_beside_it(finished: Clone) -> None:
-    before = contents(finished)
-    change_params(finished.path, {"run.pixel_variants": ["baseline"]})
-    assert prune(finished).returncode == 0
-    assert set(before) - set(contents(finished)) == {path for path in before if "half_dropped" in str(path)}
+    assert {"data/splits/hands.csv", "models/hands", "models/best/hands"} <= set(deleted)
 
 
 def test_output_that_is_a_link_into_dvcs_cache_is_deleted_without_its_target(finished: Clone) -> None:
@@ -86,7 +79,7 @@ def test_output_that_is_a_link_into_dvcs_cache_is_deleted_without_its_target(fin
     (cache / "folder").mkdir(parents=True)
     (cache / "file").write_text("cached")
     (cache / "folder" / "content.txt").write_text("cached")
-    links = {"data/splits/hands.csv": "file", "models/hands/baseline": "folder", "models/hands/transfer": "gone"}
+    links = {"data/splits/hands.csv": "file", "models/hands": "folder", "data/features/hands": "gone"}
     for name, target in links.items():
         path = finished.path / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -131,7 +131,7 @@ def test_job_gives_the_same_bits_in_another_process_and_after_other_jobs(
 
 
 def test_another_seed_gives_other_weights(tmp_path_factory: pytest.TempPathFactory) -> None:
-    first, second = read_json(tiny.unbroken(tmp_path_factory.getbasetemp()) / "models" / "job.json")["seeds"]
+    first, second = read_json(tiny.unbroken(tmp_path_factory.getbasetemp()) / "models" / "hard" / "job.json")["seeds"]
     assert first["weights_digest"] != second["weights_digest"]
 
 
@@ -140,7 +140,7 @@ def test_early_stopping_restores_the_very_weights_of_the_best_epoch(
 ) -> None:
     """The hard variant stops after three epochs and restores the first: the same as training for one epoch."""
     there = tiny.unbroken(tmp_path_factory.getbasetemp())
-    stopped = read_json(there / "models" / "job.json")["seeds"][1]
+    stopped = read_json(there / "models" / "hard" / "job.json")["seeds"][1]
     assert (stopped["epochs"], stopped["restored_epoch"]) == (3, 1)
     one_epoch = {
         **tiny.HARD,
