@@ -16,9 +16,13 @@ from keras import layers
 from numpy.typing import NDArray
 from PIL import Image
 
-from convnet.analysis.explain import FROZEN, choose_cases, choose_evenly, draw_augmented, explain_dataset, plan_networks
-from convnet.analysis.feature_maps import feature_maps, first_filters, mapped_layers
+from convnet.analysis.augmented_draws import draw_augmented
+from convnet.analysis.example_images import choose_cases, choose_evenly
+from convnet.analysis.explain import explain_dataset
+from convnet.analysis.feature_maps import feature_maps, mapped_layers
+from convnet.analysis.first_filters import first_filters
 from convnet.analysis.grad_cam import grad_cam
+from convnet.analysis.networks import FROZEN, plan_networks
 from convnet.backend.gradients import gradients
 from convnet.data.arrays import load_arrays
 from convnet.jobs.predictions import Prediction, Predictions, save_predictions
@@ -135,7 +139,7 @@ def images() -> NDArray[np.uint8]:
 # What is written
 
 
-def test_the_list_names_every_picture_once_in_the_order_of_the_page(out: Path) -> None:
+def test_the_list_names_every_figure_once_in_the_order_of_the_page(out: Path) -> None:
     listed = read_json(out / "figures.json")
     assert [entry["file"] for entry in listed] == [
         "plots/augmentation.png",

@@ -50,7 +50,7 @@ def test_onnx_gives_the_same_probabilities_and_carries_its_labels(model: Path, p
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [export] is not installed")
     pytest.importorskip("tf2onnx", reason="the extra [export] is not installed")
     done = export.export_model(model, "onnx", tmp_path / "tiny.onnx", [pictures])
-    assert (done.pictures, done.real, done.rounding) == (5, True, None)
+    assert (done.images, done.real, done.rounding) == (5, True, None)
     assert done.difference < 1e-5
     session = onnxruntime.InferenceSession(tmp_path / "tiny.onnx")
     found = session.run(None, {session.get_inputs()[0].name: decoded(pictures)})[0]
