@@ -35,9 +35,7 @@ def load_model_checked(path: Path) -> tuple["keras.Model", ModelFacts]:
         raise UserError(f"{path} cannot be loaded ({reason}); run `dvc repro` to train it again") from error
     classes = len(facts.classes)
     if shape != (None, *facts.image_size, 3) or units not in ({1, 2} if classes == 2 else {classes}):
-        raise UserError(
-            f"{path} does not fit job.json beside it (images {shape}, outputs {units}); run `dvc repro`"
-        )
+        raise UserError(f"{path} does not fit job.json beside it (images {shape}, outputs {units}); run `dvc repro`")
     return model, facts
 
 
