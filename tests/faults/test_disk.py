@@ -194,7 +194,7 @@ def test_disk_that_fills_up_during_a_download_of_unknown_length_is_told(disk: Pa
     with HTTPServer(("127.0.0.1", 0), Endless) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         address = Address((f"http://127.0.0.1:{server.server_address[1]}/pets.zip",))
-        with pytest.raises(UserError, match=r"pets\.zip could not be kept at .*: No space left on device"):
+        with pytest.raises(UserError, match=r"pets\.zip could not be stored at .*: No space left on device"):
             fetch(address, disk / "archives" / "pets.zip", redirect_folder=None, retries=0)
         server.shutdown()
     assert not (disk / "archives" / "pets.zip").exists()
