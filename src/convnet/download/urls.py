@@ -14,9 +14,7 @@ def check_url(url: str) -> None:
         if is_local(url):
             usable = local_path(url) != Path() and parts.netloc in ("", "localhost")
         elif "@" in parts.netloc:
-            raise UserError(
-                f"{shown(url)} is given with a user name or password; write the `url` without them"
-            )
+            raise UserError(f"{shown(url)} is given with a user name or password; write the `url` without them")
         else:
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except (ValueError, RuntimeError) as error:  # a wrong bracket, port or ~user
