@@ -40,7 +40,7 @@ class Address:
         """Check the urls and the name.
 
         Raises:
-            UserError: there are no urls, one is unusable, or the first gives no plain file name.
+            UserError: `urls` is empty, one is unusable, or the first gives no plain file name.
         """
         if not self.urls:
             raise UserError(f"no address is given for {self.file or 'a file'}; set its `url` in params.yaml")

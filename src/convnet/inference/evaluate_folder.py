@@ -31,7 +31,7 @@ def evaluate_labelled(model_path: Path, images: Path, split: str | None, calibra
         calibration_error, confusion (rows true, columns predicted), reliability; rejected: [{image, reason}].
 
     Raises:
-        UserError: the model is refused, a class is unknown to the model, or there is no usable image.
+        UserError: the model is refused, a class is unknown to the model, or every image is unusable.
     """
     classes_of = _labelled_places(images, split)  # before the model, whose loading takes seconds
     predictor = Predictor(model_path, calibrated)
