@@ -69,7 +69,7 @@ class _Download:
         try:
             return self._read(start, saved)
         except _RestartError as reason:
-            self.print(f"{reason}; starting again")
+            self.report(f"{reason}; starting again")
             discard(self.partial)
             return self._read(0, None)
 
@@ -98,7 +98,7 @@ class _Download:
             raise _page_answered()
         if response.status_code == 200 and saved and start:
             why = "the file on the server has changed" if saved.changed(source) else "the server cannot resume"
-            self.print(f"{why}; starting again")
+            self.report(f"{why}; starting again")
             start = 0
         elif start and saved and saved.changed(source):
             raise _RestartError("the file on the server has changed")
@@ -136,7 +136,7 @@ class _Download:
             discard(self.partial)
             raise UnavailableError(f"the server sends more than {MOST_BYTES:,} bytes; set `bytes` in params.yaml")
 
-    def print(self, text: str) -> None:
+    def report(self, text: str) -> None:
         print(printable(f"{self.label}: {text}"), file=sys.stderr, flush=True)
 
 
@@ -187,7 +187,7 @@ def download(
             if pause > LONGEST_WAIT:
                 raise UnavailableError(f"{fault}, and the server asks to wait {pause:.0f} s") from fault
             attempt += 1
-            file.print(f"{fault}; attempt {attempt + 1} of {retries + 1} in {pause:.0f} s")
+            file.report(f"{fault}; attempt {attempt + 1} of {retries + 1} in {pause:.0f} s")
             wait(pause)
 
 
