@@ -132,7 +132,7 @@ def test_fault_of_the_rebuilt_network_is_refused(model: Path, tmp_path: Path, mo
 def test_dataset_that_is_a_path_names_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     model = write_variant(tmp_path / "models", dataset="../up") / "seed-0.keras"
-    with pytest.raises(UserError, match=r"names the dataset '\.\./up', which names no file: give --output"):
+    with pytest.raises(UserError, match=r"names the dataset '\.\./up', which is not a file name; give --output"):
         export.export_model(model, "saved_model")
 
 
