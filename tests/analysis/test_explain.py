@@ -1,4 +1,4 @@
-"""The explain stage on a tiny study of saved networks, and its parts on networks whose weights are known."""
+"""Figures of the networks of a tiny study, and their parts on networks whose weights are known."""
 
 import json
 import os
@@ -48,6 +48,7 @@ CHANGES = {
     "run.feature_variants": ["transfer", "transfer_dropout"],
     "run.fine_tune_variants": ["fine_tune"],
     "backbones.compact.explain_layers": ["block1_relu", "block2_relu", "block3_relu"],
+    "robustness.images_per_split": 0,
     "explain.images": 4,
     "explain.draws": 3,
     "explain.channels": 20,
@@ -165,7 +166,7 @@ def test_the_list_names_every_figure_once_in_the_order_of_the_page(out: Path) ->
 
 
 def test_the_stage_in_a_process_of_its_own_writes_the_same_bytes(study: Study, out: Path) -> None:
-    done = run_stage(study.folder, "explain", "--dataset", "tiny", "arrays", "models", "again")
+    done = run_stage(study.folder, "look", "--dataset", "tiny", "arrays", "models", "again", "again.json")
     assert done.returncode == 0, done.stderr
     assert all(line.startswith("explain tiny: ") for line in done.stderr.splitlines()), done.stderr  # progress only
     again = study.folder / "again"

@@ -1,4 +1,4 @@
-"""The images that the explain stage shows."""
+"""The images that are shown for all networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The explain stage: figures of augmentation, first filters, feature maps and Grad-CAM of a dataset's networks.
+"""Figures of augmentation, first filters, feature maps and Grad-CAM of a dataset's networks.
 
 Every variant is shown by the network of the run's first seed, and all networks are shown the same test images.
 """

@@ -70,7 +70,7 @@ def draw_feature_maps(
         examples: the images.
         channels: how many channels of a layer are drawn, the most active ones.
         described: dataset.json.
-        destination: folder of the explain stage.
+        destination: folder of the explanations.
 
     Raises:
         UserError: the backbone has none of the layers that params.yaml names.
@@ -97,7 +97,7 @@ def draw_feature_maps(
 def _remarks(network: Network, member: str, others: int, names: Sequence[str]) -> list[str]:
     remarks = [f"The test image {member}, the same for all networks."]
     if others:
-        remarks.append(f"The maps of {others} more are in the explain stage's folder feature_maps.")
+        remarks.append(f"The maps of {others} more are in data/explanations, folder feature_maps.")
     if len(network.shared_by) > 1:
         remarks.append(f"The variants {', '.join(network.shared_by)} share this backbone unchanged.")
     if absent := [name for name in network.layers if name not in names]:

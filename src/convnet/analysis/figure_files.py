@@ -1,4 +1,4 @@
-"""Charts and arrays of the explain stage as files."""
+"""Charts and arrays of the explanations as files."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -69,7 +69,7 @@ def draw_grad_cam(
         cases: test images.
         test: its predictions of the test split.
         described: dataset.json.
-        destination: folder of the explain stage.
+        destination: folder of the explanations.
     """
     classes, probabilities = described["classes"], test.probabilities[cases.rows]
     said = test.predicted[cases.rows]

@@ -1,4 +1,4 @@
-"""The networks of a run that the explain stage looks into, and access to their parts."""
+"""The networks of a run to look into, and access to their parts."""
 
 from dataclasses import dataclass
 from pathlib import Path
