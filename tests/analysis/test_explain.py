@@ -1,4 +1,4 @@
-"""The explain stage on a tiny study of saved networks, and its parts on networks whose weights are known."""
+"""Figures of the networks of a tiny study, and their parts on networks whose weights are known."""
 
 import json
 import os
@@ -16,9 +16,13 @@ from keras import layers
 from numpy.typing import NDArray
 from PIL import Image
 
-from convnet.analysis.explain import FROZEN, choose_cases, choose_evenly, draw_augmented, explain_dataset, plan_networks
-from convnet.analysis.feature_maps import feature_maps, first_filters, mapped_layers
+from convnet.analysis.augmented_draws import draw_augmented
+from convnet.analysis.example_images import choose_cases, choose_evenly
+from convnet.analysis.explain import explain_dataset
+from convnet.analysis.feature_maps import feature_maps, mapped_layers
+from convnet.analysis.first_filters import first_filters
 from convnet.analysis.grad_cam import grad_cam
+from convnet.analysis.networks import FROZEN, plan_networks
 from convnet.backend.gradients import gradients
 from convnet.data.arrays import load_arrays
 from convnet.jobs.predictions import Prediction, Predictions, save_predictions
@@ -44,6 +48,7 @@ CHANGES = {
     "run.feature_variants": ["transfer", "transfer_dropout"],
     "run.fine_tune_variants": ["fine_tune"],
     "backbones.compact.explain_layers": ["block1_relu", "block2_relu", "block3_relu"],
+    "robustness.images_per_split": 0,
     "explain.images": 4,
     "explain.draws": 3,
     "explain.channels": 20,
@@ -135,7 +140,7 @@ def images() -> NDArray[np.uint8]:
 # What is written
 
 
-def test_the_list_names_every_picture_once_in_the_order_of_the_page(out: Path) -> None:
+def test_the_list_names_every_figure_once_in_the_order_of_the_page(out: Path) -> None:
     listed = read_json(out / "figures.json")
     assert [entry["file"] for entry in listed] == [
         "plots/augmentation.png",
@@ -161,9 +166,11 @@ def test_the_list_names_every_picture_once_in_the_order_of_the_page(out: Path) -
 
 
 def test_the_stage_in_a_process_of_its_own_writes_the_same_bytes(study: Study, out: Path) -> None:
-    done = run_stage(study.folder, "look", "--dataset", "tiny", "arrays", "models", "again", "robustness.json")
+    done = run_stage(study.folder, "look", "--dataset", "tiny", "arrays", "models", "again", "again.json")
     assert done.returncode == 0, done.stderr
-    assert all(line.startswith("explain tiny: ") for line in done.stderr.splitlines()), done.stderr  # progress only
+    assert all(line.startswith(("explain tiny: ", "robustness of ")) for line in done.stderr.splitlines()), (
+        done.stderr
+    )  # progress only
     again = study.folder / "again"
     files = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
     assert sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file()) == files

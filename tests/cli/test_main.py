@@ -98,7 +98,7 @@ def test_evaluate_names_a_bad_picture_in_json_whatever_its_name(variant, photos,
     assert run(monkeypatch, "evaluate", variant, photos, "--format", "json") == 0
     out = capsys.readouterr().out
     assert out.isascii()
-    assert [entry["picture"] for entry in json.loads(out)["rejected"]] == [str(bad)]
+    assert [entry["image"] for entry in json.loads(out)["rejected"]] == [str(bad)]
     assert run(monkeypatch, "evaluate", variant, photos) == 0
     assert "caf\\udce9-Bäume.png: text file, not an image" in capsys.readouterr().out
 

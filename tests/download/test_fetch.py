@@ -668,7 +668,7 @@ def test_wrong_file_in_place_is_kept_and_named_when_offline(destination: Path) -
 
 def test_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "archives").write_text("a file where a folder should be")
-    with pytest.raises(UserError, match=r"pets\.zip could not be kept at .*: File exists|Not a directory"):
+    with pytest.raises(UserError, match=r"pets\.zip could not be stored at .*: File exists|Not a directory"):
         get(tmp_path / "archives" / "pets.zip", closed_port())
 
 

@@ -31,6 +31,7 @@ from helpers.tiny_dataset import encoded, picture, write_dataset
 from helpers.tiny_study import PIXELS_ONLY, TRAIN, run_stage, write_arrays, write_params
 
 KIB = 1024
+MIB = 1024 * KIB
 RULES = Split(
     validation=0.2, test=0.2, test_from_validation=0.5, seed=0, near_duplicate_distance=8, repair_leaks=False,
     strict=False,
@@ -176,7 +177,19 @@ def test_full_disk_is_told_for_large_labels_too(disk: Path) -> None:
     assert not list(disk.glob("*labels*"))
 
 
-def test_disk_that_fills_up_during_a_download_of_unknown_length_is_told(disk: Path) -> None:
+@pytest.mark.parametrize(
+    ("margin", "reason"),
+    [
+        (0, r"pets\.zip could not be stored at .*: No space left on device"),
+        (MIB, "pets.zip of unknown size fills the disk; set `bytes` in params.yaml"),
+        (64 * MIB, r"pets\.zip needs 0 bytes \(and 67,108,864 to spare\) but only [\d,]+ are free"),
+    ],
+)
+def test_disk_that_fills_up_during_a_download_of_unknown_length_is_reported(
+    disk: Path, margin: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convnet.download.http.SPACE_MARGIN", margin)
+
     class Endless(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -194,10 +207,11 @@ def test_disk_that_fills_up_during_a_download_of_unknown_length_is_told(disk: Pa
     with HTTPServer(("127.0.0.1", 0), Endless) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         address = Address((f"http://127.0.0.1:{server.server_address[1]}/pets.zip",))
-        with pytest.raises(UserError, match=r"pets\.zip could not be kept at .*: No space left on device"):
+        with pytest.raises(UserError, match=reason):
             fetch(address, disk / "archives" / "pets.zip", redirect_folder=None, retries=0)
         server.shutdown()
     assert not (disk / "archives" / "pets.zip").exists()
+    assert margin == 0 or not list((disk / "archives").glob("*.partial"))
 
 
 def test_disk_that_cannot_be_written_is_one_sentence(disk: Path) -> None:

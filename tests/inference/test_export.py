@@ -50,7 +50,7 @@ def test_onnx_gives_the_same_probabilities_and_carries_its_labels(model: Path, p
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [export] is not installed")
     pytest.importorskip("tf2onnx", reason="the extra [export] is not installed")
     done = export.export_model(model, "onnx", tmp_path / "tiny.onnx", [pictures])
-    assert (done.pictures, done.real, done.rounding) == (5, True, None)
+    assert (done.images, done.real, done.rounding) == (5, True, None)
     assert done.difference < 1e-5
     session = onnxruntime.InferenceSession(tmp_path / "tiny.onnx")
     found = session.run(None, {session.get_inputs()[0].name: decoded(pictures)})[0]
@@ -132,7 +132,7 @@ def test_fault_of_the_rebuilt_network_is_refused(model: Path, tmp_path: Path, mo
 def test_dataset_that_is_a_path_names_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     model = write_variant(tmp_path / "models", dataset="../up") / "seed-0.keras"
-    with pytest.raises(UserError, match=r"names the dataset '\.\./up', which names no file: give --output"):
+    with pytest.raises(UserError, match=r"names the dataset '\.\./up', which is not a file name; give --output"):
         export.export_model(model, "saved_model")
 
 

@@ -82,7 +82,7 @@ print(peak() - before)
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     said, growth = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).splitlines()
-    assert ("is damaged or cut off" if named else "an archive inside a folder is not looked into") in said
+    assert ("is damaged or cut off" if named else "an archive inside a folder is not opened") in said
     assert int(growth) < 50  # MiB
 
 
@@ -101,4 +101,4 @@ def test_archive_inside_a_folder_is_told_and_not_opened(pets: Path, suffix: str)
     (pets / f"more{suffix}").rename(pets / "more.png")
     contents = dict(read_places(find_places([pets])))
     told = [str(content) for content in contents.values() if isinstance(content, BadImage)]
-    assert told == ["an archive inside a folder is not looked into: give its path"]
+    assert told == ["an archive inside a folder is not opened; give its path"]

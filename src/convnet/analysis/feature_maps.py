@@ -1,6 +1,8 @@
-"""What the layers of a saved network make of an image: its feature maps, and the filters of its first layer."""
+"""Feature maps: the outputs of a saved network's layers for an image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,14 +10,15 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from convnet.models.backbones import BACKBONE
+from convnet.analysis.example_images import Examples
+from convnet.analysis.figure_files import draw_png, file_name, write_arrays
+from convnet.analysis.networks import Network, convolutional_part, is_transfer, to_numpy
+from convnet.report.chart import Chart
+from convnet.report.charts.feature_maps import feature_maps_chart
+from convnet.system.errors import UserError
 
 SPATIAL = (layers.Conv2D, layers.MaxPooling2D, layers.AveragePooling2D)
-
-
-def is_transfer(model: keras.Model) -> bool:
-    """Say whether a saved network holds a nested backbone."""
-    return BACKBONE in {layer.name for layer in model.layers}
+LARGEST_FLOAT16 = 65504.0
 
 
 def mapped_layers(model: keras.Model, wanted: Sequence[str]) -> list[str]:
@@ -23,11 +26,11 @@ def mapped_layers(model: keras.Model, wanted: Sequence[str]) -> list[str]:
 
     Args:
         model: a saved network.
-        wanted: layers of a nested backbone, which has too many to show all. Those behind its cut are left out. A
-            network without a backbone shows every convolution and pooling, whatever is wanted.
+        wanted: layers of a nested backbone, which has too many to show all. Layers behind its cut are left out. A
+            network without a backbone shows every convolution and pooling.
     """
     if is_transfer(model):
-        return [layer.name for layer in model.get_layer(BACKBONE).layers if layer.name in wanted]
+        return [layer.name for layer in convolutional_part(model).layers if layer.name in wanted]
     return [layer.name for layer in model.layers if isinstance(layer, SPATIAL)]
 
 
@@ -35,14 +38,14 @@ def feature_maps(model: keras.Model, names: Sequence[str], images: NDArray[np.ui
     """Return the outputs of layers in inference mode, all from one pass.
 
     Args:
-        model: a saved network; the layers of a nested backbone are found too.
-        names: of the layers.
+        model: a saved network.
+        names: of the layers, which may be those of a nested backbone.
         images: uint8 (n, height, width, 3).
 
     Returns:
         Layer name -> float32 (n, height, width, channels).
     """
-    inside = model.get_layer(BACKBONE) if is_transfer(model) else model
+    inside = convolutional_part(model)
     probe = keras.Model(inside.input, {name: inside.get_layer(name).output for name in names})
     seen = images.astype(np.float32)
     if inside is not model:
@@ -51,19 +54,52 @@ def feature_maps(model: keras.Model, names: Sequence[str], images: NDArray[np.ui
     return {name: to_numpy(outputs[name]) for name in names}
 
 
-def first_filters(model: keras.Model) -> tuple[str, NDArray[np.float32]] | None:
-    """Return name and kernel (height, width, 3, filters) of the first convolution; None where it does not see colours.
+def draw_feature_maps(
+    model: keras.Model,
+    network: Network,
+    examples: Examples,
+    channels: int,
+    described: Mapping[str, Any],
+    destination: Path,
+) -> Chart:
+    """Write the feature maps of all examples as arrays, draw all but the first, and return the chart of the first.
 
-    The kernel's colours are those of the image, since only a rescaling lies between.
+    Args:
+        model: the network, loaded.
+        network: its entry in the plan.
+        examples: the images.
+        channels: how many channels of a layer are drawn, the most active ones.
+        described: dataset.json.
+        destination: folder of the explanations.
+
+    Raises:
+        UserError: the backbone has none of the layers that params.yaml names.
     """
-    inside = model.get_layer(BACKBONE) if is_transfer(model) else model
-    for layer in inside.layers:
-        if isinstance(layer, layers.Conv2D):
-            kernel = to_numpy(layer.kernel)
-            return (layer.name, kernel) if kernel.shape[2] == 3 else None
-    return None
+    names = mapped_layers(model, network.layers)
+    if not names:
+        raise UserError(
+            f"explain_layers of {described['dataset']}'s backbone in params.yaml names no layer of it up to its "
+            f"last_layer: {', '.join(network.layers) or 'the list is empty'}; name one or more, for example last_layer"
+        )
+    maps = feature_maps(model, names, examples.images)
+    compact = {name: np.clip(of, -LARGEST_FLOAT16, LARGEST_FLOAT16).astype(np.float16) for name, of in maps.items()}
+    write_arrays(destination / f"feature_maps_{file_name(network.name)}.npz", compact)
+    first, *others = (
+        feature_maps_chart(image, {name: of[i] for name, of in maps.items()}, network.name, described, channels)
+        for i, image in enumerate(examples.images)
+    )
+    for number, chart in enumerate(others, start=2):
+        draw_png(chart, destination / "feature_maps" / f"{file_name(network.name)}_{number}.png")
+    remarks = _remarks(network, examples.members[0], len(others), names)
+    return replace(first, caption=" ".join([*remarks, first.caption]))
 
 
-def to_numpy(tensor: Any) -> NDArray[np.float32]:
-    """Return a tensor as float32: NumPy knows no bfloat16, in which networks may compute."""
-    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32")))
+def _remarks(network: Network, member: str, others: int, names: Sequence[str]) -> list[str]:
+    remarks = [f"The test image {member}, the same for all networks."]
+    if others:
+        remarks.append(f"The maps of {others} more are in data/explanations, folder feature_maps.")
+    if len(network.shared_by) > 1:
+        remarks.append(f"The variants {', '.join(network.shared_by)} share this backbone unchanged.")
+    if absent := [name for name in network.layers if name not in names]:
+        remarks.append(f"The cut backbone has no {', '.join(absent)}.")
+    return remarks

@@ -1,4 +1,4 @@
-"""Perturbed copies of images, to see how accuracy holds when the images are not as the training set was."""
+"""Perturbed copies of images, to measure accuracy on images unlike the training set."""
 
 import io
 from collections.abc import Callable
@@ -48,8 +48,8 @@ def perturb(image: Pixels, kind: str, strength: float, seed_sequence: np.random.
         image: (height, width, 3).
         kind: a key of `PERTURBATIONS`.
         strength: in the unit of `PERTURBATIONS`.
-        seed_sequence: decides what is random: the side of a rotation, the direction of a shift, nearer or farther,
-            brighter or darker, the noise.
+        seed_sequence: decides the side of a rotation, the direction of a shift, nearer or farther, brighter or darker,
+            and the noise.
 
     Returns:
         (height, width, 3).
@@ -110,8 +110,8 @@ def _either(rng: np.random.Generator) -> int:
 def _move(image: Pixels, matrix: NDArray[np.float64], offset: NDArray[np.float64]) -> Pixels:
     """Read each output pixel at `matrix @ (x, y) + offset`, counted from the image's centre, bilinearly.
 
-    What lies beyond the edge mirrors the image: black corners or the streaks of "nearest", the default of the
-    augmentation, would tell variants apart by whether they have seen them.
+    The image is mirrored beyond its edge. Black corners or the streaks of "nearest", the default of the augmentation,
+    would favour variants that were trained with them.
     """
     height, width = image.shape[:2]
     margin = max(height, width)  # enough for every strength above, even of a long image rotated; then Pillow's black

@@ -1,4 +1,7 @@
-"""Accuracy on perturbed copies of validation and test images: what a validation set too close to training hides."""
+"""Accuracy on perturbed copies of validation and test images.
+
+A validation set too close to training hides how much accuracy such images cost.
+"""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,10 +41,15 @@ class Copy:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
+    def facts(self) -> dict[str, Any]:
+        """Return the columns that name the copy in a row of results."""
+        named = {"split": self.split, "perturbation": self.perturbation, "strength": self.strength}
+        return {**named, "n": len(self.labels)}
+
 
 @dataclass(frozen=True)
 class Halves:
-    """A saved model in two: `front` is shared by all models with the same frozen backbone, and run once for them."""
+    """A saved model in two; models with the same frozen backbone share the front, which runs once for all of them."""
 
     front: str | None  # digest of the backbone's weights
     back: keras.Model
@@ -116,7 +124,7 @@ def measure_robustness(
 def _measure(
     copies: Sequence[Copy], halves: Mapping[str, Sequence[Halves]], fronts: Mapping[str, keras.Model]
 ) -> list[dict[str, Any]]:
-    """Return the rows of some copies; each model sees all of them in one go, since starting a prediction costs time."""
+    """Return the rows of some copies; each model predicts all of them at once, because each start costs time."""
     images = np.concatenate([copy.images for copy in copies])
     features = {digest: predict(front, all_rows(images)) for digest, front in fronts.items()}
     ends = np.cumsum([len(copy.labels) for copy in copies])[:-1]
@@ -125,16 +133,8 @@ def _measure(
         outputs = [predict(h.back, all_rows(images if h.front is None else features[h.front])) for h in of_seeds]
         chosen = [np.split(as_probabilities(values).argmax(axis=1), ends) for values in outputs]
         for number, copy in enumerate(copies):
-            rows.append(
-                {
-                    "variant": variant,
-                    "split": copy.split,
-                    "perturbation": copy.perturbation,
-                    "strength": copy.strength,
-                    "n": len(copy.labels),
-                    "accuracy": [float(np.mean(of_seed[number] == copy.labels)) for of_seed in chosen],
-                }
-            )
+            accuracy = [float(np.mean(of_seed[number] == copy.labels)) for of_seed in chosen]
+            rows.append({"variant": variant, **copy.facts(), "accuracy": accuracy})
     return rows
 
 
@@ -151,7 +151,7 @@ def _copies(arrays: Path, images_per_split: int, seed: int) -> Iterator[Copy]:
 
 
 def _halve(path: Path, fronts: dict[str, keras.Model]) -> Halves:
-    """Load a model and cut it behind its backbone, if it has one; put the front under its digest into `fronts`."""
+    """Load a model and cut it behind its backbone, if it has one; add the front to `fronts` under its digest."""
     model, _ = load_model_checked(path)
     if BACKBONE not in {layer.name for layer in model.layers}:
         return Halves(None, model)

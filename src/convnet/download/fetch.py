@@ -1,16 +1,18 @@
 """Fetch a published file once: mirrors, pinned size and checksum, and a stand-in folder for work without internet."""
 
 import hashlib
-import re
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from convnet.download.http import HEAD_BYTES, UnavailableError, check_space, discard, download, is_page, without_secrets
+from convnet.download.connection import UnavailableError
+from convnet.download.http import HEAD_BYTES, check_space, discard, download, is_page
+from convnet.download.urls import check_url, is_local, local_path, shown
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, file_digest
 from convnet.system.locks import locked
@@ -18,14 +20,14 @@ from convnet.system.locks import locked
 
 @dataclass(frozen=True)
 class Address:
-    """Where a file is published, and what it must be.
+    """Where a file is published, with its pins.
 
     Attributes:
         urls: mirrors in the order they are tried: http://, https:// or file:// addresses, or local paths.
         bytes: the size; None if it is not known.
         sha256: 64 hexadecimal digits; None if no checksum is known.
         md5: 32 hexadecimal digits, for publishers that name no better one.
-        file: the name under which the file is kept; by default the last part of the first url.
+        file: the name of the stored file; by default the last part of the first url.
     """
 
     urls: tuple[str, ...]
@@ -38,26 +40,26 @@ class Address:
         """Check the urls and the name.
 
         Raises:
-            UserError: there is no url, one is unusable, or no plain file name comes of the first.
+            UserError: `urls` is empty, one is unusable, or the first gives no plain file name.
         """
         if not self.urls:
             raise UserError(f"no address is given for {self.file or 'a file'}; set its `url` in params.yaml")
         for url in self.urls:
-            _check_url(url)
+            check_url(url)
         if self.name in ("", ".", "..") or "/" in self.name or "\0" in self.name:
-            raise UserError(f"{_shown(self.urls[0])} gives no file name; set a `url` that ends in one in params.yaml")
+            raise UserError(f"{shown(self.urls[0])} gives no file name; set a `url` that ends in one in params.yaml")
 
     @property
     def name(self) -> str:
-        """Return the name under which the file is kept."""
+        """Return the name of the stored file."""
         first = self.urls[0]
-        path = str(_local_path(first)) if _is_local(first) else unquote(urlsplit(first).path)
+        path = str(local_path(first)) if is_local(first) else unquote(urlsplit(first).path)
         return self.file or path.rpartition("/")[2]
 
     @property
     def published(self) -> bool:
         """Whether the file has a web address."""
-        return not all(_is_local(url) for url in self.urls)
+        return not all(is_local(url) for url in self.urls)
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,11 @@ class Fetched:
     """A file that is in place.
 
     Attributes:
-        path: where it lies.
+        path: its place.
         sha256: its checksum.
         bytes: its size.
         origin: official (from its web address, or equal to the pin), redirected (from the stand-in folder) or local.
-        note: what a reader of the results must know about it, or None.
+        note: a remark for readers of the results, or None.
     """
 
     path: Path
@@ -80,7 +82,7 @@ class Fetched:
 
 
 class _Difference(NamedTuple):
-    """What tells a file from the pinned one."""
+    """The difference between a file and the pinned one."""
 
     what: str
     expected: str
@@ -102,17 +104,16 @@ def fetch(
 ) -> Fetched:
     """Put the file of `address` at `destination`: whole and checked, or not at all.
 
-    Looked for in this order: the stand-in folder, `destination` itself, then every url. A kill at any moment leaves
-    no half file under the final name, and the next run goes on where this one stopped.
+    The order is: the stand-in folder, `destination` itself, then every url. A kill at any moment leaves no half file
+    under the final name, and the next run resumes.
 
     Args:
-        address: where the file is published and what it must be.
+        address: where the file is published, with its pins.
         destination: the file's final path.
-        redirect_folder: a folder of stand-ins. A file of that name in it, or in its sibling folder `weights`, is taken
-            instead of the network, even when it is not the official one; the note then says so.
-        partial_folder: where an unfinished download waits for the next run, and where a file placed by hand is looked
-            for; by default the folder of `destination`. Name another one if that folder is emptied between runs, as
-            DVC does with the outputs of a stage.
+        redirect_folder: a folder of stand-ins. A file of that name in it, or in its sibling folder `weights`, replaces
+            the download, even if it is not the official file; the note then reports the difference.
+        partial_folder: the folder of unfinished downloads and of a file placed by hand; by default that of
+            `destination`. Name another one if that folder is emptied between runs, as DVC does with outputs.
         retries: attempts per url after the first, for faults that pass by themselves.
         timeout: seconds without a byte after which a connection is given up.
         wait: called with the seconds between two attempts.
@@ -122,68 +123,75 @@ def fetch(
     """
     name = address.name
     by_hand = (partial_folder or destination.parent) / destination.name
+    lock = by_hand.with_name(f".{destination.name}.lock")
+    from_web = partial(_from_web, address, destination, by_hand, retries=retries, timeout=timeout, wait=wait)
     try:
-        with locked(
-            by_hand.with_name(f".{destination.name}.lock"),
-            waiting=f"{name}: waiting for another process that fetches the same file",
-        ):
-            redirected = _find_redirected(name, redirect_folder)
-            if redirected:
-                try:
-                    return _copy(address, redirected, destination, "redirected")
-                except UnavailableError as reason:
-                    raise UserError(f"{redirected}: {reason}; replace it, or unset CONVNET_DATA") from reason
-            failures = []
-            for place in dict.fromkeys((destination, by_hand)):
-                if place.is_file():
-                    difference = _difference(address, place)
-                    if difference is None:
-                        return _take_placed(address, place, destination)
-                    failures.append(f"{place}: {difference}")
-            for url in address.urls:
-                try:
-                    if _is_local(url):
-                        return _copy(address, _local_path(url), destination, "local")
-                    partial = by_hand.with_name(f".{destination.name}.partial")
-                    return _from_web(address, url, partial, destination, retries, timeout, wait)
-                except UnavailableError as reason:
-                    failures.append(f"{_shown(url)}: {reason}")
+        with locked(lock, waiting=f"{name}: waiting for another process that fetches the same file"):
+            return _fetch_locked(address, destination, by_hand, redirect_folder, from_web)
     except OSError as error:
         where = error.filename or by_hand.parent
         raise UserError(
-            f"{name} could not be kept at {destination}: {error.strerror or error} ({where}); "
+            f"{name} could not be stored at {destination}: {error.strerror or error} ({where}); "
             "correct that and run the same command again"
         ) from error
-    raise UserError(_failed(name, failures, by_hand, redirect_folder))
+
+
+def _fetch_locked(
+    address: Address,
+    destination: Path,
+    by_hand: Path,
+    redirect_folder: Path | None,
+    from_web: Callable[[str], Fetched],
+) -> Fetched:
+    if redirected := _find_redirected(address.name, redirect_folder):
+        try:
+            return _copy(address, redirected, destination, "redirected")
+        except UnavailableError as reason:
+            raise UserError(f"{redirected}: {reason}; replace it, or unset CONVNET_DATA") from reason
+    failures = []
+    for place in dict.fromkeys((destination, by_hand)):
+        if place.is_file():
+            difference = _difference(address, place)
+            if difference is None:
+                return _take_placed(address, place, destination)
+            failures.append(f"{place}: {difference}")
+    for url in address.urls:
+        try:
+            return _copy(address, local_path(url), destination, "local") if is_local(url) else from_web(url)
+        except UnavailableError as reason:
+            failures.append(f"{shown(url)}: {reason}")
+    raise UserError(_failed(address.name, failures, by_hand, redirect_folder))
 
 
 def _from_web(
     address: Address,
-    url: str,
-    partial: Path,
     destination: Path,
+    by_hand: Path,
+    url: str,
+    *,
     retries: int,
     timeout: float,
     wait: Callable[[float], None],
 ) -> Fetched:
+    unfinished = by_hand.with_name(f".{destination.name}.partial")
     for _ in range(2):
         joined = download(
             url,
-            partial,
+            unfinished,
             label=address.name,
             expected_bytes=address.bytes,
             retries=retries,
             timeout=timeout,
             wait=wait,
         )
-        difference = _difference(address, partial)
+        difference = _difference(address, unfinished)
         if difference is None:
             # Renamed onto the temporary file, so the bytes are not written twice; across disks it is a copy.
             with atomic_path(destination) as temporary:
-                shutil.move(partial, temporary)
-            discard(partial)
+                shutil.move(unfinished, temporary)
+            discard(unfinished)
             return _fetched(address, destination, "official")
-        discard(partial)
+        discard(unfinished)
         if not joined:  # joined parts may not belong together: once more, in one piece
             break
     raise UnavailableError(str(difference))
@@ -198,7 +206,7 @@ def _copy(address: Address, source: Path, destination: Path, origin: Literal["re
     check_space(destination.parent, source.stat().st_size, address.name)
     with atomic_path(destination) as temporary:
         shutil.copyfile(source, temporary)
-        # The copy is checked, not the source: it is what the later stages read.
+        # The copy is checked, not the source, because later stages read the copy.
         difference = _difference(address, temporary)
         if difference and (origin == "local" or difference.what == "content"):
             raise UnavailableError(str(difference))
@@ -206,7 +214,7 @@ def _copy(address: Address, source: Path, destination: Path, origin: Literal["re
 
 
 def _take_placed(address: Address, place: Path, destination: Path) -> Fetched:
-    """Take a file that was there before; only a checksum can tell that it is the official one."""
+    """Take a file that was there before; only a checksum shows that it is the official one."""
     if place != destination:
         with atomic_path(destination) as temporary:
             shutil.copyfile(place, temporary)
@@ -266,41 +274,13 @@ def _find_redirected(name: str, folder: Path | None) -> Path | None:
     return next((place / name for place in _redirect_folders(folder) if (place / name).is_file()), None)
 
 
-def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        if _is_local(url):
-            usable = _local_path(url) != Path() and parts.netloc in ("", "localhost")
-        elif "@" in parts.netloc:
-            raise UserError(f"{_shown(url)} is given with a user name or password; give the address without them")
-        else:
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except (ValueError, RuntimeError) as error:  # a bracket, a port or a ~user that is none
-        # Neither the address nor the error is repeated: they may hold a password.
-        raise UserError("an address in params.yaml is malformed; correct its host, port or home folder") from error
-    if not usable:
-        raise UserError(f"{_shown(url)} is not an http, https or file address; correct it in params.yaml")
-
-
-def _is_local(url: str) -> bool:
-    return url.lower().startswith("file:") or not re.match(r"[a-z][a-z0-9+.-]*:", url, re.IGNORECASE)
-
-
-def _local_path(url: str) -> Path:
-    return Path(unquote(urlsplit(url).path)) if url.lower().startswith("file:") else Path(url).expanduser()
-
-
-def _shown(url: str) -> str:
-    return without_secrets(url) if "://" in url else url
-
-
 def _failed(name: str, failures: list[str], by_hand: Path, redirect_folder: Path | None) -> str:
     if redirect_folder is None:
         folders = "or in a folder named by the environment variable CONVNET_DATA"
     else:
         folders = "or in {} or {} (CONVNET_DATA), where it is missing".format(*_redirect_folders(redirect_folder))
     wrong = any("expected" in failure for failure in failures)
-    pin = "; if the file that was found is the right one, correct its size and checksum in params.yaml" if wrong else ""
+    pin = "; if the found file is the right one, correct its `bytes` and `sha256` in params.yaml" if wrong else ""
     return (
         f"{name} could not be fetched: {'; '.join(failures)}; "
         f"run again when the connection works, or place the file by hand at {by_hand} {folders}{pin}"

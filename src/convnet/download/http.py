@@ -3,20 +3,17 @@
 import os
 import re
 import shutil
-import socket
-import ssl
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import urljoin, urlsplit
+from typing import IO
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, InvalidHeader, ProtocolError, TimeoutError
-from urllib3.util import Retry
+from urllib3.exceptions import HTTPError, ProtocolError
 
+from convnet.download.connection import PassingError, UnavailableError, connection_fault, new_session, status_fault
+from convnet.download.urls import without_secrets
 from convnet.system.errors import UserError, printable
 from convnet.system.files import read_json, write_json
 from convnet.system.progress import progress
@@ -28,25 +25,13 @@ MOST_BYTES = 2**38  # of a body whose size neither the server nor params.yaml na
 HEAD_BYTES = 512  # enough to distinguish a web page from an archive
 
 
-class UnavailableError(Exception):
-    """This address does not give the file, and asking it again would not help; another address may."""
-
-
-class _PassingError(Exception):
-    """A fault that passes by itself; `pause` is how many seconds the server asks to wait, or None."""
-
-    def __init__(self, reason: str, pause: float | None = None) -> None:
-        super().__init__(reason)
-        self.pause = pause
-
-
 class _RestartError(Exception):
     """The partial file cannot be continued: the download starts again from the first byte."""
 
 
 @dataclass(frozen=True)
 class _Source:
-    """What a partial file is the beginning of; kept as JSON beside it for the next process."""
+    """The file on the server that a partial file belongs to; stored as JSON beside it for the next process."""
 
     url: str
     etag: str | None
@@ -75,16 +60,16 @@ class _Download:
     timeout: float
 
     def connect(self) -> bool:
-        """Read over one connection, or two if the partial file is of no use; return whether it was used."""
+        """Read over one connection, or two if the partial file cannot be used; return whether it was used."""
         saved, start = _read_source(self.partial), _size(self.partial)
         if saved is None or saved.url != without_secrets(self.url) or saved.validator is None:
             saved, start = None, 0
         if saved and start == saved.total and start > 0:
-            return True  # killed between the last byte and the move
+            return True  # the process was killed between the last byte and the move
         try:
             return self._read(start, saved)
         except _RestartError as reason:
-            self.print(f"{reason}; starting again")
+            self.report(f"{reason}; starting again")
             discard(self.partial)
             return self._read(0, None)
 
@@ -94,15 +79,18 @@ class _Download:
             headers |= {"Range": f"bytes={start}-", "If-Range": saved.validator}
         try:
             with (
-                _session() as session,
+                new_session() as session,
                 session.get(self.url, headers=headers, timeout=self.timeout, stream=True) as response,
             ):
-                _check_status(response, start)
+                if response.status_code == 416 and start:
+                    raise _RestartError("the server does not have the range that is missing")
+                if response.status_code != 200 and not (response.status_code == 206 and start):
+                    raise status_fault(response)
                 return self._read_answer(response, start, saved)
         except requests.TooManyRedirects as error:
             raise UnavailableError("the redirects go in a circle") from error
         except (requests.RequestException, HTTPError) as error:
-            raise _fault(error) from error
+            raise connection_fault(error) from error
 
     def _read_answer(self, response: requests.Response, start: int, saved: _Source | None) -> bool:
         source = _source_of(self.url, response, start)
@@ -110,7 +98,7 @@ class _Download:
             raise _page_answered()
         if response.status_code == 200 and saved and start:
             why = "the file on the server has changed" if saved.changed(source) else "the server cannot resume"
-            self.print(f"{why}; starting again")
+            self.report(f"{why}; starting again")
             start = 0
         elif start and saved and saved.changed(source):
             raise _RestartError("the file on the server has changed")
@@ -124,15 +112,15 @@ class _Download:
         check_space(self.partial.parent, 0 if whole is None else whole - start, self.label)
         self._write(response, head, start, total, source)
         if whole is not None and _size(self.partial) < whole:
-            raise _PassingError(f"the connection ended at {_size(self.partial):,} of {whole:,} bytes")
+            raise PassingError(f"the connection ended at {_size(self.partial):,} of {whole:,} bytes")
         return start > 0
 
     def _write(self, response: requests.Response, head: bytes, start: int, total: int | None, source: _Source) -> None:
-        # Without a Content-Length one byte too many is enough to see that the size is wrong.
+        # Without a Content-Length, one byte too many shows that the size is wrong.
         pinned = total is not None or self.expected_bytes is not None
         end = total if total is not None else (MOST_BYTES if self.expected_bytes is None else self.expected_bytes) + 1
         length = end - start - len(head)
-        with self.partial.open("ab" if start else "wb") as file:  # "wb" empties it before the source is remembered
+        with self.partial.open("ab" if start else "wb") as file:  # "wb" empties the file before its source is stored
             if not start:
                 write_json(_source_file(self.partial), asdict(source))
             file.write(head)
@@ -148,7 +136,7 @@ class _Download:
             discard(self.partial)
             raise UnavailableError(f"the server sends more than {MOST_BYTES:,} bytes; set `bytes` in params.yaml")
 
-    def print(self, text: str) -> None:
+    def report(self, text: str) -> None:
         print(printable(f"{self.label}: {text}"), file=sys.stderr, flush=True)
 
 
@@ -162,33 +150,33 @@ def download(
     timeout: float,
     wait: Callable[[float], None],
 ) -> bool:
-    """Bring `partial` to the whole file at `url`, resuming from what an earlier run left there.
+    """Download the file at `url` to `partial`, and resume a partial file of an earlier run.
 
-    The count of attempts starts again whenever a MiB was gained, so a long file over a poor line is not given up.
+    The count of attempts starts again with every new MiB, so that a long file over a poor line arrives.
 
     Args:
         url: an http or https address.
-        partial: where the bytes go; `<partial>.json` beside it remembers what they are part of.
-        label: what the file is called in messages.
+        partial: the file to write; `<partial>.json` beside it names the file on the server.
+        label: the name of the file in messages.
         expected_bytes: the known size; a server that announces another one is refused before anything is read.
         retries: attempts after the first one.
         timeout: seconds without a byte after which the connection is given up.
-        wait: called with the seconds between two attempts: 1, 2, 4, ... or what the server asks for.
+        wait: called with the seconds between two attempts: 1, 2, 4, ... or as many as the server asks for.
 
     Returns:
-        Whether the file was joined from several connections; only then can a wrong checksum be our doing.
+        Whether several connections gave the file; only then a retry can correct a wrong checksum.
 
     Raises:
         UnavailableError: the address does not give the file.
         UserError: the disk has too little room.
     """
-    # urllib3 retries no broken body, so one loop retries everything that passes, and the adapter nothing.
+    # urllib3 does not retry a broken body, so one loop retries every passing fault, and the adapter retries nothing.
     file = _Download(url, partial, label, expected_bytes, timeout)
     attempt, joined, furthest = 0, False, _size(partial)
     while True:
         try:
             return file.connect() or joined
-        except _PassingError as fault:
+        except PassingError as fault:
             size = _size(partial)
             joined = joined or size > 0
             if size >= furthest + MIB:
@@ -199,20 +187,14 @@ def download(
             if pause > LONGEST_WAIT:
                 raise UnavailableError(f"{fault}, and the server asks to wait {pause:.0f} s") from fault
             attempt += 1
-            file.print(f"{fault}; attempt {attempt + 1} of {retries + 1} in {pause:.0f} s")
+            file.report(f"{fault}; attempt {attempt + 1} of {retries + 1} in {pause:.0f} s")
             wait(pause)
 
 
 def discard(partial: Path) -> None:
-    """Remove a partial file and what is remembered about it."""
+    """Remove a partial file and the JSON beside it."""
     partial.unlink(missing_ok=True)
     _source_file(partial).unlink(missing_ok=True)
-
-
-def without_secrets(url: str) -> str:
-    """Return an address as it may be printed: without user name, password, query (it may hold a token) and fragment."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def is_page(head: bytes) -> bool:
@@ -230,54 +212,6 @@ def check_space(folder: Path, needed: int, label: str) -> None:
         )
 
 
-class _Session(requests.Session):
-    """Follow redirects, but never from a protected connection to an open one, nor out of HTTP."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        target = super().get_redirect_target(resp)
-        if target is not None:
-            schemes = urlsplit(resp.url).scheme, urlsplit(urljoin(resp.url, target)).scheme
-            if schemes not in (("http", "http"), ("http", "https"), ("https", "https")):
-                raise UnavailableError(f"refused a redirect from {schemes[0]} to {schemes[1]}")
-        return target
-
-    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Send no password of ~/.netrc."""
-
-
-class _Adapter(HTTPAdapter):
-    """Trust the certificates of this machine (SSL_CERT_FILE too) beside those that come with requests."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **kwargs)
-
-    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=ssl.create_default_context(), **kwargs)
-
-
-def _session() -> requests.Session:
-    session = _Session()
-    session.auth = lambda request: request  # or requests looks for a password in ~/.netrc
-    session.mount("https://", _Adapter())
-    return session
-
-
-def _check_status(response: requests.Response, start: int) -> None:
-    status = response.status_code
-    if status == 200 or (status == 206 and start):
-        return
-    if status == 416 and start:
-        raise _RestartError("the server does not have the range that is missing")
-    reason = f"HTTP {status} {response.reason or ''}".rstrip()
-    if status in (408, 429) or status >= 500:
-        try:
-            pause = Retry().get_retry_after(response.raw)
-        except InvalidHeader:
-            pause = None
-        raise _PassingError(reason, pause)
-    raise UnavailableError(reason)
-
-
 def _mebibytes(response: requests.Response, file: IO[bytes], length: int) -> Iterator[int]:
     """Write at most `length` bytes of the body to `file` as they arrive, and yield once per MiB."""
     received = 0
@@ -286,7 +220,7 @@ def _mebibytes(response: requests.Response, file: IO[bytes], length: int) -> Ite
             piece = response.raw.read1(min(MIB, length - received), decode_content=False)
         except ProtocolError:
             if response.raw.length_remaining:
-                return  # cut off, which the caller sees from the size
+                return  # cut off; the caller checks the size
             raise
         if not piece:
             return
@@ -296,7 +230,7 @@ def _mebibytes(response: requests.Response, file: IO[bytes], length: int) -> Ite
 
 
 def _source_of(url: str, response: requests.Response, start: int) -> _Source:
-    total = response.raw.length_remaining  # None if the server does not announce it
+    total = response.raw.length_remaining  # None without a Content-Length
     if response.status_code == 206:
         content_range = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if content_range is None or int(content_range[1]) != start:
@@ -310,35 +244,10 @@ def _page_answered() -> UnavailableError:
     return UnavailableError("the server sent a web page, not the file: a sign-in page, or the address has moved")
 
 
-def _fault(error: Exception) -> Exception:
-    """Return what a failed connection means. No text of requests is repeated: it may hold an address with a token."""
-    causes: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in causes:
-        causes.append(cause)
-        cause = cause.__cause__ or cause.__context__
-
-    def first(*kinds: type[BaseException]) -> Any:
-        return next((cause for cause in causes if isinstance(cause, kinds)), None)
-
-    if first(socket.gaierror):
-        return UnavailableError("the server's name was not found (no connection?)")
-    if first(ConnectionRefusedError):
-        return UnavailableError("the connection was refused")
-    if untrusted := first(ssl.SSLCertVerificationError):
-        return UnavailableError(f"the server's certificate is not trusted ({untrusted.verify_message})")
-    if first(requests.Timeout, TimeoutError, socket.timeout):
-        return _PassingError("the server did not answer in time")
-    if first(ProtocolError, ConnectionError):
-        return _PassingError("the connection broke")
-    system = next((cause for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
-    return UnavailableError(f"no connection ({system.strerror if system else type(error).__name__})")
-
-
 def _read_source(partial: Path) -> _Source | None:
     try:
         return _Source(**read_json(_source_file(partial)))
-    except (UserError, TypeError):  # missing, damaged, or written by another version: a fresh start
+    except (UserError, TypeError):  # missing, damaged, or written by another version: the download starts again
         return None
 
 

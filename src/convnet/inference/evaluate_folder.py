@@ -1,4 +1,4 @@
-"""A saved model judged on images whose classes are known by their folders."""
+"""A saved model measured on images whose folders name their classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,36 +16,36 @@ from convnet.inference.predict import Counts, Predictor
 from convnet.system.errors import UserError, printable
 
 
-def evaluate_labelled(model_path: Path, pictures: Path, split: str | None, calibrated: bool) -> dict[str, Any]:
-    """Return how good a saved model is on a folder or an archive with one folder per class.
+def evaluate_labelled(model_path: Path, images: Path, split: str | None, calibrated: bool) -> dict[str, Any]:
+    """Measure a saved model on a folder or an archive with one folder per class.
 
     Args:
         model_path: a `.keras` file.
-        pictures: a folder or an archive.
-        split: where its folders are train, validation and test: which of them.
+        images: a folder or an archive.
+        split: which part of a folder that is divided into train, validation and test.
         calibrated: whether the temperature fitted on validation images is applied.
 
     Returns:
         model, dataset, variant, seed, images the model learnt from (rendered or photographs), temperature, classes;
         n, accuracy, accuracy_interval (Wilson, 95 %), loss (nats), balanced_accuracy, macro_f1, recall,
-        calibration_error, confusion (rows true, columns predicted), reliability; rejected: [{picture, reason}].
+        calibration_error, confusion (rows true, columns predicted), reliability; rejected: [{image, reason}].
 
     Raises:
-        UserError: the model is refused, a class is unknown to it, or there is no usable image.
+        UserError: the model is refused, a class is unknown to the model, or every image is unusable.
     """
-    classes_of = _labelled_places(pictures, split)  # before the model, whose loading takes seconds
+    classes_of = _labelled_places(images, split)  # before the model, whose loading takes seconds
     predictor = Predictor(model_path, calibrated)
     facts, counts = predictor.facts, Counts()
     unknown = sorted(set(classes_of.values()) - set(facts.classes))
     if unknown:
         raise UserError(
-            f"{pictures} holds the class {unknown[0]!r}, but the model knows only {', '.join(facts.classes)}: "
+            f"{images} holds the class {unknown[0]!r}, but the model knows only {', '.join(facts.classes)}; "
             "rename the folder or move it away"
         )
     rows = list(predictor.rows(list(classes_of), counts))
     good = [row for row in rows if row.probabilities is not None]
     if not good:
-        raise UserError(f"{pictures} holds no usable image ({counts.sentence()})")
+        raise UserError(f"{images} holds no usable image ({counts.sentence()})")
     labels = np.array([facts.classes.index(classes_of[row.place]) for row in good], dtype=np.int64)
     numbers = evaluate_split(np.array([row.probabilities for row in good]), labels, facts.classes).model_dump()
     return {
@@ -59,7 +59,7 @@ def evaluate_labelled(model_path: Path, pictures: Path, split: str | None, calib
         **numbers,
         "accuracy_interval": list(wilson_interval(numbers["accuracy"], numbers["n"])),
         "left_out": counts.left_out,
-        "rejected": [{"picture": row.place.member or row.place.path, "reason": row.error} for row in rows if row.error],
+        "rejected": [{"image": row.place.member or row.place.path, "reason": row.error} for row in rows if row.error],
     }
 
 
@@ -81,35 +81,37 @@ def evaluation_text(result: dict[str, Any]) -> str:
         first = result["rejected"][0]
         lines += [
             "",
-            f"{len(result['rejected']):,} files could not be used, the first: {first['picture']}: {first['reason']}",
+            f"{len(result['rejected']):,} files could not be used, the first: {first['image']}: {first['reason']}",
         ]
     return "\n".join(map(printable, lines)) + "\n"
 
 
-def _labelled_places(pictures: Path, split: str | None) -> dict[Place, str]:
+def _labelled_places(images: Path, split: str | None) -> dict[Place, str]:
     """Return the class of every file in a class folder."""
-    if pictures.is_dir():
-        files, folders = folder_files(pictures)
-        # The names that packing gave to these for training, or the model would not know their classes.
+    if images.is_dir():
+        files, folders = folder_files(images)
+        # Packing escapes names for training, and the model knows its classes by the escaped names.
         names = {escape_name(name): name for name in files}
         layout = read_layout([Member(name, 0) for name in names], [escape_name(name) for name in folders])
-        chosen = _of_split(layout, pictures, split)
-        return {Place(str(pictures / names[image.name])): image.class_name for image in chosen}
-    if not pictures.is_file() or not is_archive(pictures):
-        raise UserError(f"{pictures} is no folder and no archive: give one that holds a folder of images per class")
-    with open_archive(pictures) as archive:
+        chosen = _of_split(layout, images, split)
+        return {Place(str(images / names[image.name])): image.class_name for image in chosen}
+    if not images.is_file() or not is_archive(images):
+        raise UserError(
+            f"{images} is neither a folder nor an archive; give one that holds a folder of images per class"
+        )
+    with open_archive(images) as archive:
         layout = read_layout(archive.members(), archive.folders())
-    return {Place(str(pictures), image.name): image.class_name for image in _of_split(layout, pictures, split)}
+    return {Place(str(images), image.name): image.class_name for image in _of_split(layout, images, split)}
 
 
-def _of_split(layout: Layout, pictures: Path, split: str | None) -> Sequence[ImageMember]:
+def _of_split(layout: Layout, images: Path, split: str | None) -> Sequence[ImageMember]:
     splits = sorted({image.official_split for image in layout.images if image.official_split})
     if split is None and len(splits) > 1:
-        raise UserError(f"{pictures} is divided into {', '.join(splits)}: choose one with --split, test if you can")
+        raise UserError(f"{images} is divided into {', '.join(splits)}: choose one with --split, test if possible")
     chosen = [image for image in layout.images if split is None or image.official_split == split]
     if not chosen:
-        what = f"the split {split}" if split else "class folders with images"
-        raise UserError(f"{pictures} has no {what}: put the images of each class into a folder of its name")
+        missing = f"the split {split}" if split else "class folders with images"
+        raise UserError(f"{images} has no {missing}: put the images of each class into a folder of its name")
     return chosen
 
 

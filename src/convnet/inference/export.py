@@ -1,4 +1,4 @@
-"""A saved model in the formats of other programs, written only after it gave the same probabilities there."""
+"""Export of a saved model to the formats of other programs, after a check that the probabilities are the same."""
 
 import importlib.util
 import re
@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 Target = Literal["onnx", "litert", "saved_model"]
-MOST_DIFFERENCE = 1e-3  # of a probability; float32 on both sides differs by about 1e-6
-PICTURES = 100  # at most so many of the given images are compared
-NOISE_PICTURES = 16
+MOST_DIFFERENCE = 1e-3  # of a probability; two computations in float32 differ by about 1e-6
+MOST_IMAGES = 100  # compared
+NOISE_IMAGES = 16
 PACKAGES = {"onnx": ("onnx", "tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",), "saved_model": ()}
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
 METADATA = "convnet"  # the key of the labels in the metadata of an ONNX file
@@ -40,29 +40,27 @@ Probabilities = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and how it compares.
+    """An exported model and the result of the check.
 
     Attributes:
         path: the file or folder.
         labels: the JSON beside it.
-        pictures: how many were compared.
-        real: whether they were the user's; else they are coloured noise.
-        difference: largest difference of a probability between the exported model and the saved one, or, where that
-            computes in 16 bits, the same network in float32.
-        rounding: largest difference between those two where the saved model computes in 16 bits, else None.
+        images: how many were compared.
+        real: whether the user gave them; coloured noise otherwise.
+        difference: largest difference of a probability between the exported and the saved model. A saved model that
+            computes in 16 bits is replaced by the same network in float32.
+        rounding: largest difference of a probability between that network and the saved model; None in float32.
     """
 
     path: Path
     labels: Path
-    pictures: int
+    images: int
     real: bool
     difference: float
     rounding: float | None
 
 
-def export_model(
-    model_path: Path, target: Target, output: Path | None = None, pictures: Sequence[Path] = ()
-) -> Exported:
+def export_model(model_path: Path, target: Target, output: Path | None = None, images: Sequence[Path] = ()) -> Exported:
     """Write a saved model as ONNX, LiteRT or TensorFlow SavedModel, and its labels as `<output>.labels.json`.
 
     The exported network takes float32 pixels 0..255 (batch, height, width, 3) and returns one probability per class,
@@ -73,7 +71,7 @@ def export_model(
         target: the format.
         output: a file that ends in .onnx or .tflite, or a new folder for a SavedModel; None: named after the dataset,
             in the current folder.
-        pictures: files, folders or archives to compare on; coloured noise if there are none.
+        images: files, folders or archives to compare on; coloured noise if there are none.
 
     Raises:
         UserError: the model is refused, a package is missing, the output does not fit, or the exported model gives
@@ -86,31 +84,30 @@ def export_model(
     configure_device(threads=checked.threads, precision="float32")
     model, facts = load_model_checked(model_path)
     network = with_class_probabilities(in_float32(model))
-    images = _load_pictures(pictures, facts.image_size) if pictures else _noise(facts.image_size)
-    expected, rounding = _expected(model, network, images)
+    pixels = _load_images(images, facts.image_size) if images else _noise(facts.image_size)
+    expected, rounding = _expected(model, network, pixels)
     labels = facts.describe(_temperature(facts))
     with _new(output, target) as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the converters' own, of outdated NumPy names
+        warnings.simplefilter("ignore")  # of the converters, about outdated NumPy names
         run = {"onnx": _onnx, "litert": _litert, "saved_model": _saved_model}[target](network, temporary, labels)
-        difference = float(np.abs(run(images) - expected).max())
-        if not difference <= MOST_DIFFERENCE:  # so that NaN is refused too
+        difference = float(np.abs(run(pixels) - expected).max())
+        if not difference <= MOST_DIFFERENCE:  # NaN is refused too
             raise UserError(
                 f"the exported model gives other probabilities than the saved one (up to {difference:.2g}, allowed "
                 f"{MOST_DIFFERENCE:g}); nothing was written: try another format"
             )
     labels_path = output.with_name(f"{output.name}.labels.json")
     write_json(labels_path, labels)
-    return Exported(output, labels_path, len(images), bool(pictures), difference, rounding)
+    return Exported(output, labels_path, len(pixels), bool(images), difference, rounding)
 
 
 def _expected(model: "keras.Model", network: "keras.Model", images: Images) -> tuple[Probabilities, float | None]:
     """Return the probabilities that the exported network must give, and the rounding of a model in 16 bits.
 
-    The saved model itself is the measure wherever it can be: a fault of the rebuilt network would stand on both sides
-    of a comparison with that.
+    A model in float32 is compared itself: a fault of the rebuilt network would be on both sides of its comparison.
     """
     saved = predict_probabilities(model, images)
-    rebuilt = predict_probabilities(network, images)  # in any case: Keras exports no network that was never called
+    rebuilt = predict_probabilities(network, images)  # in any case: Keras exports only networks that were called
     if computes_in_float32(model):
         return saved, None
     return rebuilt, float(np.abs(saved - rebuilt).max())
@@ -123,7 +120,7 @@ def computes_in_float32(model: "keras.Model") -> bool:
 
 
 def in_float32(model: "keras.Model") -> "keras.Model":
-    """Return the same network computing in float32, as its weights are: other programs know no mixed precision."""
+    """Return the same network computing in float32: other programs know no mixed precision."""
     import keras
 
     twin = keras.Model.from_config(_with_float32(model.get_config()))
@@ -169,7 +166,7 @@ def _litert(network: "keras.Model", path: Path, labels: dict[str, Any]) -> Calla
     from ai_edge_litert.interpreter import Interpreter
 
     network.export(path, format="litert", verbose=False)
-    # A LiteRT file has no place for free text that programs read; the labels lie beside it.
+    # A LiteRT file has no place for labels; they are in the JSON beside it.
     interpreter = Interpreter(model_path=str(path))
     interpreter.allocate_tensors()
     source, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
@@ -197,8 +194,8 @@ def _saved_model(network: "keras.Model", path: Path, labels: dict[str, Any]) -> 
 
 
 def _default_output(target: Target, dataset: str) -> Path:
-    if not re.fullmatch(r"[\w-]+", dataset):  # job.json may be of anybody's making: a path in it must lead nowhere
-        raise UserError(f"the model's job.json names the dataset {dataset!r}, which names no file: give --output")
+    if not re.fullmatch(r"[\w-]+", dataset):  # anybody may have written job.json, so a path in it is refused
+        raise UserError(f"the model's job.json names the dataset {dataset!r}, which is not a file name; give --output")
     return Path(f"{dataset}{SUFFIXES[target] or '_saved_model'}")
 
 
@@ -220,7 +217,7 @@ def _check_packages(target: Target) -> None:
 
 @contextmanager
 def _new(output: Path, target: Target) -> Iterator[Path]:
-    """Yield where to write; what is there becomes `output` if nothing fails."""
+    """Yield a temporary path, which becomes `output` if nothing fails."""
     if target != "saved_model":
         with atomic_path(output) as temporary:
             yield temporary
@@ -236,25 +233,23 @@ def _new(output: Path, target: Target) -> Iterator[Path]:
         raise
 
 
-def _load_pictures(pictures: Sequence[Path], image_size: tuple[int, int]) -> Images:
+def _load_images(paths: Sequence[Path], image_size: tuple[int, int]) -> Images:
     images: list[Images] = []
-    for place, content in read_places(find_places(pictures)):
+    for place, content in read_places(find_places(paths)):
         if isinstance(content, bytes):
-            try:
+            with suppress(BadImage):  # predict reports bad files
                 images.append(load_image(content, place.member or place.path, image_size))
-            except BadImage:
-                continue  # predict tells of bad files; here some good ones are wanted
-        if len(images) == PICTURES:
+        if len(images) == MOST_IMAGES:
             break
     if not images:
-        raise UserError(f"{pictures[0]} holds no usable image to compare on")
+        raise UserError(f"{paths[0]} holds no usable image to compare on")
     return np.stack(images)
 
 
 def _noise(image_size: tuple[int, int]) -> Images:
-    """Return images of coloured patches, the same in every run: flat ones would hardly tell networks apart."""
+    """Return images of coloured patches, the same in every run; on flat images unlike networks hardly differ."""
     height, width = image_size
-    patches = np.random.default_rng([0]).integers(0, 256, (NOISE_PICTURES, 8, 8, 3), dtype=np.uint8)
+    patches = np.random.default_rng([0]).integers(0, 256, (NOISE_IMAGES, 8, 8, 3), dtype=np.uint8)
     rows, columns = np.arange(height) * 8 // height, np.arange(width) * 8 // width
     return patches[:, rows][:, :, columns]
 

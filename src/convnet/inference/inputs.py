@@ -1,7 +1,7 @@
 """The images a user names: files, folders and archives, read one at a time.
 
-In a folder or an archive a file counts if its suffix or its content is that of an image; read-me files and the like
-are left out. A file that is named itself always counts, so that a mistake shows.
+In a folder or an archive a file counts if its suffix or its content is that of an image; other files are skipped. A
+file that the user names always counts, so that a mistake is reported.
 """
 
 import sys
@@ -18,9 +18,9 @@ from convnet.data.tar_archive import is_tar_header
 from convnet.system.errors import UserError, printable
 
 ARCHIVES = {"a ZIP archive", "an empty ZIP archive", "a gzip file"}
-# Images of kinds that cannot be read here: they get a row that says so, and are not left out in silence.
+# Image formats that the program cannot decode: each such file gets a row with the reason.
 OTHER_SUFFIXES = {".heic", ".heif", ".avif", ".svg"}
-PICTURE_WORDS = {"image", "photograph", "drawing"}  # the last word of `describe_content`
+IMAGE_WORDS = {"image", "photograph", "drawing"}  # the last word of `describe_content`
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Place:
 def find_places(paths: Sequence[Path]) -> list[Place]:
     """List what files, folders and archives hold, in the order given and sorted within each.
 
-    An archive that cannot be opened is listed as a file, so that reading it tells why.
+    An archive that cannot be opened is listed as a file, so that reading it reports the reason.
 
     Raises:
         UserError: a path does not exist, is neither a file nor a folder, or a folder in it cannot be opened.
@@ -60,7 +60,7 @@ def find_places(paths: Sequence[Path]) -> list[Place]:
 
 
 def read_places(places: Iterable[Place]) -> Iterator[tuple[Place, bytes | BadImage | None]]:
-    """Yield every place once: its content, what is wrong with it, or None where nothing claims to be an image.
+    """Yield every place once: its content, its fault, or None if nothing claims to be an image.
 
     The members of an archive come together, in the archive's order.
     """
@@ -79,9 +79,9 @@ def read_places(places: Iterable[Place]) -> Iterator[tuple[Place, bytes | BadIma
 
 
 def folder_files(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the names of all files and of all folders below `folder`, relative to it, sorted; hidden ones left out.
+    """Return the names of all files and folders below `folder`, relative to it and sorted, without hidden ones.
 
-    A link to a file inside the folder is followed, every other link is skipped, and a line on stderr says so.
+    A link to a file inside the folder is followed. Every other link is skipped, with a line on stderr.
 
     Raises:
         UserError: a folder in it cannot be opened.
@@ -96,18 +96,18 @@ def is_archive(path: Path) -> bool:
     """Return whether a file is a ZIP or tar archive, by its content."""
     head = _head(path)
     content = describe_content(head)
-    # A tar file has no signature at its beginning, so it is asked for last.
+    # A tar file has no signature at its beginning, so its test comes last.
     return content in ARCHIVES or (content is None and is_tar_header(head))
 
 
 def _read_file(path: Path, named: bool) -> bytes | BadImage | None:
-    if not named and not _claims_to_be_picture(path.name, _head(path)):
+    if not named and not _claims_to_be_image(path.name, _head(path)):
         return None
     try:
         if is_archive(path):
             if named:
-                open_archive(path).close()  # raises: had it opened, its members would be the places
-            return BadImage("an archive inside a folder is not looked into: give its path")
+                open_archive(path).close()  # raises: `find_places` lists the members of any archive that opens
+            return BadImage("an archive inside a folder is not opened; give its path")
         if (length := path.stat().st_size) > MAXIMUM_BYTES:
             return BadImage(f"{length:,} bytes, more than the allowed {MAXIMUM_BYTES:,}")
         return path.read_bytes()
@@ -122,15 +122,15 @@ def _read_members(path: str, wanted: dict[str, Place]) -> Iterator[tuple[Place, 
         for name, content in archive.read_all():
             if (place := wanted.get(name)) is None:
                 continue
-            known = isinstance(content, BadImage) or _claims_to_be_picture(name, content)
+            known = isinstance(content, BadImage) or _claims_to_be_image(name, content)
             yield place, content if known else None
 
 
-def _claims_to_be_picture(name: str, content: bytes) -> bool:
+def _claims_to_be_image(name: str, content: bytes) -> bool:
     if PurePosixPath(name).suffix.lower() in {*SUFFIXES, *OTHER_SUFFIXES}:
         return True
     words = (describe_content(content) or "").split()
-    return bool(words) and words[-1] in PICTURE_WORDS
+    return bool(words) and words[-1] in IMAGE_WORDS
 
 
 def _head(path: Path) -> bytes:
@@ -138,4 +138,4 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(HEAD_BYTES)
     except OSError:
-        return b""  # reading the whole file will say why
+        return b""  # reading the whole file reports the reason

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def load_model_checked(path: Path) -> tuple["keras.Model", ModelFacts]:
-    """Load a saved model that `check_model` lets through; only then is Keras imported.
+    """Load a saved model that `check_model` accepts; Keras is imported after the check.
 
-    Call `convnet.backend.device.configure_device` with the threads of `check_model` before, if bits are to be repeated.
+    For equal bits, call `convnet.backend.device.configure_device` with the threads of `check_model` before.
 
     Raises:
-        UserError: the file is refused, or does not fit what job.json says of it.
+        UserError: the file is refused, or does not fit the job.json beside it.
     """
     facts = check_model(path)
     import keras
@@ -32,10 +32,10 @@ def load_model_checked(path: Path) -> tuple["keras.Model", ModelFacts]:
         shape, units = model.input_shape, model.output_shape[-1]
     except Exception as error:  # Keras raises nearly every exception on a file that it did not write
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} cannot be loaded ({reason}); run `dvc repro` to make it again") from error
+        raise UserError(f"{path} cannot be loaded ({reason}); run `dvc repro` to train it again") from error
     classes = len(facts.classes)
     if shape != (None, *facts.image_size, 3) or units not in ({1, 2} if classes == 2 else {classes}):
-        raise UserError(f"{path} does not fit the job.json beside it (images {shape}, outputs {units}); train it again")
+        raise UserError(f"{path} does not fit job.json beside it (images {shape}, outputs {units}); run `dvc repro`")
     return model, facts
 
 
@@ -56,12 +56,12 @@ def predict_probabilities(
 
 
 def fitted_temperature(facts: ModelFacts) -> float:
-    """Return the temperature that corrects the model's confidence best on its validation images.
+    """Return the temperature that fits the model's confidence to its validation images.
 
     Raises:
-        UserError: predictions.npz does not lie beside the model, or does not know this seed.
+        UserError: predictions.npz is not beside the model, or holds no validation predictions of this seed.
     """
     splits = load_predictions(facts.predictions).get(facts.seed, {})
     if "validation" not in splits:
-        raise UserError(f"{facts.predictions} knows no validation predictions of seed {facts.seed}; run `dvc repro`")
+        raise UserError(f"{facts.predictions} holds no validation predictions of seed {facts.seed}; run `dvc repro`")
     return fit_temperature(splits["validation"].probabilities, splits["validation"].labels)

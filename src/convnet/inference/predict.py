@@ -1,4 +1,4 @@
-"""What a saved model says of a user's images, as rows of CSV or lines of JSON."""
+"""Predictions of a saved model for a user's images, as rows of CSV or lines of JSON."""
 
 import csv
 import io
@@ -25,12 +25,12 @@ from convnet.system.progress import progress
 
 Format = Literal["csv", "jsonl"]
 DECIMALS = 6
-PICTURES_AT_ONCE = 100  # held in memory, and told, together
+IMAGES_AT_ONCE = 100  # decoded into memory and predicted together
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is said of one file: probabilities in the order of the classes, or an error."""
+    """The result of one file: probabilities in the order of the classes, or an error."""
 
     place: Place
     probabilities: tuple[float, ...] | None
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass
 class Counts:
-    """How many files were seen: predicted, bad, and left out because nothing in them claims to be an image."""
+    """Numbers of files: predicted, bad, and left out because nothing in them claims to be an image."""
 
     predicted: int = 0
     bad: int = 0
@@ -48,7 +48,7 @@ class Counts:
     def sentence(self) -> str:
         """Return the counts in words."""
         text = f"{self.predicted:,} images predicted, {self.bad:,} files could not be used"
-        return text + (f", {self.left_out:,} files that are no images left out" if self.left_out else "")
+        return text + (f", {self.left_out:,} files that are not images left out" if self.left_out else "")
 
 
 class Predictor:
@@ -70,12 +70,12 @@ class Predictor:
         self.temperature = fitted_temperature(self.facts) if calibrated else None
 
     def rows(self, places: Sequence[Place], counts: Counts) -> Iterator[Row]:
-        """Yield one row per image or bad file, and count them; what is no image gives no row."""
+        """Yield one row per image or bad file, and count all files; other files give no row."""
         processes = usable_cores() if len(places) >= FEWEST_FOR_PROCESSES else 1
         loaded = map_in_processes(partial(_load, self.facts.image_size), read_places(places), processes)
         label = f"predict with {self.facts.dataset}/{self.facts.variant}"
         shown = iter(progress(loaded, total=len(places), label=label, unit="files"))
-        while chunk := list(islice(shown, PICTURES_AT_ONCE)):
+        while chunk := list(islice(shown, IMAGES_AT_ONCE)):
             counts.left_out += sum(content is None for _, content in chunk)
             rows = list(self._predict([(place, content) for place, content in chunk if content is not None]))
             counts.bad += sum(row.error is not None for row in rows)
@@ -102,7 +102,7 @@ def predict_files(
         paths: files, folders and archives.
         calibrated: see `Predictor`.
         form: csv or jsonl.
-        counts: is filled while the lines are drawn.
+        counts: filled while lines are taken from the iterator.
 
     Raises:
         UserError: the model is refused, or a path does not exist.
@@ -117,7 +117,7 @@ def predict_files(
 def _load(
     image_size: tuple[int, int], file: tuple[Place, bytes | BadImage | None]
 ) -> tuple[Place, NDArray[np.uint8] | str | None]:
-    """Return the image, or why it is none; None stays None."""
+    """Return the image, or the reason why it cannot be used; None stays None."""
     place, content = file
     if isinstance(content, bytes):
         try:
@@ -128,7 +128,7 @@ def _load(
 
 
 def _csv_lines(classes: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
-    """CSV as the tables of the report: UTF-8, no cell that a spreadsheet would run, names on one line."""
+    """Yield CSV like the report's tables: UTF-8, no cell that a spreadsheet would run, names on one line."""
     columns = ["path", "member", "class", *(f"probability_{printable(name)}" for name in classes), "error"]
     yield _csv_line(columns)
     for row in rows:
@@ -153,7 +153,7 @@ def _json_line(classes: Sequence[str], row: Row) -> str:
         content["probabilities"] = {
             name: round(value, DECIMALS) for name, value in zip(classes, row.probabilities, strict=True)
         }
-    # ASCII: any name survives, also one that is no UTF-8, and none can drive a terminal.
+    # ASCII keeps every name, also one that is not UTF-8, and no name can control a terminal.
     return json.dumps(content | {"error": row.error}, allow_nan=False) + "\n"
 
 

@@ -39,7 +39,7 @@ def json_digest(value: Any) -> str:
 
 @contextmanager
 def atomic_path(path: Path, size: int = 0) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, else remove it.
+    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, or remove it after an error.
 
     `path` is never half written: it holds its old content until the new one is on disk.
 
