@@ -8,13 +8,19 @@ from pathlib import PurePosixPath
 
 from convnet.data.decoding import SUFFIXES
 from convnet.data.folder_checks import (
-    normalised, reject_mask_files, reject_repeats, reject_twin_names, reject_twins, reject_two_readings,
-    repeated_inside, twin_key,
+    normalised,
+    reject_mask_files,
+    reject_repeats,
+    reject_twin_names,
+    reject_twins,
+    reject_two_readings,
+    repeated_inside,
+    twin_key,
 )  # fmt: skip
 from convnet.data.label_names import NamePattern, propose_pattern
 from convnet.data.member_names import Member, is_clutter
 from convnet.data.part_names import Part, is_filler, part_of, parts_among
-from convnet.params.schema import Source, SplitName
+from convnet.params.schema import ReadAs, SplitName
 from convnet.system.errors import UserError
 
 FEWEST_IMAGES = 2
@@ -67,7 +73,7 @@ class Reading:
     group: NamePattern | None = None
 
     @classmethod
-    def of(cls, source: Source) -> "Reading":
+    def of(cls, source: ReadAs) -> "Reading":
         """Return the reading that a dataset's source asks for.
 
         Raises:
@@ -87,7 +93,7 @@ class Reading:
         return any(fnmatchcase(part.lower(), pattern.lower()) for pattern in self.ignore for part in parts)
 
 
-def read_layout(members: Iterable[Member], folders: Iterable[str] = (), reading: Reading = Reading()) -> Layout:  # noqa: B008
+def read_layout(members: Iterable[Member], folders: Iterable[str] = (), reading: Reading = Reading()) -> Layout:
     """Read classes, official splits and groups.
 
     Single folders around everything are skipped. If all folders then have names of parts (`train`, `Test Data`,
@@ -105,12 +111,12 @@ def read_layout(members: Iterable[Member], folders: Iterable[str] = (), reading:
     Raises:
         UserError: the folders have two readings, or two class folders look alike.
     """
-    everything = [parts for member in members if not any(map(is_clutter, parts := member.name.split("/")))]
-    files = [parts for parts in everything if not reading.ignores(parts)] if reading.ignore else everything
+    everything = [path for member in members if not any(map(is_clutter, path := member.name.split("/")))]
+    files = [path for path in everything if not reading.ignores(path)] if reading.ignore else everything
     # Every folder around a file, as a whole path: a list of all its parents would grow with the square of the depth.
-    known = [parts[:-1] for parts in files]
-    entries = (parts for folder in folders if not any(map(is_clutter, parts := folder.strip("/").split("/"))))
-    known += [parts for parts in entries if not reading.ignores(parts)]
+    known = [path[:-1] for path in files]
+    entries = (path for folder in folders if not any(map(is_clutter, path := folder.strip("/").split("/"))))
+    known += [path for path in entries if not reading.ignores(path)]
     notes = [f"{count:,} files left out by --ignore"] if (count := len(everything) - len(files)) else []
     top, parts = _find_parts(known)
     kept, unlabelled = _without_unlabelled(files, known, top, parts, reading)
@@ -145,8 +151,8 @@ def check_classes(
         if count == 0 and unusable and name in unusable:
             files, first, reason = unusable[name]
             raise UserError(
-                f"none of the {files:,} files of class {name!r} can be used, the first is "
-                f"{PurePosixPath(first).name}: {reason}"
+                f"none of the {files:,} files of class {name!r} can be used, "
+                f"the first is {PurePosixPath(first).name}: {reason}"
             )
         if count == 0:
             raise UserError(f"the class {name!r} is empty: put images into its folder, or remove the folder")

@@ -231,16 +231,21 @@ class GroupSource(Section):
     from_name: str | None = None  # a pattern such as {group}_{number}
 
 
-class Source(Section):
+class ReadAs(Section):
+    """How labels and groups are read from a source."""
+
+    labels: LabelSource | None = None  # null: by the class folders
+    groups: GroupSource | None = None
+    ignore: Names = ()  # names of files and folders to leave out; * and ? match any text
+
+
+class Source(ReadAs):
     """Where a dataset comes from: exactly one of rendered, archives and folder, and how it is read."""
 
     rendered: RenderedSource | None = None
     archives: Annotated[tuple[ArchiveSource, ...], Field(strict=False, min_length=1)] | None = None
     folder: str | None = None  # class-named folders, or an archive of them
     fingerprint: str | None = None  # of the folder when it was added; a change asks for a new look
-    labels: LabelSource | None = None  # null: by the class folders
-    groups: GroupSource | None = None
-    ignore: Names = ()  # names of files and folders to leave out; * and ? match any text
 
     @model_validator(mode="after")
     def _one_source(self) -> "Source":
