@@ -42,7 +42,7 @@ def parts_of(layout: Layout) -> dict[str | None, set[str]]:
         *((name, "validation") for name in ("validation", "val", "valid", "dev", "Eval", "valid_set", "val2017")),
         *((name, "test") for name in ("test", "testing", "holdout", "hold-out", "rps-test-set", "Test Data", "test1")),
         *((name, "unlabelled") for name in ("pred", "predict", "seg_pred", "unlabelled", "unlabeled_images")),
-        *((name, None) for name in ("cats", "constraint", "attest", "contest", "valley", "trains", "device", "prediger")),
+        *((name, None) for name in ("cats", "constraint", "attest", "valley", "trains", "device")),
     ],
 )  # fmt: skip
 def test_part_is_read_from_a_name(name: str, part: str | None) -> None:
