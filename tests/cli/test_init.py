@@ -153,7 +153,7 @@ def test_problems_are_named(project: Path) -> None:
     (photos / "cats" / "lone.png").write_bytes(encoded(picture(99)))
     shutil.copy(photos / "cats" / "000.png", photos / "dogs" / "copy.png")
     text = initialise(photos)
-    assert "1 files are not usable as images; skipped: cats/bad.jpg: text file, not an image" in text
+    assert "1 file is skipped: cats/bad.jpg: text file, not an image" in text
     assert "fewer than 20 images are too small to learn or test: dogs (7)" in text
     assert "the classes are unequal (26 of cats, 7 of dogs)" in text
     assert "1 pairs show the same image, for example cats/000.png and dogs/copy.png" in text

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from convnet.cli.options import standard_output
-from convnet.data.suggestions import Advice, Look, advise, dataset_name, look_at, problems
+from convnet.data.label_tables import write_table
+from convnet.data.suggestions import BY_FOLDERS, Advice, Look, advise, dataset_name, look_at, problems
 from convnet.params.edit import write_dataset
 from convnet.params.load import load_params
-from convnet.params.schema import Dataset, Params
+from convnet.params.schema import Dataset, GroupSource, LabelSource, Params, ReadAs
 from convnet.system.errors import UserError, printable
+from convnet.system.files import file_digest
 
 HELP = "look at own images and make them a dataset in params.yaml"
 EXAMPLE = "convnet init photos/ && dvc repro"
@@ -25,16 +27,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rendered", action="store_true", help="the images are rendered, not photographed")
     parser.add_argument("--backbone", help="default: one that suits the images and is available")
     parser.add_argument("--keep", action="store_true", help="keep the other datasets of the run")
+    labels = parser.add_argument_group("labels, where the folders do not name the classes")
+    labels.add_argument("--label-from-name", metavar="PATTERN", help="file names hold them: '{label}.{number}'")
+    labels.add_argument("--labels", metavar="TABLE", type=Path, help="CSV or JSON lines: file, label, split, group")
+    labels.add_argument("--file-column", metavar="NAME", default="file", help="of the table; default: file")
+    labels.add_argument("--label-column", metavar="NAME", default="label", help="of the table; default: label")
+    labels.add_argument("--suffix", default="", help="that the table's file names lack: .jpg")
+    labels.add_argument("--write-labels", metavar="TABLE", type=Path, help="write the labels, and read them from there")
+    groups = parser.add_argument_group("images that belong together and stay in one split")
+    groups.add_argument("--group-by-folder", action="store_true", help="folders are patients, scenes, clips, cameras")
+    groups.add_argument("--group-from-name", metavar="PATTERN", help="file names hold the group: '{group}_{number}'")
+    parser.add_argument(
+        "--ignore", metavar="NAME", action="append", default=[], help="leave out files and folders: masks, '*_mask*'"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Add the dataset and print what was found and written."""
-    options = {name: getattr(arguments, name) for name in ("name", "rendered", "backbone", "keep")}
-    standard_output().write(initialise(arguments.source, **options))
+    options = {name: getattr(arguments, name) for name in ("name", "rendered", "backbone", "keep", "write_labels")}
+    standard_output().write(initialise(arguments.source, **options, settings=_settings(arguments)))
 
 
 def initialise(
-    source: Path, name: str | None = None, rendered: bool = False, backbone: str | None = None, keep: bool = False
+    source: Path,
+    name: str | None = None,
+    rendered: bool = False,
+    backbone: str | None = None,
+    keep: bool = False,
+    settings: ReadAs = BY_FOLDERS,
+    write_labels: Path | None = None,
 ) -> str:
     """Look at the images, write their entry into params.yaml, and return the text to print.
 
@@ -46,6 +67,8 @@ def initialise(
         rendered: whether the images are rendered.
         backbone: its name; None: one that suits.
         keep: whether the run keeps its other datasets.
+        settings: how labels and groups are read; of a known dataset, only what is given here changes.
+        write_labels: where a table of the labels is written, which the dataset then uses.
 
     Raises:
         UserError: the images cannot be a dataset, the name is taken, the known entry has other settings, or
@@ -60,16 +83,25 @@ def initialise(
     if known:
         _check_settings(name, params.datasets[name], rendered, backbone)
     kind = params.datasets[name].kind if known else "rendered" if rendered else "photographs"
-    look = look_at(source, name, kind, params)
+    settings = _with_known(settings, params.datasets[name].source) if known else settings
+    look = look_at(source, name, kind, params, _fingerprinted(settings))
+    if write_labels is not None:
+        write_table(write_labels, look.manifest)
+        settings = ReadAs(labels=LabelSource(table=_as_written(write_labels, Path.cwd())), ignore=settings.ignore)
+    settings = _fingerprinted(settings)
     datasets = [*params.run.datasets, *([] if name in params.run.datasets else [name])] if keep else [name]
     if known:
-        changed = params.datasets[name].source.fingerprint != look.fingerprint
-        write_dataset(path, name, {"source": {"fingerprint": look.fingerprint}}, datasets)
+        before = params.datasets[name].source
+        changed = before.fingerprint != look.fingerprint
+        entry = {"fingerprint": look.fingerprint, **_changes(before, settings)}
+        write_dataset(path, name, {"source": entry}, datasets)
         found = "the images have changed, its fingerprint is new" if changed else "the images are the same"
+        if len(entry) > 1:
+            found += "; its labels or groups are new"
         done = [f"datasets.{name} is known; {found}; all its settings stay"]
     else:
         advice = advise(look, kind, params, backbone)
-        write_dataset(path, name, _entry(folder, kind, look, advice), datasets)
+        write_dataset(path, name, _entry(folder, kind, look, advice, settings), datasets)
         done = [f"datasets.{name} is added to {path}", *(f"  {reason}" for reason in advice.reasons)]
     lines = [*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"]
     return "\n".join(map(printable, lines)) + "\n"
@@ -88,18 +120,67 @@ def _found(name: str, look: Look) -> list[str]:
     return [*lines, "no problems found"] if not found else [*lines, "problems:", *(f"  {line}" for line in found)]
 
 
-def _entry(folder: str, kind: str, look: Look, advice: Advice) -> dict[str, Any]:
+def _entry(folder: str, kind: str, look: Look, advice: Advice, settings: ReadAs) -> dict[str, Any]:
     # Every section has a batch size of its own, and none may exceed the training images.
     batch = {"batch_size": advice.batch_size}
+    reading = settings.model_dump(mode="json", exclude_defaults=True)
     return {
         "kind": kind,
-        "source": {"folder": folder, "fingerprint": look.fingerprint},
+        "source": {"folder": folder, "fingerprint": look.fingerprint, **reading},
         "image_size": list(advice.image_size),
         "backbone": advice.backbone,
         "training": batch,
         "fine_tune": dict(batch),
         "transfer": batch | {"pooling": advice.pooling},
     }
+
+
+def _settings(arguments: argparse.Namespace) -> ReadAs:
+    """Return the options on labels and groups.
+
+    Raises:
+        UserError: two options name different places of the labels.
+    """
+    if arguments.labels and arguments.label_from_name:
+        raise UserError("--labels and --label-from-name exclude each other: give one of them")
+    labels = None
+    if arguments.labels:
+        labels = LabelSource(
+            table=_as_written(arguments.labels, Path.cwd()),
+            file_column=arguments.file_column,
+            label_column=arguments.label_column,
+            suffix=arguments.suffix,
+        )
+    elif arguments.label_from_name:
+        labels = LabelSource(from_name=arguments.label_from_name)
+    groups = GroupSource(by_folder=arguments.group_by_folder, from_name=arguments.group_from_name)
+    return ReadAs(labels=labels, groups=None if groups == GroupSource() else groups, ignore=tuple(arguments.ignore))
+
+
+def _with_known(settings: ReadAs, known: ReadAs) -> ReadAs:
+    return ReadAs(
+        labels=settings.labels or known.labels,
+        groups=settings.groups or known.groups,
+        ignore=settings.ignore or known.ignore,
+    )
+
+
+def _fingerprinted(settings: ReadAs) -> ReadAs:
+    """Return the settings with the fingerprint of the label table as it is now."""
+    labels = settings.labels
+    if labels is None or labels.table is None:
+        return settings
+    table = Path(labels.table).expanduser()
+    if not table.is_file():
+        raise UserError(f"the label table {table} is missing: give its path with --labels")
+    return settings.model_copy(update={"labels": labels.model_copy(update={"fingerprint": file_digest(table)})})
+
+
+def _changes(before: ReadAs, after: ReadAs) -> dict[str, Any]:
+    """Return the changed settings, whole, because params.yaml merges mappings."""
+    names = {"labels", "groups", "ignore"}
+    old, new = (settings.model_dump(mode="json", include=names) for settings in (before, after))
+    return {name: value for name, value in new.items() if value != old[name]}
 
 
 def _check_name(name: str) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tarfile import TarError
-from typing import Generic, NoReturn, Self, TypeVar
+from typing import IO, Generic, NoReturn, Self, TypeVar
 from zipfile import BadZipFile
 from zlib import error as ZlibError  # noqa: N812 - a class, whose name in zlib looks like a function's
 
@@ -48,7 +48,7 @@ class Archive(ABC, Generic[Place]):
         specials: names of links, devices and sparse files. They are members, and reading one raises `BadImage`.
     """
 
-    def __init__(self, path: Path, limits: ArchiveLimits) -> None:
+    def __init__(self, path: Path, limits: ArchiveLimits, packed_bytes: int | None = None) -> None:
         self.path = path
         self.limits = limits
         self.specials: set[str] = set()
@@ -57,7 +57,7 @@ class Archive(ABC, Generic[Place]):
         self._folders: set[str] = set()
         self._bytes = 0
         self._entries = 0
-        self._packed_bytes = path.stat().st_size
+        self._packed_bytes = path.stat().st_size if packed_bytes is None else packed_bytes
 
     def members(self) -> list[Member]:
         """Return all files, sorted by name."""
@@ -93,6 +93,14 @@ class Archive(ABC, Generic[Place]):
                 yield name, self.read(name)
             except BadImage as fault:
                 yield name, fault
+
+    def size(self, name: str) -> int:
+        """Return the unpacked size of a member in bytes."""
+        return self._sizes[name]
+
+    def open(self, name: str) -> IO[bytes]:
+        """Return a member as a file that can be sought; its bytes stay in the archive."""
+        raise NotImplementedError(name)
 
     @abstractmethod
     def close(self) -> None:

@@ -5,12 +5,14 @@ damaged archive raises `UserError`; a damaged member raises `BadImage`, which co
 """
 
 from collections.abc import Collection, Iterator
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from convnet.data.archive_base import DEFAULT_LIMITS, Archive, ArchiveLimits
-from convnet.data.decoding import BadImage
+from convnet.data.decoding import SUFFIXES, BadImage
 from convnet.data.file_types import EMPTY_ZIP, GZIP, HEAD_BYTES, ZIP, describe_content
+from convnet.data.member_names import is_clutter
+from convnet.data.nested_archive import NestedArchive, archives_inside
 from convnet.data.tar_archive import TarArchive, is_tar_header
 from convnet.data.zip_archive import ZipArchive
 from convnet.system.errors import UserError
@@ -36,12 +38,42 @@ def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive[
         raise UserError(f"the archive {path} is missing: give the path of a ZIP or tar file") from error
     except OSError as error:
         raise UserError(f"the archive {path} cannot be read: {error.strerror}") from error
-    if head.startswith((ZIP, EMPTY_ZIP)):
-        return ZipArchive(path, limits)
-    if head.startswith(GZIP) or is_tar_header(head):
-        return TarArchive(path, limits, packed=head.startswith(GZIP))
+    if archive := _open(path, head, limits):
+        return _with_inner(archive)
     content = describe_content(head) or "of an unknown kind"
     raise UserError(f"{path} is {content} and no ZIP or tar archive: download it again, or pack the images as ZIP")
+
+
+def _open(
+    path: Path, head: bytes, limits: ArchiveLimits, file: IO[bytes] | None = None, size: int | None = None
+) -> Archive[Any] | None:
+    if head.startswith((ZIP, EMPTY_ZIP)):
+        return ZipArchive(path, limits, file, size)
+    if head.startswith(GZIP) or is_tar_header(head):
+        return TarArchive(path, limits, head.startswith(GZIP), file, size)
+    return None
+
+
+def _with_inner(archive: Archive[Any]) -> Archive[Any]:
+    """Return an archive of archives as one archive of their members, any other archive unchanged."""
+    names = archives_inside([member.name for member in archive.members() if not _is_clutter(member.name)], _is_image)
+    if not names:
+        return archive
+
+    def open_inner(file: IO[bytes], size: int, limits: ArchiveLimits) -> Archive[Any] | None:
+        head = file.read(HEAD_BYTES)
+        file.seek(0)
+        return _open(archive.path, head, limits, file, size)
+
+    return NestedArchive(archive, names, open_inner)
+
+
+def _is_clutter(name: str) -> bool:
+    return any(map(is_clutter, name.split("/")))
+
+
+def _is_image(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def read_members(archives: Path, wanted: Collection[Key]) -> Iterator[tuple[Key, bytes | BadImage]]:

@@ -1,19 +1,30 @@
-"""Read the class and the official split of an image from the folders around it."""
+"""Read the class, the official split and the group of an image from the folders around it, or from its name."""
 
-import unicodedata
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 
+from convnet.data.decoding import SUFFIXES
+from convnet.data.folder_checks import (
+    normalised,
+    reject_mask_files,
+    reject_repeats,
+    reject_twin_names,
+    reject_twins,
+    reject_two_readings,
+    repeated_inside,
+    twin_key,
+)  # fmt: skip
+from convnet.data.label_names import NamePattern, propose_pattern
 from convnet.data.member_names import Member, is_clutter
-from convnet.params.schema import SplitName
+from convnet.data.part_names import Part, is_filler, part_of, parts_among
+from convnet.params.schema import ReadAs, SplitName
 from convnet.system.errors import UserError
 
-SPLIT_NAMES: dict[str, SplitName] = {
-    "train": "train", "training": "train",
-    "validation": "validation", "val": "validation", "valid": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 FEWEST_IMAGES = 2
+Folders = list[list[str]]  # paths
 
 
 @dataclass(frozen=True, order=True)
@@ -23,72 +34,126 @@ class ImageMember:
     name: str
     class_name: str
     official_split: SplitName | None
+    group: str = ""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of classes, the classes without a file, and the files outside all classes."""
+    """The files with a class, and what else is there.
+
+    Attributes:
+        images: files with a class.
+        empty_classes: class folders without a file.
+        outside: files outside all classes.
+        notes: one sentence each on files that are left out.
+        proposal: a sentence on labels in the file names where the folders name no classes, or None.
+    """
 
     images: list[ImageMember]
     empty_classes: list[str]
     outside: list[str]
+    notes: list[str] = field(default_factory=list)
+    proposal: str | None = None
 
 
-def read_layout(members: Iterable[Member], folders: Iterable[str] = ()) -> Layout:
-    """Read classes and official splits from the folders.
+@dataclass(frozen=True)
+class Reading:
+    """How folders and names are read; the defaults are for class folders.
 
-    Single folders around everything are skipped. If all folders then have names like `train`, `val` or `Testing`, they
-    are the official split, and the folders in them the classes. Otherwise they are the classes. Deeper folders belong
-    to their class. Hidden and system files are skipped.
+    Attributes:
+        ignore: patterns of file and folder names that are left out.
+        group_by_folder: whether folders inside or around the classes are groups.
+        label: pattern of the file names that hold the label.
+        group: pattern of the file names that hold the group.
+    """
+
+    ignore: tuple[str, ...] = ()
+    group_by_folder: bool = False
+    label: NamePattern | None = None
+    group: NamePattern | None = None
+
+    @classmethod
+    def of(cls, source: ReadAs) -> "Reading":
+        """Return the reading that a dataset's source asks for.
+
+        Raises:
+            UserError: a pattern has no field for the label or the group.
+        """
+        label = source.labels.from_name if source.labels else None
+        group = source.groups.from_name if source.groups else None
+        return cls(
+            source.ignore,
+            bool(source.groups and source.groups.by_folder),
+            NamePattern.parse(label, "label", "--label-from-name") if label else None,
+            NamePattern.parse(group, "group", "--group-from-name") if group else None,
+        )
+
+    def ignores(self, parts: list[str]) -> bool:
+        """Return whether a file or folder of this path is left out."""
+        return any(fnmatchcase(part.lower(), pattern.lower()) for pattern in self.ignore for part in parts)
+
+
+def read_layout(members: Iterable[Member], folders: Iterable[str] = (), reading: Reading = Reading()) -> Layout:
+    """Read classes, official splits and groups.
+
+    Single folders around everything are skipped. If all folders then have names of parts (`train`, `Test Data`,
+    `seg_train`), they are the official split, and the folders in them the classes. Otherwise they are the classes.
+    Deeper folders belong to their class. A part without labels is left out. Hidden and system files are skipped.
 
     Args:
         members: the files of an archive.
         folders: its folder entries, which show an empty class folder.
+        reading: options on labels, groups and names to leave out.
 
     Returns:
         The layout; class names are in Unicode form NFC.
 
     Raises:
-        UserError: two class folders differ only in Unicode form or letter case, or split folders are beside others.
+        UserError: the folders have two readings, or two class folders look alike.
     """
-    files = [parts for member in members if not any(map(is_clutter, parts := member.name.split("/")))]
+    everything = [path for member in members if not any(map(is_clutter, path := member.name.split("/")))]
+    files = [path for path in everything if not reading.ignores(path)] if reading.ignore else everything
     # Every folder around a file, as a whole path: a list of all its parents would grow with the square of the depth.
-    known = [parts[:-1] for parts in files]
-    known += [parts for folder in folders if not any(map(is_clutter, parts := folder.strip("/").split("/")))]
-
-    top = 0
-    while len(names := _names_at(top, known)) == 1 and _names_at(top + 1, known) and not _are_splits(names):
-        top += 1
-    split = _are_splits(names)
-    depth = top + split  # of the class folders
-
-    # A class folder by its name, behind that of the official split if there is one.
-    classes = {tuple(parts[top : depth + 1]): _normalised(parts[depth]) for parts in known if len(parts) > depth}
-    _reject_twins(classes)
-    images, outside, filled = [], [], set()
-    for parts in files:
-        if len(parts) > depth + 1:
-            class_name = classes[tuple(parts[top : depth + 1])]
-            official_split = SPLIT_NAMES[parts[top].lower()] if split else None
-            images.append(ImageMember("/".join(parts), class_name, official_split))
-            filled.add(class_name)
-        else:
-            outside.append("/".join(parts))
-    return Layout(sorted(images), sorted(set(classes.values()) - filled), sorted(outside))
+    known = [path[:-1] for path in files]
+    entries = (path for folder in folders if not any(map(is_clutter, path := folder.strip("/").split("/"))))
+    known += [path for path in entries if not reading.ignores(path)]
+    notes = [f"{count:,} files left out by --ignore"] if (count := len(everything) - len(files)) else []
+    top, parts = _find_parts(known)
+    kept, unlabelled = _without_unlabelled(files, known, top, parts, reading)
+    notes += [
+        f"the part {name!r} has no labels; its {count:,} files are left out"
+        for name, count in sorted(unlabelled.items())
+    ]
+    known = [path for path in known if len(path) <= top or path[top] not in unlabelled]
+    layout = _by_name(kept, top, parts, reading) if reading.label else _by_folder(kept, known, top, parts, reading)
+    layout.notes[:0] = notes
+    return layout
 
 
-def check_classes(counts: Mapping[str, int]) -> None:
+def check_classes(
+    counts: Mapping[str, int], unusable: Mapping[str, tuple[int, str, str]] | None = None, proposal: str | None = None
+) -> None:
     """Reject a dataset that cannot be learnt.
 
     Args:
         counts: number of usable images per class, 0 for a class folder without any.
+        unusable: of classes: number of files that are not usable, and the first one with its reason.
+        proposal: how the file names can give the labels.
 
     Raises:
-        UserError: no class, one class only, a class with fewer than two images, or names that differ only in case.
+        UserError: no class, one class only, a class with fewer than two images, or names that look alike.
     """
+    if proposal and len(counts) < 2:
+        raise UserError(f"found no class folders, but {proposal}")
     if not counts:
         raise UserError("no class found: put the images of each class into a folder of its own, named after the class")
     for name, count in sorted(counts.items()):
+        if count == 0 and unusable and name in unusable:
+            files, first, reason = unusable[name]
+            raise UserError(
+                f"none of the {files:,} files of class {name!r} can be used, "
+                f"the first is {PurePosixPath(first).name}: {reason}"
+            )
         if count == 0:
             raise UserError(f"the class {name!r} is empty: put images into its folder, or remove the folder")
         if count < FEWEST_IMAGES:
@@ -96,47 +161,145 @@ def check_classes(counts: Mapping[str, int]) -> None:
     if len(counts) == 1:
         name, count = next(iter(counts.items()))
         raise UserError(f"found only the class {name!r} ({count} images): at least two classes are needed")
-    _reject_case_twins(counts)
+    reject_twin_names(counts)
 
 
-def _names_at(depth: int, folders: Iterable[list[str]]) -> list[str]:
-    """Return the names of all folders that are `depth` folders deep, sorted."""
-    return sorted({parts[depth] for parts in folders if len(parts) > depth})
+def may_be_image(name: str) -> bool:
+    """Return whether a file's suffix is that of an image, or missing."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix in SUFFIXES or not re.fullmatch(r"\.[a-z][a-z0-9]*", suffix)
 
 
-def _are_splits(names: list[str]) -> bool:
-    splits = {SPLIT_NAMES[name.lower()] for name in names if name.lower() in SPLIT_NAMES}
-    others = [name for name in names if name.lower() not in SPLIT_NAMES]
-    # One such name may be a class (a train beside a bus). Two of them are a split with a stray folder.
-    if others and len(splits) > 1:
+def _find_parts(known: Folders) -> tuple[int, dict[str, Part]]:
+    """Return the depth of the outermost folders that are not alone, and their parts if they are a division."""
+    top = 0
+    while True:
+        inner = _inner(known, top)
+        parts = parts_among(inner)
+        if parts or len(inner) != 1 or not any(inner.values()):
+            return top, parts
+        top += 1
+
+
+def _inner(known: Folders, depth: int) -> dict[str, set[str]]:
+    """Return the names of the folders inside each folder that is `depth` folders deep."""
+    found: dict[str, set[str]] = {}
+    for parts in known:
+        if len(parts) > depth:
+            found.setdefault(parts[depth], set()).update(parts[depth + 1 : depth + 2])
+    return found
+
+
+def _without_unlabelled(
+    files: Folders, known: Folders, top: int, parts: dict[str, Part], reading: Reading
+) -> tuple[Folders, dict[str, int]]:
+    """Return the files of labelled parts, and the number of files in each part without labels."""
+    labels: dict[str, set[str]] = {}
+    for name in parts:
+        inside = [path for path in files if len(path) > top + 1 and path[top] == name]
+        if reading.label:
+            read = (reading.label.read(path) for path in inside)
+            labels[name] = {twin_key(found["label"]) for found in read if found}
+        else:
+            depth = _class_depth(known, top, name, parts)
+            labels[name] = {twin_key(path[depth]) for path in known if len(path) > depth and path[top] == name}
+    trained = set().union(*(labels[name] for name, part in parts.items() if part == "train"))
+    left_out = {
+        name: sum(1 for path in files if len(path) > top + 1 and path[top] == name)
+        for name, part in parts.items()
+        if part == "unlabelled"
+        or (part != "train" and trained and len(labels[name]) < 2 and not labels[name] & trained)
+    }
+    left_out = {name: count for name, count in left_out.items() if count}
+    return [path for path in files if len(path) <= top + 1 or path[top] not in left_out], left_out
+
+
+def _class_depth(known: Folders, top: int, name: str, parts: dict[str, Part]) -> int:
+    """Return the depth of the class folders in a part: below `training_set/training_set` or `train/images`."""
+    depth = top + 1
+    while True:
+        inner = _inner([path for path in known if len(path) > top and path[top] == name], depth)
+        only = next(iter(inner), "")
+        found = part_of(only)
+        doubled = only == name or (found is not None and found[0] == parts[name]) or is_filler(only)
+        if len(inner) != 1 or not inner[only] or not doubled:
+            return depth
+        depth += 1
+
+
+def _by_name(files: Folders, top: int, parts: dict[str, Part], reading: Reading) -> Layout:
+    assert reading.label is not None
+    images, outside = [], []
+    for path in files:
+        found = reading.label.read(path)
+        if found is None:
+            outside.append("/".join(path))
+            continue
+        group = _named_group(path, reading) or found.get("group", "")
+        if reading.group_by_folder and len(path) > 1:
+            group = path[-2]
+        images.append(ImageMember("/".join(path), normalised(found["label"]), _split(path, top, parts), group))
+    if not images:
+        raise UserError(f"no file name fits --label-from-name {reading.label.text!r}: the first is {outside[:1]}")
+    reject_twin_names({image.class_name for image in images})
+    misfits = [name for name in outside if may_be_image(name)]
+    notes = [f"{len(misfits):,} file names do not fit the pattern, the first is {misfits[0]}"] if misfits else []
+    return Layout(sorted(images), [], sorted(outside), notes)
+
+
+def _by_folder(files: Folders, known: Folders, top: int, parts: dict[str, Part], reading: Reading) -> Layout:
+    depths = {name: _class_depth(known, top, name, parts) for name in parts}
+
+    def inside(path: list[str]) -> list[str]:
+        """Return the path from the class folder on."""
+        return path[depths[path[top]] if parts and len(path) > top and path[top] in depths else top :]
+
+    inner = _inner([inside(path) for path in known], 0)
+    direct = {below[0] for path in files if len(below := inside(path)) == 2 and may_be_image(below[1])}
+    reject_repeats(inner)
+    repeated = repeated_inside({name: set() if name in direct else names for name, names in inner.items()})
+    if repeated and not reading.group_by_folder:
+        reject_two_readings(inner, repeated)
+    # Of two levels of folders, the one with fewer names holds the classes.
+    level = int(bool(repeated) and len(repeated) < len(inner))
+    if repeated and len(repeated) == len(inner):
         raise UserError(
-            f"the folder {others[0]!r} is beside folders of an official split "
-            f"({', '.join(sorted(set(names) - set(others)))}): move it away, or give it a name that begins with a dot"
+            "the outer and the inner folders have equally many names: add --label-from-name "
+            "'{group}/{label}/{file}' or '{label}/{group}/{file}'"
         )
-    return bool(splits) and not others
+    classes = {
+        (*path[: len(path) - len(below)][top:], *below[: level + 1]): normalised(below[level])
+        for path in known
+        if len(below := inside(path)) > level
+    }
+    reject_twins(classes)
+    images, outside, filled = [], [], set()
+    for path in files:
+        below = inside(path)
+        if len(below) <= level + 1:
+            outside.append("/".join(path))
+            continue
+        name = normalised(below[level])
+        group = _named_group(path, reading)
+        if reading.group_by_folder:
+            group = below[0] if level else below[1] if len(below) > 2 else ""
+        images.append(ImageMember("/".join(path), name, _split(path, top, parts), group))
+        filled.add(name)
+    if reading.group_by_folder and not any(image.group for image in images):
+        raise UserError("--group-by-folder finds no folders inside or around the class folders: leave the option out")
+    reject_mask_files(image.name for image in images)
+    names = set(classes.values())
+    trained = [path for path in files if _split(path, top, parts) == "train"]
+    candidates = [path for path in trained or files if may_be_image(path[-1])]
+    proposal = propose_pattern(candidates) if len(names) < 2 else None
+    return Layout(sorted(images), sorted(names - filled), sorted(outside), [], proposal)
 
 
-def _reject_twins(classes: Mapping[tuple[str, ...], str]) -> None:
-    seen: dict[tuple[str, ...], str] = {}
-    for path, name in sorted(classes.items()):
-        twin = seen.setdefault((*path[:-1], name), path[-1])
-        if twin != path[-1]:
-            raise UserError(
-                f"two class folders look alike, {twin!a} and {path[-1]!a}: "
-                "they differ only in how Unicode writes a letter; merge them or rename one"
-            )
-    _reject_case_twins(classes.values())
+def _named_group(path: list[str], reading: Reading) -> str:
+    found = reading.group.read(path) if reading.group else None
+    return found["group"] if found else ""
 
 
-def _reject_case_twins(names: Iterable[str]) -> None:
-    seen: dict[str, str] = {}
-    for name in sorted(names):
-        twin = seen.setdefault(_normalised(name.lower()), name)
-        if twin != name:
-            raise UserError(
-                f"the class folders {twin!r} and {name!r} differ only in letter case: merge them or rename one"
-            )
-
-
-def _normalised(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+def _split(path: list[str], top: int, parts: dict[str, Part]) -> SplitName | None:
+    part = parts.get(path[top]) if len(path) > top + 1 else None
+    return None if part is None or part == "unlabelled" else part

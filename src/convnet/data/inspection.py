@@ -1,6 +1,7 @@
 """Read every file of a dataset once: decode it, hash it, and judge it."""
 
 import hashlib
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -9,54 +10,101 @@ import numpy as np
 import numpy.typing as npt
 
 from convnet.data.archives import Key, open_archive, read_members
-from convnet.data.class_folders import read_layout
+from convnet.data.class_folders import ImageMember, Reading, read_layout
 from convnet.data.decoding import SUFFIXES, BadImage, decode
 from convnet.data.duplicates import SIDE, thumbnail
-from convnet.params.schema import Images
+from convnet.data.label_tables import apply_table, read_table
+from convnet.params.schema import Images, ReadAs
 from convnet.system.processes import FEWEST_FOR_PROCESSES, map_in_processes, usable_cores
 from convnet.system.progress import progress
 
 Thumbnails = npt.NDArray[np.uint8]  # (n, 32, 32)
 Facts = dict[str, Any]  # cells of one row, by column
-NOTHING = {"sha256": "", "bytes": 0, "width": 0, "height": 0, "mode": ""}
+NOTHING: Facts = {"sha256": "", "bytes": 0, "width": 0, "height": 0, "mode": ""}
 
 
-def inspect_files(archives: Path, sources: Facts, limits: Images) -> tuple[list[Facts], Thumbnails, set[str]]:
-    """Inspect the files of all class folders, and name images outside them.
+@dataclass
+class Labels:
+    """The files with a class, and what else was found.
 
-    Args:
-        archives: folder with the archives.
-        sources: content of its sources.json.
-        limits: on pixels and on the shortest side.
-
-    Returns:
-        One row per file, sorted by (archive, member), not yet divided; the thumbnails of the accepted files; the names
-        of all classes, also of empty ones.
+    Attributes:
+        images: by archive and member.
+        outside: other files that may be images.
+        classes: names of all classes, also of empty ones.
+        notes: one sentence each on files that are left out.
+        proposal: how the file names can give the labels, or None.
     """
-    places: dict[Key, Facts] = {}
-    outside: list[Key] = []
-    classes: set[str] = set()
+
+    images: dict[Key, ImageMember] = field(default_factory=dict)
+    outside: list[Key] = field(default_factory=list)
+    classes: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    proposal: str | None = None
+
+
+def read_labels(archives: Path, sources: Facts) -> Labels:
+    """Read class, official split and group of every file, by the folders, the names or the table of sources.json.
+
+    Raises:
+        UserError: folders or names can be read in two ways, or the table cannot be read.
+    """
+    settings = ReadAs.model_validate(sources.get("reading", {}))
+    reading, found = Reading.of(settings), Labels()
+    table = settings.labels if settings.labels and settings.labels.table else None
+    files: list[Key] = []
     for source in sources["sources"]:
         file = source["file"]
         with open_archive(archives / file) as archive:
-            layout, specials = read_layout(archive.members(), archive.folders()), archive.specials
-        for image in layout.images:
-            split = source["split"] or image.official_split or ""
-            places[file, image.name] = {"class": image.class_name, "official_split": split}
-        classes.update(layout.empty_classes, (image.class_name for image in layout.images))
+            members, folders, specials = archive.members(), archive.folders(), archive.specials
+        if table:
+            files += [(file, member.name) for member in members if not reading.ignores(member.name.split("/"))]
+            continue
+        layout = read_layout(members, folders, reading)
+        found.images |= {(file, image.name): image for image in layout.images}
+        found.classes.update(layout.empty_classes, (image.class_name for image in layout.images))
+        found.notes += layout.notes
+        found.proposal = found.proposal or layout.proposal
         # A read-me or a licence needs no report.
-        outside += [(file, name) for name in layout.outside if name in specials or _has_image_suffix(name)]
+        found.outside += [(file, name) for name in layout.outside if name in specials or _has_image_suffix(name)]
+    if table and table.table:
+        labelled = apply_table(read_table(archives / table.table, table), files)
+        found.images, found.notes = labelled.images, labelled.notes
+        found.classes = {image.class_name for image in labelled.images.values()}
+    official = {source["file"]: source["split"] for source in sources["sources"] if source["split"]}
+    found.images = {
+        key: replace(image, official_split=official.get(key[0], image.official_split))
+        for key, image in found.images.items()
+    }
+    return found
+
+
+def inspect_files(archives: Path, labels: Labels, limits: Images, name: str) -> tuple[list[Facts], Thumbnails]:
+    """Inspect all files with a class, and name images outside the classes.
+
+    Args:
+        archives: folder with the archives.
+        labels: from `read_labels`.
+        limits: on pixels and on the shortest side.
+        name: of the dataset, for the progress line.
+
+    Returns:
+        One row per file, sorted by (archive, member), not yet divided; the thumbnails of the accepted files.
+    """
+    places = labels.images
     processes = usable_cores() if len(places) >= FEWEST_FOR_PROCESSES else 1
     inspected = map_in_processes(partial(_inspect, limits), read_members(archives, places), processes)
     rows, thumbnails = {}, {}
-    for key, facts, small in progress(inspected, total=len(places), label=f"verify {sources['dataset']}"):
-        rows[key] = facts | places[key]
+    for key, facts, small in progress(inspected, total=len(places), label=f"verify {name}"):
+        place = places[key]
+        rows[key] = facts | {
+            "class": place.class_name, "official_split": place.official_split or "", "group_name": place.group,
+        }  # fmt: skip
         if small is not None:
             thumbnails[key] = small
-    for key in outside:
-        rows[key] = NOTHING | {"class": "", "official_split": "", "reason": "is in no class folder"}
+    for key in labels.outside:
+        rows[key] = NOTHING | {"class": "", "official_split": "", "group_name": "", "reason": "is in no class folder"}
     stacked = np.array([thumbnails[key] for key in sorted(thumbnails)], dtype=np.uint8).reshape(-1, SIDE, SIDE)
-    return [_row(index, key, rows[key], key in thumbnails) for index, key in enumerate(sorted(rows))], stacked, classes
+    return [_row(index, key, rows[key], key in thumbnails) for index, key in enumerate(sorted(rows))], stacked
 
 
 def _inspect(limits: Images, file: tuple[Key, bytes | BadImage]) -> tuple[Key, Facts, Thumbnails | None]:

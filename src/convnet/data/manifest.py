@@ -5,9 +5,10 @@ Images outside all class folders have a row too. Columns:
     split: train, validation or test; empty when rejected.
     official_split: the publisher's division, or empty.
     sha256, phash: of the bytes; 64-bit perceptual hash in 16 hexadecimal digits, empty when rejected.
-    group: smallest row of all copies of this image, its own row without copies.
+    group: smallest row of all images that belong together: copies of one image, and images of one named group.
     bytes, width, height, mode: of the file and its image; 0 or empty where it cannot be decoded.
     verdict, reason: accepted or rejected; the reason, or a note on an accepted file.
+    group_name: name of the patient, scene or clip, or empty.
 """
 
 from pathlib import Path
@@ -19,7 +20,8 @@ import pandas as pd
 
 from convnet.data.class_folders import check_classes
 from convnet.data.duplicates import find_duplicates, perceptual_hashes
-from convnet.data.inspection import inspect_files
+from convnet.data.groups import join_groups, reject_divided_groups, sequence_remark
+from convnet.data.inspection import inspect_files, read_labels
 from convnet.data.split_summary import summarise
 from convnet.data.splits import assign_splits
 from convnet.params.schema import Images, Split
@@ -29,6 +31,7 @@ from convnet.system.files import read_json
 COLUMNS = {
     "archive": str, "member": str, "class": str, "split": str, "official_split": str, "sha256": str, "phash": str,
     "group": int, "bytes": int, "width": int, "height": int, "mode": str, "verdict": str, "reason": str,
+    "group_name": str,
 }  # fmt: skip
 
 
@@ -47,24 +50,42 @@ def build_manifest(archives: Path, *, limits: Images, split: Split) -> tuple[pd.
         UserError: an archive is missing, the images make no dataset, or with `split.strict` a file is rejected.
     """
     sources = read_json(archives / "sources.json")
-    rows, thumbnails, class_folders = inspect_files(archives, sources, limits)
+    labels = read_labels(archives, sources)
+    rows, thumbnails = inspect_files(archives, labels, limits, sources["dataset"])
     manifest = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     if split.strict:
         _raise_if_rejected(manifest)
     images = np.flatnonzero(manifest["verdict"] == "accepted")
     classes = manifest["class"].iloc[images].tolist()
-    check_classes({name: classes.count(name) for name in sorted(class_folders)})
+    counts = {name: classes.count(name) for name in sorted(labels.classes)}
+    check_classes(counts, _unusable(manifest), labels.proposal)
+    members, names = manifest["member"].iloc[images].tolist(), manifest["group_name"].iloc[images].tolist()
+    if not split.repair_leaks:
+        reject_divided_groups(names, manifest["official_split"].iloc[images].tolist())
     found = find_duplicates(manifest["sha256"].iloc[images].tolist(), thumbnails, split.near_duplicate_distance)
-    manifest.loc[images, "split"] = assign_splits(
+    groups = join_groups(found.groups, names)
+    splits = assign_splits(
         classes,
         manifest["official_split"].iloc[images].tolist(),
-        found.groups,
+        groups,
         **split.model_dump(exclude={"near_duplicate_distance", "strict"}),
     )
+    manifest.loc[images, "split"] = splits
     manifest.loc[images, "phash"] = [f"{value:016x}" for value in perceptual_hashes(thumbnails).tolist()]
-    manifest.loc[images, "group"] = images[found.groups]
+    manifest.loc[images, "group"] = images[groups]
     _leave_out_copies(manifest, images)
-    return manifest, summarise(sources, manifest, images, found)
+    remark = None if any(names) else sequence_remark(members, classes, splits, thumbnails)
+    notes = [*labels.notes, *([remark] if remark else [])]
+    return manifest, summarise(sources, manifest, images, found, notes)
+
+
+def _unusable(manifest: pd.DataFrame) -> dict[str, tuple[int, str, str]]:
+    """Return of each class the number of rejected files, and the first of them with its reason."""
+    rejected = manifest[manifest["verdict"] == "rejected"]
+    return {
+        str(name): (len(part), part["member"].iloc[0], part["reason"].iloc[0])
+        for name, part in rejected.groupby("class")
+    }
 
 
 def _raise_if_rejected(manifest: pd.DataFrame) -> None:
@@ -82,5 +103,6 @@ def _leave_out_copies(manifest: pd.DataFrame, images: npt.NDArray[np.int64]) -> 
     kept = manifest[manifest["split"] != ""].drop_duplicates("group").set_index("group")
     for index in images[manifest["split"].iloc[images] == ""].tolist():
         copy = kept.loc[manifest["group"].iloc[index]]
-        reason = f"shows the same image as {copy['member']} in {copy['split']}, left out by split.repair_leaks"
+        relation = "is in the group of" if copy["group_name"] else "shows the same image as"
+        reason = f"{relation} {copy['member']} in {copy['split']}, left out by split.repair_leaks"
         manifest.loc[index, ["verdict", "reason"]] = ["rejected", reason]

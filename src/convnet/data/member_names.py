@@ -4,7 +4,13 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-CLUTTER = {"__macosx", "thumbs.db", "desktop.ini"}
+# Of macOS, Windows, network storage and Linux.
+CLUTTER = {
+    "__macosx", "thumbs.db", "desktop.ini", "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot",
+    "$recycle.bin", "system volume information", "lost+found",
+}  # fmt: skip
+# Notes beside a photograph: where it was downloaded, how it was edited, what a photo service knows.
+SIDECARS = (":zone.identifier", "%3azone.identifier", ".aae", ".xmp", ".thm", ".json")
 LONGEST = 4096  # bytes of a name: Linux accepts no longer path
 DEEPEST = 100  # folders around a file
 SHOWN = 200  # characters of a name in a message
@@ -21,7 +27,8 @@ class Member:
 
 def is_clutter(part: str) -> bool:
     """Return whether a file or folder name is hidden or belongs to the system, such as `Thumbs.db`."""
-    return part.startswith(".") or part.lower() in CLUTTER
+    plain = part.lower()
+    return part.startswith(".") or plain in CLUTTER or plain.endswith(SIDECARS)
 
 
 def escape_name(name: str) -> str:

@@ -1,6 +1,8 @@
 """List the files of a user's folder, and pack them into one archive, so that later stages read only archives."""
 
+import configparser
 import os
+import re
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from convnet.system.progress import progress
 
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first date of a ZIP archive
 BLOCK = 2**20
+CACHED = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}")  # the name of a file in DVC's cache, by its MD5
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class FolderFiles:
     """Names below a folder, relative to it, sorted; hidden and system files are skipped.
 
     Attributes:
-        files: files, and links to files inside the folder.
+        files: files, links to files inside the folder, and links into DVC's cache.
         folders: all folders.
         empty: folders without any file or folder that counts.
         skipped: other links, and special files.
@@ -40,6 +43,7 @@ def list_folder(folder: Path) -> FolderFiles:
         UserError: a folder cannot be read.
     """
     root, found = folder.resolve(), FolderFiles()
+    caches = _dvc_caches(root)
     waiting = [""]  # a list and not recursion: folders may be nested deeper than Python's stack
     while waiting:
         inside, empty = waiting.pop(), True
@@ -48,7 +52,7 @@ def list_folder(folder: Path) -> FolderFiles:
             if entry.is_dir(follow_symlinks=False):
                 found.folders.append(name)
                 waiting.append(name)
-            elif _is_file_inside(root, entry):
+            elif _is_file_inside(root, caches, entry):
                 found.files.append(name)
             else:
                 found.skipped.append(name)
@@ -108,8 +112,29 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         raise _unreadable(folder, error) from error
 
 
-def _is_file_inside(root: Path, entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is a file, or a link to one below `root`, a resolved path.
+def _dvc_caches(root: Path) -> list[Path]:
+    """Return the caches of the DVC project around a folder, resolved.
+
+    `dvc add photos` with `cache.type symlink` replaces every file by a link into its cache.
+    """
+    project = next((folder for folder in (root, *root.parents) if (folder / ".dvc").is_dir()), None)
+    if project is None:
+        return []
+    settings = project / ".dvc"
+    places = [settings / "cache"]
+    for name in ("config", "config.local"):
+        config = configparser.ConfigParser(interpolation=None, strict=False)
+        try:
+            config.read(settings / name, "utf-8")
+        except (configparser.Error, UnicodeDecodeError):
+            continue
+        if place := config.get("cache", "dir", fallback=None):
+            places.append(settings / Path(place).expanduser())
+    return [place.resolve() for place in places]
+
+
+def _is_file_inside(root: Path, caches: list[Path], entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a file, or a link to one below `root`, a resolved path, or in a cache of DVC.
 
     A folder from somebody else may hold links to any file of this machine.
     """
@@ -117,7 +142,8 @@ def _is_file_inside(root: Path, entry: os.DirEntry[str]) -> bool:
         return entry.is_file(follow_symlinks=False)
     try:
         target = Path(entry.path).resolve(strict=True)
-        return target.is_relative_to(root) and stat.S_ISREG(target.stat().st_mode)
+        cached = any(target.is_relative_to(cache) for cache in caches) and CACHED.fullmatch("/".join(target.parts[-2:]))
+        return (target.is_relative_to(root) or bool(cached)) and stat.S_ISREG(target.stat().st_mode)
     except (OSError, RuntimeError):  # a broken link, or a link to itself
         return False
 

@@ -1,15 +1,16 @@
 """Bring a dataset to where the later stages read it: archives in one folder, and sources.json that lists them."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 from convnet.data.packing import pack_folder
 from convnet.download.fetch import Address, fetch
-from convnet.params.schema import ArchiveSource, Dataset, RenderedSource
+from convnet.params.schema import ArchiveSource, Dataset, ReadAs, RenderedSource
 from convnet.rendering.datasets import render_archive
 from convnet.system.errors import UserError
-from convnet.system.files import file_digest, json_digest, link, write_json
+from convnet.system.files import atomic_path, file_digest, json_digest, link, write_json
 
 DOWNLOADS = Path(".downloads")  # not an output of DVC, which deletes outputs before a stage runs again
 DATA_VARIABLE = "CONVNET_DATA"  # a folder that holds the archives under their official names
@@ -29,11 +30,45 @@ def bring_sources(name: str, dataset: Dataset, destination: Path) -> list[str]:
     if source.rendered is not None:
         entries = [_draw(name, source.rendered, destination)]
     elif source.folder is not None:
-        entries = [_take_folder(name, Path(source.folder).expanduser(), source.fingerprint, destination)]
+        entries = [_take_folder(name, in_project(Path(source.folder).expanduser()), source.fingerprint, destination)]
     else:
         entries = [_fetch_archive(archive, destination) for archive in source.archives or ()]
-    write_json(destination / "sources.json", {"dataset": name, "kind": dataset.kind, "sources": entries})
+    listed = {"dataset": name, "kind": dataset.kind, "sources": entries}
+    write_json(destination / "sources.json", listed | reading_entry(source, destination))
     return [f"{entry['file']}: {entry['note']}" for entry in entries if entry["note"]]
+
+
+def reading_entry(settings: ReadAs, destination: Path) -> dict[str, Any]:
+    """Return the entry of sources.json on labels and groups, empty for class folders, and copy the label table.
+
+    Raises:
+        UserError: the table is missing or has changed.
+    """
+    reading = settings.model_dump(mode="json", include={"labels", "groups", "ignore"}, exclude_defaults=True)
+    labels = settings.labels
+    if labels is not None and labels.table is not None:
+        table = in_project(Path(labels.table).expanduser())
+        if not table.is_file():
+            raise UserError(f"the label table {table} is missing: give its path with `convnet init --labels`")
+        if labels.fingerprint not in (None, file_digest(table)):
+            raise UserError(f"the label table {table} has changed: run `convnet init` again, then `dvc repro`")
+        copied = destination / f"labels{table.suffix}"
+        with atomic_path(copied, table.stat().st_size) as temporary:
+            shutil.copyfile(table, temporary)
+        reading["labels"]["table"] = copied.name
+    return {"reading": reading} if reading else {}
+
+
+def in_project(path: Path) -> Path:
+    """Return a path of params.yaml in the project's folder.
+
+    DVC runs a queued experiment in a copy of the project under `.dvc/tmp`, without files that git does not track.
+    """
+    here = Path.cwd()
+    for project in here.parents:
+        if not path.is_absolute() and not path.exists() and here.is_relative_to(project / ".dvc" / "tmp"):
+            return project / path
+    return path
 
 
 def data_folder() -> Path | None:

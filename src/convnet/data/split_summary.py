@@ -1,5 +1,6 @@
 """Summarise a manifest: counts, rejected files, duplicates; and the lines that the split stage prints."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,11 @@ GROUPS_IN_SUMMARY = 50
 
 
 def summarise(
-    sources: dict[str, Any], manifest: pd.DataFrame, images: npt.NDArray[np.int64], found: Duplicates
+    sources: dict[str, Any],
+    manifest: pd.DataFrame,
+    images: npt.NDArray[np.int64],
+    found: Duplicates,
+    layout: list[str],
 ) -> dict[str, Any]:
     """Return the content of the split stage's summary.
 
@@ -23,12 +28,13 @@ def summarise(
         manifest: the divided manifest.
         images: rows of the files that are images, also of those left out as copies.
         found: duplicates among `images`.
+        layout: sentences on how folders, names or a table were read.
     """
     used, rejected = (manifest[manifest["verdict"] == verdict] for verdict in ("accepted", "rejected"))
     noted = used[used["reason"] != ""].rename(columns={"reason": "note"})
     classes = sorted(used["class"].unique().tolist())
     counts = used.groupby(["split", "class"]).size().to_dict()
-    groups = [part.tolist() for _, part in manifest.iloc[images].groupby("group", sort=False)["member"]]
+    groups = [part.tolist() for _, part in manifest.iloc[images].groupby(found.groups, sort=False)["member"]]
     pairs = images[np.concatenate([found.exact_pairs, found.near_pairs])]
     first, second = (manifest.iloc[pairs[:, side]].reset_index(drop=True) for side in (0, 1))
     both = (first["verdict"] == "accepted") & (second["verdict"] == "accepted")
@@ -43,6 +49,8 @@ def summarise(
         "counts": {split: {name: counts.get((split, name), 0) for name in classes} for split in SPLITS},
         "rejected": rejected[["archive", "member", "reason"]].to_dict("records"),
         "notes": noted[["archive", "member", "note"]].to_dict("records"),
+        "layout": layout,
+        "groups": int(used.loc[used["group_name"] != "", "group_name"].nunique()),
         "duplicates": {
             "exact_pairs": len(found.exact_pairs),
             "near_pairs": len(found.near_pairs),
@@ -53,6 +61,19 @@ def summarise(
         "image_sizes": {"smallest": by_area[0], "median": by_area[len(by_area) // 2], "largest": by_area[-1]},
         "bytes_total": int(used["bytes"].sum()),
     }
+
+
+def by_reason(rejected: list[dict[str, str]]) -> list[tuple[str, list[str]]]:
+    """Return each kind of reason with its files, the most frequent first; numbers in a reason make no new kind.
+
+    Args:
+        rejected: from the summary.
+    """
+    kinds: dict[str, tuple[str, list[str]]] = {}
+    for entry in rejected:
+        kind = re.sub(r"\d[\d,.]*|'.*?'|shows the same image as .* in", "", entry["reason"])
+        kinds.setdefault(kind, (entry["reason"], []))[1].append(entry["member"])
+    return sorted(kinds.values(), key=lambda found: -len(found[1]))
 
 
 def rejected_line(summary: dict[str, Any]) -> str | None:

@@ -203,7 +203,7 @@ def _too_few(name: str, images: int, groups: int, splits: list[str]) -> UserErro
     sentence = f"class {name!r} has {images} images, "
     advice = ""
     if groups < images:
-        sentence += f"but only {groups} when copies of one image count once, "
+        sentence += f"but only {groups} when copies of one image and members of one group count once, "
         advice = ", or lower split.near_duplicate_distance if the images do differ"
     return UserError(f"{sentence}too few to be in each of {', '.join(splits)}; add images of it{advice}")
 

@@ -14,10 +14,11 @@ import pandas as pd
 
 from convnet.data.manifest import build_manifest
 from convnet.data.packing import pack_folder
-from convnet.data.sources import DOWNLOADS, data_folder, kept_at
+from convnet.data.sources import DOWNLOADS, data_folder, kept_at, reading_entry
+from convnet.data.split_summary import by_reason
 from convnet.download.fetch import Address
 from convnet.params.recipe import smallest_image
-from convnet.params.schema import Backbone, Params
+from convnet.params.schema import Backbone, Params, ReadAs
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, write_json
 
@@ -28,6 +29,7 @@ SMALLEST_BATCH = 4
 TINY_CLASS = 20  # images
 IMBALANCE = 1.5  # largest class / smallest; from here on the report compares balanced accuracy
 SECONDS_TO_REACH = 5.0
+BY_FOLDERS = ReadAs()
 FALLBACK = "compact"  # trained here, so always available
 PRETRAINED = "inception_v3"  # the course's
 
@@ -71,7 +73,7 @@ class Advice:
     reasons: tuple[str, ...]
 
 
-def look_at(source: Path, name: str, kind: str, params: Params) -> Look:
+def look_at(source: Path, name: str, kind: str, params: Params, settings: ReadAs = BY_FOLDERS) -> Look:
     """Verify and divide the images as the pipeline does, and leave no file behind.
 
     Args:
@@ -79,6 +81,7 @@ def look_at(source: Path, name: str, kind: str, params: Params) -> Look:
         name: of the dataset.
         kind: "photographs" or "rendered".
         params: the settings for images and splits.
+        settings: how labels and groups are read.
 
     Raises:
         UserError: the images make no dataset; the message names the reason.
@@ -95,7 +98,8 @@ def look_at(source: Path, name: str, kind: str, params: Params) -> Look:
             raise UserError(f"{source} does not exist: give a folder with one subfolder per class, or an archive of it")
         write_json(
             folder / "sources.json",
-            {"dataset": name, "kind": kind, "sources": [{"file": packed.name, "split": None}]},
+            {"dataset": name, "kind": kind, "sources": [{"file": packed.name, "split": None}]}
+            | reading_entry(settings, folder),
         )
         rules = params.split_rules(name) if name in params.datasets else params.split
         manifest, summary = build_manifest(folder, limits=params.images, split=rules)
@@ -148,10 +152,11 @@ def problems(look: Look) -> list[str]:
     found, counts = [], look.counts
     if look.note:
         found.append(look.note)
-    if rejected := look.summary["rejected"]:
-        listed = "; ".join(f"{entry['member']}: {entry['reason']}" for entry in rejected[:5])
-        more = f"; and {len(rejected) - 5:,} more" if len(rejected) > 5 else ""
-        found.append(f"{len(rejected):,} files are not usable as images; skipped: {listed}{more}")
+    found += look.summary["layout"]
+    for reason, members in by_reason(look.summary["rejected"]):
+        subject = f"{len(members):,} files are" if len(members) > 1 else "1 file is"
+        first = ", the first" if len(members) > 1 else ""
+        found.append(f"{subject} skipped{first}: {members[0]}: {reason}")
     tiny = [f"{name} ({count})" for name, count in counts.items() if count < TINY_CLASS]
     if tiny:
         found.append(f"classes with fewer than {TINY_CLASS} images are too small to learn or test: {', '.join(tiny)}")

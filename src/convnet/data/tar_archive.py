@@ -4,7 +4,7 @@ import gzip
 import io
 import tarfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from convnet.data.archive_base import BLOCK, Archive, ArchiveLimits, whole
 
@@ -12,10 +12,19 @@ from convnet.data.archive_base import BLOCK, Archive, ArchiveLimits, whole
 class TarArchive(Archive[int]):
     """A tar archive; `packed` if gzip compresses it."""
 
-    def __init__(self, path: Path, limits: ArchiveLimits, packed: bool) -> None:
-        super().__init__(path, limits)
+    def __init__(
+        self,
+        path: Path,
+        limits: ArchiveLimits,
+        packed: bool,
+        file: IO[bytes] | None = None,
+        packed_bytes: int | None = None,
+    ) -> None:
+        super().__init__(path, limits, packed_bytes)
         self._packed = packed
-        self._file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(path) if packed else path.open("rb")
+        opened = file or path.open("rb")
+        self._file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=opened) if packed else opened
+        self._opened = opened
         try:
             with whole(path):
                 self._index()
@@ -26,6 +35,11 @@ class TarArchive(Archive[int]):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        self._opened.close()
+
+    def open(self, name: str) -> IO[bytes]:
+        """Return a member as a file that can be sought."""
+        return io.BufferedReader(_Part(self._file, self._places[name], self._sizes[name]))
 
     def _content(self, name: str) -> bytes:
         self._file.seek(self._places[name])
@@ -54,6 +68,33 @@ class TarArchive(Archive[int]):
             self._add_folder(info.name)
         else:
             self._add_file(info.name, info.size, info.offset_data, special=not info.isreg() or info.issparse())
+
+
+class _Part(io.RawIOBase):
+    """A range of bytes of a file."""
+
+    def __init__(self, file: IO[bytes] | gzip.GzipFile, start: int, size: int) -> None:
+        self._file, self._start, self._size, self._position = file, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._file.seek(self._start + self._position)
+        data = self._file.read(min(len(buffer), max(self._size - self._position, 0)))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
 
 
 class _Headers(io.BufferedIOBase):

@@ -3,6 +3,7 @@
 import stat
 import zipfile
 from pathlib import Path
+from typing import IO
 
 from convnet.data.archive_base import BLOCK, Archive, ArchiveLimits, whole
 from convnet.system.errors import UserError
@@ -17,10 +18,12 @@ METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 class ZipArchive(Archive[zipfile.ZipInfo]):
     """A ZIP archive."""
 
-    def __init__(self, path: Path, limits: ArchiveLimits) -> None:
-        super().__init__(path, limits)
+    def __init__(
+        self, path: Path, limits: ArchiveLimits, file: IO[bytes] | None = None, packed_bytes: int | None = None
+    ) -> None:
+        super().__init__(path, limits, packed_bytes)
         with whole(path):
-            self._zip = zipfile.ZipFile(path)
+            self._zip = zipfile.ZipFile(file or path)
         try:
             for info in self._zip.infolist():
                 self._add(info)
@@ -28,6 +31,10 @@ class ZipArchive(Archive[zipfile.ZipInfo]):
         except BaseException:
             self.close()
             raise
+
+    def open(self, name: str) -> IO[bytes]:
+        """Return a member as a file that can be sought."""
+        return self._zip.open(self._places[name])
 
     def close(self) -> None:
         """Close the file."""

@@ -207,8 +207,40 @@ class RenderedSource(Section):
     seed: Seed
 
 
-class Source(Section):
-    """Where a dataset comes from: exactly one of the three."""
+class LabelSource(Section):
+    """Labels from file names or from a table, in place of class folders."""
+
+    from_name: str | None = None  # a pattern such as {label}.{number}
+    table: str | None = None  # CSV or JSON lines: file, label, and optionally split and group
+    file_column: str = "file"
+    label_column: str = "label"
+    suffix: str = ""  # what the table's file names lack
+    fingerprint: str | None = None  # of the table when it was read
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "LabelSource":
+        if (self.from_name is None) == (self.table is None):
+            raise ValueError("give either from_name or table")
+        return self
+
+
+class GroupSource(Section):
+    """Images that belong together (a patient, a scene, a clip) and never cross splits."""
+
+    by_folder: bool = False
+    from_name: str | None = None  # a pattern such as {group}_{number}
+
+
+class ReadAs(Section):
+    """How labels and groups are read from a source."""
+
+    labels: LabelSource | None = None  # null: by the class folders
+    groups: GroupSource | None = None
+    ignore: Names = ()  # names of files and folders to leave out; * and ? match any text
+
+
+class Source(ReadAs):
+    """Where a dataset comes from: exactly one of rendered, archives and folder, and how it is read."""
 
     rendered: RenderedSource | None = None
     archives: Annotated[tuple[ArchiveSource, ...], Field(strict=False, min_length=1)] | None = None

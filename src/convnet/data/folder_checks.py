@@ -1,0 +1,143 @@
+"""Refuse folders that can be read in two ways, and name the option for each reading."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+from convnet.system.errors import UserError
+
+MASKS = re.compile(r"(?:[\w ]*[ _-])?(?:masks?|segmentations?|annotations?|ground[ _-]?truth|gt|labels)", re.IGNORECASE)
+MASK_FILE = re.compile(r"(.+?)[ _-](?:mask|segmentation|seg|gt)(?:[ _-]?\d+)?", re.IGNORECASE)
+SHARED = 0.75  # share of the inner folders whose names repeat
+
+
+def repeated_inside(inner: Mapping[str, set[str]]) -> set[str]:
+    """Return the inner folder names that repeat across the outer folders, empty where hardly any do.
+
+    Args:
+        inner: the names of the folders inside each outer folder, empty where images are directly in it.
+    """
+    if len(inner) < 2 or not all(inner.values()):
+        return set()
+    counts = Counter(name for names in inner.values() for name in names)
+    shared = {name for name, count in counts.items() if count > 1}
+    repeated = sum(counts[name] for name in shared) >= SHARED * counts.total()
+    return shared if len(shared) > 1 and repeated else set()
+
+
+def reject_two_readings(outer: Iterable[str], inner: set[str]) -> None:
+    """Refuse outer folders that all hold the same inner folders.
+
+    Raises:
+        UserError: always.
+    """
+    first, names = sorted(outer), sorted(inner)
+    masks = [name for name in (*names, *first) if MASKS.fullmatch(name)]
+    if masks:
+        raise UserError(
+            f"the folders {_some(first)} hold {_some(names)}, and {masks[0]!r} seems to hold masks: "
+            f"leave them out with --ignore {_quoted(masks[0])}"
+        )
+    raise UserError(
+        f"the folders {_some(first)} all hold the folders {_some(names)}. If {_some(names)} are the classes, add "
+        f"--group-by-folder (patients, folds, cameras). If {_some(first)} are the classes, add "
+        "--label-from-name '{label}/{folder}/{file}'"
+    )
+
+
+def reject_repeats(inner: Mapping[str, set[str]]) -> None:
+    """Refuse a folder that holds the classes beside it once more.
+
+    Raises:
+        UserError: a folder holds two folders with names of its siblings.
+    """
+    for name, folders in sorted(inner.items()):
+        repeated = sorted(folders & (set(inner) - {name}))
+        if len(repeated) > 1:
+            raise UserError(
+                f"the folder {name!r} repeats the classes beside it ({', '.join(repeated)}): "
+                f"leave it out with --ignore {_quoted(name)}"
+            )
+
+
+def reject_mask_files(names: Iterable[str]) -> None:
+    """Refuse masks beside their images, such as `1.png` and `1_mask.png`.
+
+    Raises:
+        UserError: there is one.
+    """
+    stems = {str(PurePosixPath(name).with_suffix("")) for name in names}
+    masks = sorted(stem for stem in stems if (found := MASK_FILE.fullmatch(stem)) and found[1] in stems)
+    if masks:
+        found = MASK_FILE.fullmatch(masks[0])
+        assert found is not None
+        ending = masks[0][len(found[1]) :].rstrip("0123456789_- ")
+        raise UserError(
+            f"{len(masks):,} files seem to be masks of the images beside them, the first is {masks[0]!r}: "
+            f"leave them out with --ignore '*{ending}*'"
+        )
+
+
+def reject_twins(classes: Mapping[tuple[str, ...], str]) -> None:
+    """Refuse class folders whose names look alike.
+
+    Args:
+        classes: class name in Unicode form NFC, by the path of its folder.
+
+    Raises:
+        UserError: two names differ only in Unicode form, letter case, blanks or invisible characters.
+    """
+    seen: dict[tuple[str, ...], str] = {}
+    for path, name in sorted(classes.items()):
+        twin = seen.setdefault((*path[:-1], name), path[-1])
+        if twin != path[-1]:
+            raise UserError(
+                f"two class folders look alike, {twin!a} and {path[-1]!a}: "
+                "they differ only in how Unicode writes a letter; merge them or rename one"
+            )
+    reject_twin_names(classes.values())
+
+
+def reject_twin_names(names: Iterable[str]) -> None:
+    """Refuse class names that differ only in letter case, blanks or invisible characters.
+
+    Raises:
+        UserError: there are two.
+    """
+    seen: dict[str, str] = {}
+    for name in sorted(names):
+        twin = seen.setdefault(twin_key(name), name)
+        if twin == name:
+            continue
+        if _visible(twin) == _visible(name) or normalised(twin.lower()) != normalised(name.lower()):
+            raise UserError(
+                f"the class folders {twin!a} and {name!a} differ only in blanks or invisible characters: "
+                "merge them or rename one"
+            )
+        raise UserError(f"the class folders {twin!r} and {name!r} differ only in letter case: merge them or rename one")
+
+
+def twin_key(name: str) -> str:
+    """Return the form that two class names share if they look alike."""
+    return normalised(_visible(name).lower())
+
+
+def normalised(name: str) -> str:
+    """Return a name in Unicode form NFC."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _visible(name: str) -> str:
+    kept = "".join(character for character in name if unicodedata.category(character) != "Cf")
+    return " ".join(kept.split())
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(map(repr, listed[:3])) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[\w.-]+", name) else f"'{name}'"

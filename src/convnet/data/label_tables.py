@@ -1,0 +1,210 @@
+"""Label tables: CSV or JSON lines with a file, its label, and optionally its split and group."""
+
+import csv
+import io
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from convnet.data.class_folders import ImageMember, may_be_image
+from convnet.data.folder_checks import normalised, reject_twin_names
+from convnet.data.member_names import is_clutter
+from convnet.data.part_names import part_of
+from convnet.params.schema import LabelSource, SplitName
+from convnet.system.csv_cells import plain_text
+from convnet.system.csv_tables import write_csv
+from convnet.system.errors import UserError
+
+DROP = "drop"  # in place of a label: leave the image out
+MAXIMUM_BYTES = 512 * 2**20
+Key = tuple[str, str]  # archive and member
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One row of a table; empty texts where a column is missing."""
+
+    file: str
+    label: str
+    split: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The files with a label, image files without one, and one sentence on each kind of fault."""
+
+    images: dict[Key, ImageMember]
+    outside: list[Key]
+    notes: list[str]
+
+
+def read_table(path: Path, settings: LabelSource) -> list[LabelRow]:
+    """Read a label table.
+
+    Args:
+        path: the table: CSV with commas, semicolons or tabs and a header, or JSON lines.
+        settings: its columns, and the suffix that its file names lack.
+
+    Raises:
+        UserError: the table is missing, not text, or lacks a column.
+    """
+    try:
+        if path.stat().st_size > MAXIMUM_BYTES:
+            raise UserError(f"the table {path} has more than {MAXIMUM_BYTES:,} bytes: leave out columns")
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"the table {path} is not UTF-8 text: save it as CSV in UTF-8") from error
+    except OSError as error:
+        raise UserError(f"the table {path} cannot be read: {error.strerror}") from error
+    rows = _json_lines(path, text) if text.lstrip().startswith("{") else _csv_rows(path, text)
+    for column, option in ((settings.file_column, "--file-column"), (settings.label_column, "--label-column")):
+        if rows and column not in rows[0]:
+            raise UserError(
+                f"the table {path} has no column {column!r}, only {', '.join(rows[0])}: name the column with {option}"
+            )
+    return [
+        LabelRow(
+            _with_suffix(_cell(row, settings.file_column), settings.suffix),
+            normalised(_cell(row, settings.label_column)),
+            _cell(row, "split"),
+            _cell(row, "group"),
+        )
+        for row in rows
+    ]
+
+
+def apply_table(rows: Iterable[LabelRow], files: Iterable[Key]) -> Labelled:
+    """Give files the labels of a table.
+
+    A row's file is the end of a member's path: `1.jpg` or `cats/1.jpg`. Rows on files that are not there, and files
+    without a row, are counted.
+
+    Args:
+        rows: from `read_table`.
+        files: archive and member of every file.
+    """
+    places = [key for key in files if not any(map(is_clutter, key[1].split("/")))]
+    by_name: dict[str, list[Key]] = {}
+    for key in places:
+        by_name.setdefault(_compared(key[1]).rsplit("/", 1)[-1], []).append(key)
+    images: dict[Key, ImageMember] = {}
+    named: set[Key] = set()
+    faults: dict[str, list[str]] = {}
+    for row in rows:
+        found = _find(row.file, by_name)
+        if len(found) != 1:
+            faults.setdefault("name several files" if found else "are missing", []).append(row.file)
+            continue
+        key, fault = found[0], None
+        split, known = _split(row.split)
+        image = ImageMember(key[1], row.label, split, row.group)
+        if key in named:
+            fault = "have two rows; the first one counts" if images.get(key, image) == image else "have two labels"
+            if fault == "have two labels":
+                images.pop(key, None)
+        elif row.label.lower() == DROP:
+            fault = "are dropped by the table"
+        elif not row.label:
+            fault = "have no label"
+        elif not known:
+            fault = f"have the unknown split {row.split!r}"
+        else:
+            images[key] = image
+        named.add(key)
+        if fault:
+            faults.setdefault(fault, []).append(row.file)
+    outside = [key for key in places if key not in named and may_be_image(key[1])]
+    if outside:
+        faults["are not in the table"] = [key[1] for key in outside]
+    reject_twin_names({image.class_name for image in images.values()})
+    notes = [_sentence(fault, names) for fault, names in faults.items()]
+    return Labelled(images, outside, notes)
+
+
+def write_table(path: Path, manifest: pd.DataFrame) -> None:
+    """Write the labels of a manifest as a table that `read_table` reads.
+
+    Args:
+        path: the CSV file; it must not exist.
+        manifest: of the dataset.
+
+    Raises:
+        UserError: the file exists.
+    """
+    if path.exists():
+        raise UserError(f"{path} exists: read it with --labels {path}, or give another name to --write-labels")
+    table = manifest.loc[manifest["class"] != "", ["member", "class", "official_split", "group_name"]]
+    table = table.set_axis(["file", "label", "split", "group"], axis="columns")
+    empty = [column for column in ("split", "group") if (table[column] == "").all()]
+    write_csv(path, table.drop(columns=empty))
+
+
+def _csv_rows(path: Path, text: str) -> list[dict[str, str]]:
+    header = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=header.count)
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval=""))
+    except csv.Error as error:
+        raise UserError(f"the table {path} is not CSV: {error}") from error
+    return [{str(name).strip(): str(value) for name, value in row.items() if name is not None} for row in rows]
+
+
+def _json_lines(path: Path, text: str) -> list[dict[str, str]]:
+    rows = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"line {number} of the table {path} is not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise UserError(f"line {number} of the table {path} is not a JSON object with keys such as file and label")
+        rows.append({name: "" if value is None else str(value) for name, value in row.items()})
+    return rows
+
+
+def _cell(row: dict[str, str], column: str) -> str:
+    """Return a cell's text; `write_table` wrote formula-like texts as `safe_text` does."""
+    text = row.get(column, "").strip()
+    return plain_text(text) if text.startswith("'") or "\\\\" in text else text
+
+
+def _with_suffix(file: str, suffix: str) -> str:
+    file = file.replace("\\", "/").removeprefix("./").strip("/")
+    return file if not suffix or file.lower().endswith(suffix.lower()) else file + suffix
+
+
+def _compared(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _find(file: str, by_name: dict[str, list[Key]]) -> list[Key]:
+    wanted = _compared(file)
+    found = [
+        key for key in by_name.get(wanted.rsplit("/", 1)[-1], []) if f"/{_compared(key[1])}".endswith(f"/{wanted}")
+    ]
+    exact = [key for key in found if _compared(key[1]) == wanted]
+    return exact if len(exact) == 1 else found
+
+
+def _split(text: str) -> tuple[SplitName | None, bool]:
+    """Return the split that a cell names, and whether it names one or is empty."""
+    if not text:
+        return None, True
+    found = part_of(text)
+    if found is None or found[1] or found[0] == "unlabelled":
+        return None, False
+    return found[0], True
+
+
+def _sentence(fault: str, names: list[str]) -> str:
+    kinds = Counter(names)
+    subject = "files" if fault.startswith("are not") else "files of the table"
+    return f"{len(kinds):,} {subject} {fault}, the first is {names[0]!r}"
