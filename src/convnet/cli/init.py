@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from convnet.cli.length import check_course, with_length
 from convnet.cli.options import standard_output
 from convnet.data.suggestions import Advice, Look, advise, dataset_name, look_at, problems
 from convnet.params.edit import write_dataset
@@ -25,16 +26,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rendered", action="store_true", help="the images are rendered, not photographed")
     parser.add_argument("--backbone", help="default: one that suits the images and is available")
     parser.add_argument("--keep", action="store_true", help="keep the other datasets of the run")
+    parser.add_argument("--course", action="store_true", help="train the course's number of epochs, not to a plateau")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Add the dataset and print what was found and written."""
-    options = {name: getattr(arguments, name) for name in ("name", "rendered", "backbone", "keep")}
+    options = {name: getattr(arguments, name) for name in ("name", "rendered", "backbone", "keep", "course")}
     standard_output().write(initialise(arguments.source, **options))
 
 
 def initialise(
-    source: Path, name: str | None = None, rendered: bool = False, backbone: str | None = None, keep: bool = False
+    source: Path,
+    name: str | None = None,
+    rendered: bool = False,
+    backbone: str | None = None,
+    keep: bool = False,
+    course: bool = False,
 ) -> str:
     """Look at the images, write their entry into params.yaml, and return the text to print.
 
@@ -46,6 +53,7 @@ def initialise(
         rendered: whether the images are rendered.
         backbone: its name; None: one that suits.
         keep: whether the run keeps its other datasets.
+        course: whether variants train the course's number of epochs.
 
     Raises:
         UserError: the images cannot be a dataset, the name is taken, the known entry has other settings, or
@@ -57,6 +65,7 @@ def initialise(
     _check_name(name)
     folder = _as_written(source, Path.cwd())
     known = _known_folder(params, name, folder)
+    check_course(name, params, course)
     if known:
         _check_settings(name, params.datasets[name], rendered, backbone)
     kind = params.datasets[name].kind if known else "rendered" if rendered else "photographs"
@@ -69,7 +78,7 @@ def initialise(
         done = [f"datasets.{name} is known; {found}; all its settings stay"]
     else:
         advice = advise(look, kind, params, backbone)
-        write_dataset(path, name, _entry(folder, kind, look, advice), datasets)
+        write_dataset(path, name, with_length(_entry(folder, kind, look, advice), params, course), datasets)
         done = [f"datasets.{name} is added to {path}", *(f"  {reason}" for reason in advice.reasons)]
     lines = [*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"]
     return "\n".join(map(printable, lines)) + "\n"
