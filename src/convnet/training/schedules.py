@@ -52,7 +52,7 @@ def best_epoch(losses: Sequence[float]) -> int:
 def at_cap(fit: Fit, losses: Sequence[float]) -> bool:
     """Return whether the validation loss still improved when the number of epochs ended the training.
 
-    It is False for a fixed length without early stopping, where the number of epochs is no cap.
+    It is False for a fixed length without early stopping, where the number of epochs caps nothing.
     """
     if fit.length == "plateau":
         constant = losses[: _constant_epochs(fit, losses)]
