@@ -266,6 +266,17 @@ def test_own_images_train_to_a_plateau_and_every_variant_has_the_same_cap(projec
     assert {(fit.length, fit.patience, fit.epochs) for fit in fits} == {("plateau", 10, 100)}
 
 
+@pytest.mark.parametrize(
+    ("course", "reason"),
+    [
+        (False, "  length plateau: until the validation loss stops improving, at most 100 epochs\n"),
+        (True, "  recipe course: fixed numbers of epochs, 15 for variants that train on pixels\n"),
+    ],
+)
+def test_length_is_named_among_the_reasons(project: Path, course: bool, reason: str) -> None:
+    assert reason in initialise(write_photos(project / "photos", 6, 6), course=course)
+
+
 def test_course_keeps_fixed_numbers_of_epochs(project: Path) -> None:
     initialise(write_photos(project / "photos", 6, 6), course=True)
     params = load_params()

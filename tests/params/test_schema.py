@@ -230,7 +230,7 @@ def test_name_that_means_nothing_here(tmp_path: Path, key: str, value: Any, word
 def test_key_that_stands_twice(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text((tiny.PROJECT / "params.yaml").read_text() + "\nrobustness:\n  images_per_split: 3\n")
-    with pytest.raises(UserError, match=r"params\.yaml is not valid YAML: the key 'robustness' stands twice in "):
+    with pytest.raises(UserError, match=r"params\.yaml is not valid YAML: the key 'robustness' occurs twice in "):
         load_params(path)
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from convnet.cli.length import check_course, with_length
+from convnet.cli.length import check_course, length_reason, with_length
 from convnet.cli.options import standard_output
 from convnet.data.suggestions import Advice, Look, advise, dataset_name, look_at, problems
 from convnet.params.edit import write_dataset
@@ -78,8 +78,12 @@ def initialise(
         done = [f"datasets.{name} is known; {found}; all its settings stay"]
     else:
         advice = advise(look, kind, params, backbone)
-        write_dataset(path, name, with_length(_entry(folder, kind, look, advice), params, course), datasets)
-        done = [f"datasets.{name} is added to {path}", *(f"  {reason}" for reason in advice.reasons)]
+        entry = with_length(_entry(folder, kind, look, advice), params, course)
+        write_dataset(path, name, entry, datasets)
+        done = [
+            f"datasets.{name} is added to {path}",
+            *(f"  {reason}" for reason in (*advice.reasons, length_reason(entry))),
+        ]
     lines = [*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"]
     return "\n".join(map(printable, lines)) + "\n"
 

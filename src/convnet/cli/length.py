@@ -24,6 +24,15 @@ def with_length(entry: Mapping[str, Any], params: Params, course: bool) -> dict[
     return {**entry, **changed}
 
 
+def length_reason(entry: Mapping[str, Any]) -> str:
+    """Return the line that `convnet init` prints about the length in a dataset's entry."""
+    if "recipe" in entry:
+        return f"recipe course: fixed numbers of epochs, {COURSE_EPOCHS} for variants that train on pixels"
+    if any(entry[name].get("length") == "plateau" for name in SECTIONS):
+        return f"length plateau: until the validation loss stops improving, at most {CAP} epochs"
+    return "length: as in the common settings, which have a rate schedule or early stopping"
+
+
 def check_course(name: str, params: Params, course: bool) -> None:
     """Reject --course for a dataset whose entry in params.yaml has another recipe.
 

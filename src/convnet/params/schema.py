@@ -84,7 +84,7 @@ class Split(Section):
 
 
 class Augmentation(Section):
-    """The eight knobs of the course; each draw lies within +- the number."""
+    """The eight knobs of the course; each draw is within +- the number."""
 
     rotation: Annotated[float, Field(ge=0.0, le=180.0)]  # degrees
     width_shift: Annotated[float, Field(ge=0.0, le=1.0)]  # share of the width
@@ -145,7 +145,7 @@ class Weights(Section):
     bytes: Positive | None = None
     sha256: Sha256 | None = None
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
-    # Of other files that may lie in its place:
+    # Of other files that may replace it:
     stand_ins: Annotated[tuple[Sha256, ...], Field(strict=False)] = ()
 
 
