@@ -257,3 +257,50 @@ def test_pictures_that_changed_since_init_stop_the_download(project: Path, tmp_p
         bring_sources("photos", load_params().datasets["photos"], project / "archives")
     initialise(source)
     bring_sources("photos", load_params().datasets["photos"], project / "archives")
+
+
+def test_own_images_train_to_a_plateau_and_every_variant_has_the_same_cap(project: Path) -> None:
+    initialise(write_photos(project / "photos", 6, 6))
+    params = load_params()
+    fits = [resolve(params, "photos", variant).fit for variant in params.run.variants]
+    assert {(fit.length, fit.patience, fit.epochs) for fit in fits} == {("plateau", 10, 100)}
+
+
+@pytest.mark.parametrize(
+    ("course", "reason"),
+    [
+        (False, "  length plateau: until the validation loss stops improving, at most 100 epochs\n"),
+        (True, "  recipe course: fixed numbers of epochs, 15 for variants that train on pixels\n"),
+    ],
+)
+def test_length_is_named_among_the_reasons(project: Path, course: bool, reason: str) -> None:
+    assert reason in initialise(write_photos(project / "photos", 6, 6), course=course)
+
+
+def test_course_keeps_fixed_numbers_of_epochs(project: Path) -> None:
+    initialise(write_photos(project / "photos", 6, 6), course=True)
+    params = load_params()
+    assert params.datasets["photos"].recipe == "course"
+    fits = [resolve(params, "photos", variant).fit for variant in ("baseline", "transfer", "fine_tune")]
+    assert [(fit.length, fit.epochs) for fit in fits] == [("fixed", 15), ("fixed", 20), ("fixed", 3)]
+    initialise(project / "photos", course=True)
+
+
+def test_course_would_change_a_known_dataset(project: Path) -> None:
+    initialise(write_photos(project / "photos", 6, 6))
+    before = (project / "params.yaml").read_bytes()
+    with pytest.raises(UserError, match=r"--course would change datasets\.photos, which is in params\.yaml already"):
+        initialise(project / "photos", course=True)
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_common_early_stopping_or_schedule_stays(project: Path) -> None:
+    """They and a plateau exclude each other; the user has chosen."""
+    path = project / "params.yaml"
+    text = path.read_text("utf-8").replace(
+        "learning_rate_schedule: constant # or", "learning_rate_schedule: cosine # or"
+    )
+    path.write_text(text.replace("  epochs: 3\n", "  epochs: 4\n"), "utf-8")
+    initialise(write_photos(project / "photos", 6, 6))
+    fits = [resolve(load_params(), "photos", variant).fit for variant in ("baseline", "transfer", "fine_tune")]
+    assert [(fit.length, fit.epochs) for fit in fits] == [("fixed", 40), ("plateau", 100), ("plateau", 100)]

@@ -78,7 +78,7 @@ def test_gap_is_training_minus_validation_accuracy(evaluation: Evaluation) -> No
 
 
 def test_history_belongs_to_its_seed(evaluation: Evaluation) -> None:
-    assert [run.epochs for run in evaluation.seeds] == [10, 3]
+    assert [(run.epochs, run.at_cap) for run in evaluation.seeds] == [(10, True), (3, False)]
     for run in evaluation.seeds:
         rows = [row for row in evaluation.history if row.seed == run.seed]
         losses = [row.validation_loss for row in rows]

@@ -82,6 +82,35 @@ def test_job_killed_at_a_chosen_moment_ends_with_the_same_bits(unbroken: Path, t
     assert_equal_results(folder, unbroken)
 
 
+PLATEAU_MOMENTS = {
+    "while the first epoch of the cooldown is saved": ("os.rename", "checkpoint-00009", 1),
+    "between the cooldown and the result": ("open", "partial/model.keras", 1),
+    "before the second job returns to its first epoch": ("os.rename", "checkpoint-00003", 2),
+    "while the second job cools down": ("os.rename", "checkpoint-00004", 2),
+}
+
+
+@pytest.fixture(scope="module")
+def unbroken_plateau(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tiny.hard_study(tmp_path_factory.mktemp("plateau"), tiny.PLATEAU)
+    done = tiny.train_hard(folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", PLATEAU_MOMENTS)
+def test_training_to_a_plateau_killed_at_a_chosen_moment_ends_with_the_same_bits(
+    unbroken_plateau: Path, tmp_path: Path, moment: str
+) -> None:
+    folder = tiny.hard_study(tmp_path, tiny.PLATEAU)
+    tiny.train_hard(folder, kill_at=PLATEAU_MOMENTS[moment])
+    done = tiny.train_hard(folder)
+    assert done.returncode == 0, done.stderr
+    assert "damaged" not in done.stderr
+    assert_equal_results(folder, unbroken_plateau)
+
+
 TUNED = {
     name: tuple(f"{name} --dataset tiny --variant {name} arrays {folders}".split())
     for name, folders in (("transfer", "features backbone transfer"), ("fine_tune", "backbone transfer tuned"))

@@ -197,10 +197,20 @@ HARD: Mapping[str, Any] = {
     "engine.parallel_jobs": 1,  # on a machine of many cores too: a kill is timed in the process that trains
 }
 
+# The same to a plateau. Seed 0 improves until the cap starts its cooldown; seed 1 returns to its first epoch.
+PLATEAU: Mapping[str, Any] = {
+    **HARD,
+    "training.length": "plateau",
+    "training.patience": 2,
+    "training.learning_rate_schedule": "constant",
+    "training.early_stopping": None,
+}
+SWITCHES = {0: 8, 1: 3}  # seed -> epochs before the cooldown
 
-def hard_study(folder: Path) -> Path:
+
+def hard_study(folder: Path, changes: Mapping[str, Any] = HARD) -> Path:
     """Write the settings and arrays of the hard variant, and return the folder."""
-    write_params(folder, HARD)
+    write_params(folder, changes)
     write_arrays(folder / "arrays")
     return folder
 

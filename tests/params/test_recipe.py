@@ -137,3 +137,53 @@ def test_image_smaller_than_the_backbone_takes(tmp_path: Path) -> None:
     words = r"datasets.pets.image_size is \[31, 64\], but backbone compact takes images of at least 32 pixels"
     with pytest.raises(UserError, match=words):
         load(tmp_path, "datasets.pets.image_size", [31, 64])
+
+
+PHOTOGRAPHS = {"kind": "photographs", "source": {"folder": "photos"}, "image_size": [64, 64], "backbone": "compact"}
+
+
+def plateau_settings(**dataset: Any) -> Any:
+    """Return the committed settings with a plateau for all, and one dataset that is run."""
+    settings = tiny.committed()
+    for section in ("training", "transfer", "fine_tune"):
+        tiny.change(settings, f"{section}.length", "plateau")
+    tiny.change(settings, "datasets.photos", PHOTOGRAPHS | dataset)
+    tiny.change(settings, "run.datasets", ["photos"])
+    return settings
+
+
+def test_plateau_is_the_same_for_every_variant_of_a_dataset(tmp_path: Path) -> None:
+    params = load_settings(tmp_path, plateau_settings(training={"epochs": 90}, transfer={"epochs": 90}))
+    fits = [resolve(params, "photos", name).fit for name in (*params.run.variants, "larger", "transfer_augmented")]
+    assert {(fit.length, fit.patience) for fit in fits} == {("plateau", 10)}
+    assert [fit.epochs for fit in fits] == [90, 90, 90, 90, 90, 3, 90, 90]
+
+
+def test_course_trains_a_fixed_length_whatever_the_common_settings_are(tmp_path: Path) -> None:
+    params = load_settings(tmp_path, plateau_settings(recipe="course", training={"epochs": 15}))
+    lengths = {name: resolve(params, "photos", name).fit.length for name in params.run.variants}
+    assert set(lengths.values()) == {"fixed"}
+    assert resolve(params, "photos", "baseline").fit.epochs == 15
+    committed = load_params(tiny.PROJECT / "params.yaml")
+    of_course = {
+        name: committed.datasets[name].training["epochs"]
+        for name in committed.datasets
+        if committed.datasets[name].recipe == "course"
+    }
+    assert of_course == {"cats_vs_dogs": 15, "horses_or_humans": 15, "rock_paper_scissors": 25}
+
+
+def test_plateau_with_early_stopping_is_refused(tmp_path: Path) -> None:
+    words = r"photos/baseline has length: plateau, which ends by patience, and early_stopping: 5; leave this blank"
+    with pytest.raises(UserError, match=words):
+        load_settings(tmp_path, plateau_settings(training={"early_stopping": 5}))
+
+
+def test_settings_without_a_length_train_a_fixed_one(tmp_path: Path) -> None:
+    """As every params.yaml did that was written before the setting."""
+    settings = tiny.committed()
+    for section in ("training", "transfer", "fine_tune"):
+        for key in ("length", "patience"):
+            del settings[section][key]
+    params = load_settings(tmp_path, settings)
+    assert {resolve(params, "pets", variant).fit.length for variant in params.run.variants} == {"fixed"}

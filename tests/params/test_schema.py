@@ -123,6 +123,9 @@ def test_key_unlike_any_other_lists_the_valid_ones(tmp_path: Path) -> None:
         ("training.epochs", 10_001, "10001"),
         ("training.optimizer", "adamw", "'adamw'"),
         ("training.early_stopping", 0, "0"),
+        ("training.length", "long", "'long'"),
+        ("training.patience", 0, "0"),
+        ("datasets.pets.recipe", "coarse", "'coarse'"),
         ("training.class_weights", "yes", "'yes'"),
         ("training.class_weights", 1, "1"),
         ("training.labels", "onehot", "'onehot'"),
@@ -227,7 +230,7 @@ def test_name_that_means_nothing_here(tmp_path: Path, key: str, value: Any, word
 def test_key_that_stands_twice(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text((tiny.PROJECT / "params.yaml").read_text() + "\nrobustness:\n  images_per_split: 3\n")
-    with pytest.raises(UserError, match=r"params\.yaml is not valid YAML: the key 'robustness' stands twice in "):
+    with pytest.raises(UserError, match=r"params\.yaml is not valid YAML: the key 'robustness' occurs twice in "):
         load_params(path)
 
 
@@ -296,6 +299,13 @@ def test_sources_and_origins_exclude_each_other(tmp_path: Path) -> None:
         ("backbones.inception_v3.alpha", 0.5, "inception_v3: `alpha` is 0.5, but only MobileNetV2 has one"),
         ("backbones.compact.alpha", 0.5, "compact: `alpha` is 0.5, but only MobileNetV2 has one"),
         ("backbones.compact.architecture", "InceptionV3", "compact: `pretrain` trains the architecture compact only"),
+        ("datasets.cats_vs_dogs.training.length", "plateau", "cats_vs_dogs: training.length is 'plateau', but recipe:"),
+        ("backbones.compact.pretrain.fit.length", "plateau", "fit has length: plateau, which lowers the rate itself"),
+        (
+            "training.length",
+            "plateau",
+            "pets/baseline has length: plateau, which lowers the rate itself, and learning_",
+        ),
         ("variants.fine_tune.transfer", True, "variants.fine_tune: transfer and fine_tune are both true"),
     ],
 )

@@ -25,7 +25,6 @@ from convnet.params.schema import Network
 from convnet.system.errors import UserError
 from convnet.system.files import read_json
 from convnet.training.job_data import load_job_data
-from convnet.training.schedules import learning_rate
 from convnet.training.train import train_job
 from helpers import tiny_study as tiny
 
@@ -112,7 +111,7 @@ def test_facts_count_parameters_and_bytes(baseline: Job) -> None:
     assert found["parameters"] == found["trainable_parameters"] == 112 + 296 + (32 * 16 + 16) + 17
     assert found["model_bytes"] == model.stat().st_size
     assert found["epochs"] == 5
-    assert found["restored_epoch"] is None
+    assert (found["saved_epoch"], found["at_cap"]) == (5, False)
 
 
 def test_job_gives_the_same_bits_in_another_process_and_after_other_jobs(
@@ -141,7 +140,7 @@ def test_early_stopping_restores_the_very_weights_of_the_best_epoch(
     """The hard variant stops after three epochs and restores the first: the same as training for one epoch."""
     there = tiny.unbroken(tmp_path_factory.getbasetemp())
     stopped = read_json(there / "models" / "hard" / "job.json")["seeds"][1]
-    assert (stopped["epochs"], stopped["restored_epoch"]) == (3, 1)
+    assert [stopped[key] for key in ("epochs", "best_epoch", "saved_epoch", "at_cap")] == [3, 1, 1, False]
     one_epoch = {
         **tiny.HARD,
         "run.seeds": [1],
@@ -201,33 +200,6 @@ def test_memory_that_runs_out_in_prediction_is_told(folder: Path, monkeypatch: p
     with pytest.raises(UserError, match="tiny/baseline seed 0: memory ran out while predicting: set a smaller"):
         train_job(job)
     assert not job.done
-
-
-@pytest.mark.parametrize("epochs", [1, 7])
-def test_cosine_falls_from_the_learning_rate_towards_nought(epochs: int) -> None:
-    fit = PARAMS.training.model_copy(
-        update={"learning_rate_schedule": "cosine", "learning_rate": 0.3, "epochs": epochs}
-    )
-    oracle = keras.optimizers.schedules.CosineDecay(0.3, decay_steps=epochs)
-    for epoch in range(1, epochs + 1):
-        assert learning_rate(fit, epoch) == pytest.approx(float(oracle(epoch - 1)), rel=1e-5)
-    assert learning_rate(fit, epochs) > 0
-
-
-@pytest.mark.parametrize("epochs", [1, 3, 40])
-def test_cooldown_stays_for_three_quarters_and_then_falls_evenly(epochs: int) -> None:
-    fit = PARAMS.training.model_copy(
-        update={"learning_rate_schedule": "cooldown", "learning_rate": 0.3, "epochs": epochs}
-    )
-    constant = epochs * 3 // 4
-    oracle = keras.optimizers.schedules.PolynomialDecay(0.3, epochs + 1 - constant, end_learning_rate=0.0)
-    for epoch in range(1, epochs + 1):
-        assert learning_rate(fit, epoch) == pytest.approx(float(oracle(max(0, epoch - constant))), rel=1e-5)
-    assert learning_rate(fit, epochs) > 0
-
-
-def test_constant_rate_stays() -> None:
-    assert {learning_rate(PARAMS.training, epoch) for epoch in range(1, 16)} == {PARAMS.training.learning_rate}
 
 
 def test_two_epochs_see_different_augmented_pictures_and_a_repeated_epoch_the_same() -> None:

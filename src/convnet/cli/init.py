@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from convnet.cli.length import check_course, length_reason, with_length
 from convnet.cli.options import standard_output
 from convnet.data.label_tables import write_table
 from convnet.data.suggestions import BY_FOLDERS, Advice, Look, advise, dataset_name, look_at, problems
@@ -40,11 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ignore", metavar="NAME", action="append", default=[], help="leave out files and folders: masks, '*_mask*'"
     )
+    parser.add_argument("--course", action="store_true", help="train the course's number of epochs, not to a plateau")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Add the dataset and print what was found and written."""
-    options = {name: getattr(arguments, name) for name in ("name", "rendered", "backbone", "keep", "write_labels")}
+    options = {
+        name: getattr(arguments, name) for name in ("name", "rendered", "backbone", "keep", "course", "write_labels")
+    }
     standard_output().write(initialise(arguments.source, **options, settings=_settings(arguments)))
 
 
@@ -56,6 +60,7 @@ def initialise(
     keep: bool = False,
     settings: ReadAs = BY_FOLDERS,
     write_labels: Path | None = None,
+    course: bool = False,
 ) -> str:
     """Look at the images, write their entry into params.yaml, and return the text to print.
 
@@ -69,6 +74,7 @@ def initialise(
         keep: whether the run keeps its other datasets.
         settings: how labels and groups are read; of a known dataset, only what is given here changes.
         write_labels: where a table of the labels is written, which the dataset then uses.
+        course: whether variants train the course's number of epochs.
 
     Raises:
         UserError: the images cannot be a dataset, the name is taken, the known entry has other settings, or
@@ -80,6 +86,7 @@ def initialise(
     _check_name(name)
     folder = _as_written(source, Path.cwd())
     known = _known_folder(params, name, folder)
+    check_course(name, params, course)
     if known:
         _check_settings(name, params.datasets[name], rendered, backbone)
     kind = params.datasets[name].kind if known else "rendered" if rendered else "photographs"
@@ -101,8 +108,12 @@ def initialise(
         done = [f"datasets.{name} is known; {found}; all its settings stay"]
     else:
         advice = advise(look, kind, params, backbone)
-        write_dataset(path, name, _entry(folder, kind, look, advice, settings), datasets)
-        done = [f"datasets.{name} is added to {path}", *(f"  {reason}" for reason in advice.reasons)]
+        entry = with_length(_entry(folder, kind, look, advice, settings), params, course)
+        write_dataset(path, name, entry, datasets)
+        done = [
+            f"datasets.{name} is added to {path}",
+            *(f"  {reason}" for reason in (*advice.reasons, length_reason(entry))),
+        ]
     lines = [*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"]
     return "\n".join(map(printable, lines)) + "\n"
 

@@ -28,9 +28,11 @@ def evaluate(arrays: Path, model: Path, features: Path | None = None) -> Evaluat
     timing, predictions = read_json(model / "timing.json"), load_predictions(model / "predictions.npz")
     history, recipe, first = _read_history(model / "history.csv"), job["recipe"], job["seeds"][0]
     seeds = []
-    for seed in (trained["seed"] for trained in job["seeds"]):
+    for trained in job["seeds"]:
+        seed = trained["seed"]
         members = _members(arrays, predictions[seed]["test"].index, job["resplit"])
-        seeds.append(_of_seed(seed, predictions[seed], members, described["classes"], history, timing[str(seed)]))
+        found = _of_seed(seed, predictions[seed], members, described["classes"], history, timing[str(seed)])
+        seeds.append(found.model_copy(update={"at_cap": trained["at_cap"]}))
     training = sum(run.seconds_training for run in seeds)
     return Evaluation(
         dataset=job["dataset"],

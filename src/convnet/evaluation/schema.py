@@ -60,8 +60,8 @@ class Overfitting(Frozen):
     with augmentation and dropout on.
     """
 
-    epochs: int
-    best_epoch: int  # lowest validation loss, the first of equals
+    epochs: int  # trained, with those that a return to the best epoch discarded
+    best_epoch: int  # lowest validation loss, the first of equals; its weights are saved unless the length is fixed
     validation_loss_rise: float  # last minus lowest, nats
     gap_at_best_epoch: float
     gap_at_last_epoch: float
@@ -71,6 +71,7 @@ class SeedEvaluation(Overfitting):
     """One seed of a variant; the test lists are in the order of its predictions."""
 
     seed: int
+    at_cap: bool = False  # the validation loss still improved when the number of epochs ended the training
     splits: dict[str, SplitMetrics]  # train, validation, test
     generalisation_gap: float  # accuracy(train) - accuracy(validation) of the saved model
     temperature: Temperature

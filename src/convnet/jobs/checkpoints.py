@@ -16,6 +16,7 @@ from convnet.system.files import atomic_path
 
 Arrays = list[NDArray[Any]]
 DIGEST_BYTES = 32  # SHA-256 of the rest of the file; a ZIP archive does not notice every damage
+GROUPS = ("variables", "optimizer", "best_variables", "best_optimizer")
 KEPT = 2  # the newest, and the one before it in case the newest is damaged
 
 
@@ -23,7 +24,8 @@ KEPT = 2  # the newest, and the one before it in case the newest is damaged
 class Checkpoint:
     """All that training needs to resume after `epoch` epochs.
 
-    Random draws are functions of (seed, epoch), so no generator is stored.
+    Random draws are functions of (seed, epoch), so no generator is stored. The best epoch's values are empty where the
+    last epoch's weights count.
     """
 
     epoch: int
@@ -31,24 +33,22 @@ class Checkpoint:
     optimizer: Arrays
     history: list[dict[str, float]]
     seconds: float
-    best_epoch: int = 0
-    best_loss: float = float("inf")
     best_variables: Arrays = field(default_factory=list)
+    best_optimizer: Arrays = field(default_factory=list)
+
+    @property
+    def losses(self) -> list[float]:
+        """The validation loss of every epoch."""
+        return [row["validation_loss"] for row in self.history]
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint-<epoch>.npz` and remove all but the last two."""
     arrays: dict[str, NDArray[Any]] = {}
-    for group in ("variables", "optimizer", "best_variables"):
+    for group in GROUPS:
         for number, array in enumerate(getattr(checkpoint, group)):
             arrays[f"{group}/{number}"] = array
-    facts = {
-        "epoch": checkpoint.epoch,
-        "history": checkpoint.history,
-        "seconds": checkpoint.seconds,
-        "best_epoch": checkpoint.best_epoch,
-        "best_loss": checkpoint.best_loss,
-    }
+    facts = {"epoch": checkpoint.epoch, "history": checkpoint.history, "seconds": checkpoint.seconds}
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
     size = sum(array.nbytes for array in arrays.values())
     path = folder / f"checkpoint-{checkpoint.epoch:05d}.npz"
@@ -116,7 +116,7 @@ def _unpack(archive: Any) -> Checkpoint:
     with archive as arrays:
         facts = json.loads(arrays["facts"].tobytes())
         groups: dict[str, Arrays] = {}
-        for group in ("variables", "optimizer", "best_variables"):
+        for group in GROUPS:
             count = sum(name.startswith(f"{group}/") for name in arrays.files)
             groups[group] = [arrays[f"{group}/{number}"] for number in range(count)]
     return Checkpoint(**(facts | groups))

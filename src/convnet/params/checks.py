@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from convnet.params.messages import check_known, nearest
-from convnet.params.recipe import knobs, of_variant, resolve
+from convnet.params.recipe import check_length, knobs, of_variant, resolve
 from convnet.params.schema import Params, Section, Variant
 from convnet.system.errors import UserError
 
@@ -84,6 +84,9 @@ def _check_sweep(params: Params) -> None:
 
 def _check_backbones(params: Params) -> None:
     """A dataset's backbone must be defined, and must not have been trained on the classes of a dataset."""
+    for name, backbone in params.backbones.items():
+        if backbone.pretrain:
+            check_length(backbone.pretrain.fit, f"backbones.{name}.pretrain.fit")
     for dataset, data in params.datasets.items():
         check_known(f"datasets.{dataset}.backbone", data.backbone, params.backbones)
         for name, backbone in params.backbones.items():

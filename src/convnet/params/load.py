@@ -12,13 +12,13 @@ from convnet.system.errors import UserError
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # in C it is several times faster
-    """Refuses a key that stands twice, of which YAML would take the last without a word."""
+    """Rejects a key that occurs twice; YAML alone takes the last one without a warning."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         written: set[str] = set()
         for key, _ in node.value:
             if key.value in written:
-                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} occurs twice", problem_mark=key.start_mark)
             written.add(key.value)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping

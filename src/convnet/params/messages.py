@@ -67,7 +67,7 @@ def _sentence(model: type[BaseModel], error: Any, where: str) -> str:
 
 
 def _fields_at(model: Any, path: list[str]) -> list[str]:
-    """Return the valid keys of the section that `path` leads to, as well as they can be told."""
+    """Return the valid keys of the section that `path` leads to, as far as its types name them."""
     for part in path:
         field = getattr(model, "model_fields", {}).get(part)
         annotation = field.annotation if field is not None else model
@@ -86,7 +86,7 @@ def _arguments(annotation: Any) -> list[Any]:
 
 
 def nearest(name: str, names: list[str]) -> str:
-    """Return the end of a sentence that helps who mistyped `name`: the nearest of `names`, else all of them."""
+    """Return the end of a sentence that helps who mistyped `name`: the nearest of `names`, or all of them."""
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"

@@ -79,8 +79,35 @@ def resolve(params: Params, dataset: str, variant: str) -> VariantRecipe:
     """Return the recipe of one variant on one dataset.
 
     Raises:
-        UserError: the dataset or the variant is unknown, or the images are too small for the network or the backbone.
+        UserError: the dataset or the variant is unknown, the images are too small for the network or the backbone, or
+            a plateau has a second rule for the rate or the end.
     """
+    recipe = _recipe(params, dataset, variant)
+    check_length(recipe.fit, f"{dataset}/{variant}")
+    return recipe
+
+
+def check_length(fit: Fit, where: str) -> None:
+    """Reject a plateau with a rate schedule or with early stopping.
+
+    Raises:
+        UserError: it has one; the sentence starts with `where`.
+    """
+    if fit.length != "plateau":
+        return
+    if fit.learning_rate_schedule != "constant":
+        raise UserError(
+            f"params.yaml: {where} has length: plateau, which lowers the rate itself, and learning_rate_schedule: "
+            f"{fit.learning_rate_schedule}; set this to constant"
+        )
+    if fit.early_stopping is not None:
+        raise UserError(
+            f"params.yaml: {where} has length: plateau, which ends by patience, and early_stopping: "
+            f"{fit.early_stopping}; leave this blank"
+        )
+
+
+def _recipe(params: Params, dataset: str, variant: str) -> VariantRecipe:
     data, diff = params.dataset(dataset), params.variant(variant)
     common: dict[str, Any] = {
         "dataset": dataset,

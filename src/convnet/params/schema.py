@@ -84,7 +84,7 @@ class Split(Section):
 
 
 class Augmentation(Section):
-    """The eight knobs of the course; each draw lies within +- the number."""
+    """The eight knobs of the course; each draw is within +- the number."""
 
     rotation: Annotated[float, Field(ge=0.0, le=180.0)]  # degrees
     width_shift: Annotated[float, Field(ge=0.0, le=1.0)]  # share of the width
@@ -104,13 +104,18 @@ class Network(Section):
 
 
 class Fit(Section):
-    """How a model is trained."""
+    """How a model is trained.
+
+    A length of `plateau` ends where the validation loss stops improving: `training.schedules.next_epoch` has the rule.
+    """
 
     optimizer: Literal["rmsprop", "adam", "sgd"]
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)]
     learning_rate_schedule: Literal["constant", "cosine", "cooldown"]
     batch_size: Positive
-    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    length: Literal["fixed", "plateau"] = "fixed"
+    epochs: Annotated[int, Field(ge=1, le=10_000)]  # at most, for a plateau or with early_stopping
+    patience: Positive = 10  # plateau: epochs without a better validation loss
     labels: Labels
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
     early_stopping: Annotated[int, Field(ge=1)] | None  # epochs without a better validation loss; restores the best
@@ -140,7 +145,7 @@ class Weights(Section):
     bytes: Positive | None = None
     sha256: Sha256 | None = None
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
-    # Of other files that may lie in its place:
+    # Of other files that may replace it:
     stand_ins: Annotated[tuple[Sha256, ...], Field(strict=False)] = ()
 
 
@@ -263,11 +268,19 @@ class Dataset(Section):
     image_size: ImageSize
     backbone: str
     last_layer: str | None = None  # null: the backbone's own
+    recipe: Literal["course"] | None = None  # course: every variant trains a fixed number of epochs
     split: dict[str, Any] = {}
     network: dict[str, Any] = {}
     training: dict[str, Any] = {}
     transfer: dict[str, Any] = {}
     fine_tune: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _course_is_fixed(self) -> "Dataset":
+        for name in ("training", "transfer", "fine_tune"):
+            if self.recipe == "course" and getattr(self, name).get("length", "fixed") != "fixed":
+                raise ValueError(f"{name}.length is {getattr(self, name)['length']!r}, but recipe: course is fixed")
+        return self
 
 
 def _flag_or_knobs(value: Any) -> Any:
@@ -391,5 +404,8 @@ class Params(Section):
 
     def of_dataset(self, section: str, dataset: str) -> Any:
         """Return a section, by name, with what the dataset changes in it."""
-        overrides = getattr(self.dataset(dataset), section)
+        data = self.dataset(dataset)
+        overrides = getattr(data, section)
+        if data.recipe == "course" and isinstance(getattr(self, section), Fit):
+            overrides = {"length": "fixed"} | overrides
         return merge(getattr(self, section), overrides, f"datasets.{dataset}.{section}")

@@ -73,7 +73,7 @@ def _sweep(params: Params, dataset: str, jobs: dict[str, Any]) -> dict[str, Any]
 
 def _entry(params: Params, dataset: str) -> dict[str, Any]:
     """Return a dataset's entry without the settings of models and of training."""
-    trained = {"network", "training", "transfer", "fine_tune", "backbone", "last_layer", "split"}
+    trained = {"network", "training", "transfer", "fine_tune", "backbone", "last_layer", "split", "recipe"}
     return params.datasets[dataset].model_dump(mode="json", exclude=trained)
 
 

@@ -58,7 +58,7 @@ def _features(job: Job, name: str) -> NDArray[Any]:
 
 
 def _divide(job: Job, arrays: dict[str, Arrays]) -> dict[str, NDArray[np.int64]]:
-    """Return the rows of each split: those of its own array, or drawn anew from all arrays joined."""
+    """Return the rows of each split: those of its own array, or drawn again from all arrays joined."""
     if job.resplit:
         labels = np.concatenate([arrays[split].labels for split in SPLITS])
         groups = np.concatenate([arrays[split].groups for split in SPLITS])

@@ -17,7 +17,7 @@ LARGE = 1_000_000  # weights; below, compiling costs more than it saves
 
 
 def _update(gradient: Any, velocity: Any, weights: Any, learning_rate: Any, rho: Any, epsilon: Any) -> None:
-    """Take one step. Compiled, it writes into the memory of both variables: nothing of their size is made anew.
+    """Take one step. Compiled, it writes into the memory of both variables: no array of their size is allocated.
 
     Source: Hinton, "Neural Networks for Machine Learning", lecture 6e, as Keras computes it: epsilon is added before
     the root is taken.

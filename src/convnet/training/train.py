@@ -30,7 +30,7 @@ from convnet.training.epoch import EpochTrainer
 from convnet.training.job_data import JobData, load_job_data
 from convnet.training.networks import Networks, build_networks
 from convnet.training.optimizers import compile_model
-from convnet.training.schedules import learning_rate
+from convnet.training.schedules import at_cap, best_epoch, keeps_best, next_epoch
 
 SAVING_AT_MOST = 0.05  # share of the time: a checkpoint of a head on flattened features has 300 MB
 
@@ -76,7 +76,7 @@ def _memory_errors(label: str, batch_size: int | None) -> Iterator[None]:
 
 
 def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model) -> Checkpoint:
-    """Train until the last epoch or an early stop; leave the weights to be saved in `trainee`."""
+    """Train as long as the recipe asks; leave the weights to be saved in `trainee`."""
     fit = job.recipe.fit
     trainee.optimizer.build(trainee.trainable_variables)
     checkpoint = load_checkpoint(job.folder) or Checkpoint(0, [], [], [], 0.0)
@@ -86,18 +86,20 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model) -> Checkpoin
     steps = (fit.epochs - checkpoint.epoch) * math.ceil(len(data.labels["train"]) / fit.batch_size)
     ticks = progress(range(steps), total=steps, label=f"train {job.label}", unit="steps")
     epochs = _Epochs(job, head, data, trainee)
-    for epoch in range(checkpoint.epoch + 1, fit.epochs + 1):
-        if fit.early_stopping is not None and checkpoint.epoch - checkpoint.best_epoch >= fit.early_stopping:
-            break
+    while (coming := next_epoch(fit, checkpoint.losses)) is not None:
+        epoch = checkpoint.epoch + 1
         start = time.monotonic()
-        trained = epochs.train(epoch, ticks)
+        if coming.from_best:
+            _assign(trainee.variables, checkpoint.best_variables)
+            _assign(trainee.optimizer.variables, checkpoint.best_optimizer)
+        trained = epochs.train(epoch, coming.rate, ticks)
         measured = epochs.measure()
         checkpoint.seconds += time.monotonic() - start
-        epochs.record(checkpoint, epoch, trained, measured)
+        epochs.record(checkpoint, epoch, coming.rate, trained, measured)
         if epoch < fit.epochs:
             epochs.save(checkpoint)
     ticks.close()  # type: ignore[attr-defined]  # progress is a generator
-    if fit.early_stopping and checkpoint.best_variables:
+    if keeps_best(fit):
         _assign(trainee.variables, checkpoint.best_variables)
     return checkpoint
 
@@ -114,11 +116,11 @@ class _Epochs:
         self._trainer = EpochTrainer(trainee)
         self._saved, self._pause = time.monotonic(), job.seconds_between_checkpoints
 
-    def train(self, epoch: int, ticks: Iterator[int]) -> dict[str, float]:
-        """Train one epoch; return loss and accuracy on the training images."""
+    def train(self, epoch: int, rate: float, ticks: Iterator[int]) -> dict[str, float]:
+        """Train one epoch at a learning rate; return loss and accuracy on the training images."""
         images, views, seed = len(self._data.labels["train"]), self._data.views, self._job.seed
         reset_seed_generators(self._trainee, seed, epoch)
-        self._trainee.optimizer.learning_rate = learning_rate(self._job.recipe.fit, epoch)
+        self._trainee.optimizer.learning_rate = rate
         order = epoch_order(images, seed, epoch)
         if views > 1:
             order = order * views + epoch_views(images, views, seed, epoch)
@@ -131,15 +133,23 @@ class _Epochs:
         with _memory_errors(self._job.label, None):
             return measure(self._trainee, self._data.rows["validation"], self._validation_targets)
 
-    def record(self, checkpoint: Checkpoint, epoch: int, trained: dict[str, float], measured: dict[str, float]) -> None:
-        """Add the epoch to the history, and keep its weights if its validation loss is the lowest so far."""
+    def record(
+        self,
+        checkpoint: Checkpoint,
+        epoch: int,
+        rate: float,
+        trained: dict[str, float],
+        measured: dict[str, float],
+    ) -> None:
+        """Add the epoch to the history; keep the weights of the epoch with the lowest validation loss so far."""
+        fit = self._job.recipe.fit
         row = {
             "epoch": epoch,
             "accuracy": trained["accuracy"],
             "loss": trained["loss"],
             "validation_accuracy": measured["accuracy"],
             "validation_loss": measured["loss"],
-            "learning_rate": learning_rate(self._job.recipe.fit, epoch),
+            "learning_rate": rate,
         }
         checkpoint.epoch = epoch
         checkpoint.history.append(row)
@@ -147,9 +157,10 @@ class _Epochs:
             if not math.isfinite(row[name]):
                 fault = f"the {name.replace('_', ' ')} is {row[name]} in epoch {epoch}"
                 raise TrainingFailedError(f"{self._job.label}: {fault}; try a smaller learning_rate")
-        if self._job.recipe.fit.early_stopping and row["validation_loss"] < checkpoint.best_loss:
-            checkpoint.best_loss, checkpoint.best_epoch = row["validation_loss"], epoch
+        if keeps_best(fit) and best_epoch(checkpoint.losses) == epoch:
             checkpoint.best_variables = _values(self._trainee.variables)
+            if fit.length == "plateau":
+                checkpoint.best_optimizer = _values(self._trainee.optimizer.variables)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint, unless the last one is too recent."""
@@ -190,7 +201,14 @@ def _save_result(job: Job, data: JobData, networks: Networks, checkpoint: Checkp
             "machine": machine_facts(),
         }
         write_json(folder / "timing.json", timing)
-        run = {"seed": job.seed, "epochs": checkpoint.epoch, "restored_epoch": checkpoint.best_epoch or None}
+        fit, losses = job.recipe.fit, checkpoint.losses
+        run = {
+            "seed": job.seed,
+            "epochs": checkpoint.epoch,
+            "best_epoch": best_epoch(losses),  # lowest validation loss
+            "saved_epoch": best_epoch(losses) if keeps_best(fit) else checkpoint.epoch,
+            "at_cap": at_cap(fit, losses),
+        }
         write_json(folder / "facts.json", run | facts)
 
 
