@@ -1,12 +1,12 @@
 """`convnet init`: add a user's own images to params.yaml as a dataset."""
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
 from convnet.cli.options import standard_output
 from convnet.data.suggestions import Advice, Look, advise, dataset_name, look_at, problems
+from convnet.params.checks import RESERVED, is_name
 from convnet.params.edit import write_dataset
 from convnet.params.load import load_params
 from convnet.params.schema import Dataset, Params
@@ -14,8 +14,6 @@ from convnet.system.errors import UserError, printable
 
 HELP = "look at own images and make them a dataset in params.yaml"
 EXAMPLE = "convnet init photos/ && dvc repro"
-# A folder of models/ that holds the chosen models, and two keys whose changes DVC ignores.
-RESERVED = {"best", "size", "nfiles"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +101,7 @@ def _entry(folder: str, kind: str, look: Look, advice: Advice) -> dict[str, Any]
 
 
 def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*|[0-9][a-z0-9_]*[a-z_][a-z0-9_]*", name) or name in RESERVED:
+    if not is_name(name):
         raise UserError(
             f"{name!r} cannot name a dataset: give --name with small letters, digits and underscores, not all digits, "
             f"and none of {', '.join(sorted(RESERVED))}"
