@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import time
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -602,3 +603,31 @@ def test_real_archive_is_listed_and_read(name, members, convnet_data):
         names = [member.name for member in archive.members()]
         assert members in (None, len(names))
         assert archive.read(names[0])[:2] == b"\xff\xd8"
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"), [(b"1" * 40_000, "a header is too long"), (b"x" + b"1" * 9_000, "a number of 100 digits")]
+)
+def test_extended_header_of_digits_is_refused_in_no_time(tmp_path: Path, value: bytes, fault: str) -> None:
+    # tarfile searches it in a time that grows with the square of the digits.
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XHDTYPE, len(value)
+    padding = bytes(-len(value) % 512)
+    path = tmp_path / "digits.tar.gz"
+    path.write_bytes(gzip.compress(header.tobuf(tarfile.USTAR_FORMAT) + value + padding + bytes(1024)))
+    start = time.process_time()
+    with pytest.raises(UserError, match=fault):
+        open_archive(path)
+    assert time.process_time() - start < 1
+
+
+def test_long_names_and_many_attributes_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "names.tar.gz"
+    name = "/".join(["folder" * 10] * 20) + "/1.png"
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        for index in range(3):
+            info = tarfile.TarInfo(f"{index}/{name}")
+            info.pax_headers = {f"LIBARCHIVE.xattr.{i}": "value" * 20 for i in range(20)}
+            tar.addfile(info, io.BytesIO(b""))
+    with open_archive(path) as archive:
+        assert [member.name for member in archive.members()] == [f"{index}/{name}" for index in range(3)]

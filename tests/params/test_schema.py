@@ -402,3 +402,48 @@ def test_any_changed_value_gives_settings_or_a_sentence(
     except UserError as error:
         said = str(error)
     assert said is None or (said.startswith("params.yaml: ") and "\n" not in said)
+
+
+@pytest.mark.parametrize("section", ["datasets", "variants"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x$(touch f)",
+        "/etc/passwd",
+        "../up",
+        "pets-big",
+        "a b",
+        "a'b",
+        "Pets",
+        "12",
+        "best",
+        "size",
+        "a.b",
+        "n" * 101,
+        "",
+    ],
+)
+def test_names_that_reach_the_shell_are_refused(tmp_path: Path, section: str, name: str) -> None:
+    settings = tiny.committed()
+    settings[section][name] = next(iter(settings[section].values()))
+    with pytest.raises(UserError, match=f"{section} has the name {re.escape(repr(name))}; write small letters"):
+        load_settings(tmp_path, settings)
+
+
+@pytest.mark.parametrize("value", ["auto", "full", [0, 4095]])
+def test_grey_range_is_a_word_or_two_numbers(tmp_path: Path, value: Any) -> None:
+    assert load(tmp_path, "images.grey_range", value).images.grey_range == (
+        tuple(value) if value == [0, 4095] else value
+    )
+
+
+@pytest.mark.parametrize("value", ["none", [4095, 0], [0], [-1, 5], [0, 70000], [5, 5]])
+def test_wrong_grey_range_is_refused(tmp_path: Path, value: Any) -> None:
+    assert "images.grey_range" in refusal(tmp_path, "images.grey_range", value)
+
+
+def test_settings_without_the_new_keys_of_images_stay_valid(tmp_path: Path) -> None:
+    settings = tiny.committed()
+    settings["images"] = {"maximum_pixels": 50_000_000, "minimum_side": 8}
+    images = load_settings(tmp_path, settings).images
+    assert (images.grey_range, images.background, images.resize) == ("full", "white", "stretch")

@@ -1,7 +1,6 @@
 """`convnet init`: add a user's own images to params.yaml as a dataset."""
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from convnet.cli.length import check_course, length_reason, with_length
 from convnet.cli.options import standard_output
 from convnet.data.label_tables import write_table
 from convnet.data.suggestions import BY_FOLDERS, Advice, Look, advise, dataset_name, look_at, problems
+from convnet.params.checks import RESERVED, is_name
 from convnet.params.edit import write_dataset
 from convnet.params.load import load_params
 from convnet.params.schema import Dataset, GroupSource, LabelSource, Params, ReadAs
@@ -17,8 +17,6 @@ from convnet.system.files import file_digest
 
 HELP = "look at own images and make them a dataset in params.yaml"
 EXAMPLE = "convnet init photos/ && dvc repro"
-# A folder of models/ that holds the chosen models, and two keys whose changes DVC ignores.
-RESERVED = {"best", "size", "nfiles"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -195,7 +193,7 @@ def _changes(before: ReadAs, after: ReadAs) -> dict[str, Any]:
 
 
 def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*|[0-9][a-z0-9_]*[a-z_][a-z0-9_]*", name) or name in RESERVED:
+    if not is_name(name):
         raise UserError(
             f"{name!r} cannot name a dataset: give --name with small letters, digits and underscores, not all digits, "
             f"and none of {', '.join(sorted(RESERVED))}"

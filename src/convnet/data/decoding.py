@@ -20,16 +20,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from convnet.data.file_types import PNG, describe_content
+from convnet.data.file_types import JPEG, PNG, describe_content, is_heif
+from convnet.data.formats import (
+    FORMATS,
+    HEIF_SENTENCE,
+    NAMES,
+    SUFFIXES,
+    readable_formats,
+    register_heif,
+    too_large_for_its_bytes,
+)
+from convnet.data.frames import frames_note
+from convnet.data.grey import FULL, GREY_16_BIT, GreyRange, grey_extrema, to_8_bit
+from convnet.data.jpeg_scans import LARGEST_REDUCTION, JpegScans, read_scans
+from convnet.data.resizing import fit
+from convnet.data.transparency import over_background
 from convnet.params.schema import Images
 from convnet.system.errors import printable
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
-SUFFIXES = {
-    ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".apng": "PNG", ".gif": "GIF",
-    ".bmp": "BMP", ".dib": "BMP", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF",
-}  # fmt: skip
-GREY_16_BIT = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 WITH_ALPHA = {"RGBA", "RGBa", "LA", "PA"}
 WITHOUT_ALPHA = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"}
 ORIENTATION_TAG = 0x0112
@@ -54,12 +62,24 @@ _ONE_THREAD = threading.Lock()
 
 @dataclass(frozen=True)
 class Decoded:
-    """An RGB image, upright, with its original mode, its size in pixels after rotation, and a note."""
+    """An RGB image, upright.
+
+    Attributes:
+        image: its pixels.
+        format: JPEG, PNG and so on.
+        mode: Pillow's colour mode of the file.
+        width: of the whole image, upright, in pixels.
+        height: of the whole image, upright, in pixels.
+        grey_values: the smallest and the largest value of 16-bit grey, or None.
+        note: what was changed or ignored, or None.
+    """
 
     image: Image.Image
+    format: str
     mode: str
     width: int
     height: int
+    grey_values: GreyRange | None
     note: str | None
 
 
@@ -70,15 +90,16 @@ class BadImage(Exception):  # noqa: N818 - a verdict on a file, not an error of 
 def decode(
     data: bytes, name: str, limits: Images = DEFAULT_LIMITS, draft_size: tuple[int, int] | None = None
 ) -> Decoded:
-    """Return an image upright, in RGB, with alpha over white.
+    """Return an image upright, in RGB, with alpha over `limits.background`.
 
-    16-bit grey is divided by 257, so that 65535 becomes 255: one rule keeps all images comparable. An animation or a
-    multi-page file gives its first frame. The note reports both.
+    16-bit grey becomes 8-bit by `limits.grey_range`, the same for all images of a dataset; auto counts as full here.
+    An animation or a multi-page file gives its first frame. A JPEG above `limits.maximum_pixels` is decoded at 1/2, 1/4
+    or 1/8 of its size. The note reports all of this.
 
     Args:
         data: the content of the file.
         name: its name; a suffix that does not fit the content gets a note.
-        limits: on pixels and on the shortest side.
+        limits: on pixels and on the shortest side; grey range and background.
         draft_size: (height, width); a JPEG at least twice as large is decoded at 1/2, 1/4 or 1/8 of its size, never
             below this. None decodes every pixel.
 
@@ -92,9 +113,16 @@ def decode(
         raise BadImage("empty file")
     if len(data) > MAXIMUM_BYTES:
         raise BadImage(f"{len(data):,} bytes, more than the allowed {MAXIMUM_BYTES:,}")
-    with _pillow_limited_to(limits.maximum_pixels) as warned, silent_libtiff(data):
+    scans = read_scans(data) if data.startswith(JPEG) else None
+    if scans and (fault := scans.fault()):
+        raise BadImage(fault)
+    if is_heif(data) and not register_heif():
+        raise BadImage(HEIF_SENTENCE)
+    # A JPEG may be larger, because it can be decoded at 1/8 of its size.
+    most = limits.maximum_pixels * (LARGEST_REDUCTION**2 if scans else 1)
+    with _pillow_limited_to(most) as warned, silent_libtiff(data):
         try:
-            return _decode(data, name, limits, draft_size, warned)
+            return _decode(data, name, limits, draft_size, warned, scans)
         except BadImage:
             raise
         except Exception as error:  # damaged files make Pillow raise nearly every built-in exception
@@ -104,18 +132,13 @@ def decode(
 def load_image(
     data: bytes, name: str, image_size: tuple[int, int], limits: Images = DEFAULT_LIMITS
 ) -> NDArray[np.uint8]:
-    """Return an image stretched to `image_size`, for training, prediction and figures.
-
-    The image is halved while it stays at least as large as the result, a JPEG already while it is decoded. Pillow's
-    bilinear filter then resizes it, and antialiases. All formats are halved alike: at 2:1 the filter alone leaves a
-    quarter less local contrast than the JPEG decoder. The image is stretched, not cropped, as by
-    `flow_from_directory(target_size=...)` in the course.
+    """Return an image in the size of a network, for training, prediction, export and figures alike.
 
     Args:
         data: the content of the file.
         name: its name.
         image_size: (height, width) of the result in pixels.
-        limits: on pixels and on the shortest side.
+        limits: on pixels and on the shortest side; grey range, background, and how to resize.
 
     Returns:
         uint8 (height, width, 3), 0 to 255.
@@ -123,12 +146,7 @@ def load_image(
     Raises:
         BadImage: as `decode`.
     """
-    height, width = image_size
-    image = decode(data, name, limits, draft_size=image_size).image
-    reduction = min(image.width // width, image.height // height)
-    if reduction >= 2:
-        image = image.reduce(1 << (reduction.bit_length() - 1))  # the highest power of two in it
-    return np.array(image.resize((width, height), Image.Resampling.BILINEAR))
+    return fit(decode(data, name, limits, draft_size=image_size).image, image_size, limits.resize)
 
 
 def _decode(
@@ -137,29 +155,58 @@ def _decode(
     limits: Images,
     draft_size: tuple[int, int] | None,
     warned: list[warnings.WarningMessage],
+    scans: JpegScans | None,
 ) -> Decoded:
     if data.startswith(PNG):
         _check_png(data)
-    image = Image.open(io.BytesIO(data), formats=FORMATS)  # reads the header and compares its size with the limit
+    image = Image.open(io.BytesIO(data), formats=readable_formats())  # the header; compares its size with the limit
+    kind = NAMES.get(str(image.format), str(image.format))
     width, height = image.size
     if min(width, height) < limits.minimum_side:
         raise BadImage(f"{width}x{height} pixels, a side is below the minimum of {limits.minimum_side}")
+    if fault := too_large_for_its_bytes(kind, width * height, len(data)):
+        raise BadImage(fault)
     mode = image.mode
-    if draft_size is not None:
-        # A square covers both orientations: EXIF may turn the image after it is decoded.
-        image.draft(None, (max(draft_size), max(draft_size)))
+    reduced = _draft(image, limits, draft_size, scans)
     image.load()
-    notes = _format_notes(image, name)
-    rgb = _to_rgb(image, notes)
-    notes.extend(_frame_notes(image, data))
-    orientation = _orientation(image, notes)
+    orientation_notes: list[str] = []
+    orientation = _orientation(image, orientation_notes)
+    frames = frames_note(image, data)
+    grey_values = _checked_grey(image) if mode in GREY_16_BIT else None
+    # Each conversion replaces the image, so that memory holds two at most.
+    image = _to_rgb(image, limits)
     if orientation in UPRIGHT:
-        rgb = rgb.transpose(UPRIGHT[orientation])
+        image = image.transpose(UPRIGHT[orientation])
         if orientation >= 5:
             width, height = height, width
-    rgb.info = {}  # the old EXIF would turn the image a second time wherever it is saved and opened again
-    notes.extend(_warning_notes(warned))
-    return Decoded(rgb, mode, width, height, "; ".join(dict.fromkeys(notes)) or None)
+    image.info = {}  # the old EXIF would turn the image a second time wherever it is saved and opened again
+    notes = [
+        _suffix_note(kind, name),
+        f"16-bit grey scaled to 8 bits, largest value {grey_values[1]}" if grey_values else None,
+        frames,
+        *orientation_notes,
+        f"decoded at 1/{reduced} of its {width}x{height} pixels" if reduced > 1 else None,
+        *_warning_notes(warned),
+    ]
+    note = "; ".join(dict.fromkeys(text for text in notes if text)) or None
+    return Decoded(image, kind, mode, width, height, grey_values, note)
+
+
+def _draft(image: Image.Image, limits: Images, draft_size: tuple[int, int] | None, scans: JpegScans | None) -> int:
+    """Let the JPEG decoder divide the size, and return the divisor that the limits demand, 1 for none."""
+    if scans is None:
+        return 1
+    width, height = image.size
+    divisor = scans.reduction(limits.maximum_pixels)
+    if divisor is None:
+        raise BadImage(_too_many_pixels(width * height, limits))
+    sizes = [(width // divisor, height // divisor)] if divisor > 1 else []
+    if draft_size is not None:
+        # A square covers both orientations: EXIF may turn the image after it is decoded.
+        sizes.append((max(draft_size), max(draft_size)))
+    if sizes:
+        image.draft(None, min(sizes))
+    return divisor
 
 
 def _check_png(data: bytes) -> None:
@@ -179,49 +226,27 @@ def _check_png(data: bytes) -> None:
     raise BadImage(_truncated(data))
 
 
-def _format_notes(image: Image.Image, name: str) -> list[str]:
-    content = "JPEG" if image.format == "MPO" else image.format  # MPO: a JPEG with a preview or depth map behind it
+def _suffix_note(content: str, name: str) -> str | None:
     suffix = PurePosixPath(name).suffix.lower()
-    if suffix and SUFFIXES.get(suffix) != content:
-        return [f"{content} content under {suffix}"]
-    return []
+    return f"{content} content under {suffix}" if suffix and SUFFIXES.get(suffix) != content else None
 
 
-def _frame_notes(image: Image.Image, data: bytes) -> list[str]:
-    try:
-        if image.format == "TIFF":
-            # Pillow counts pages by a visit to the last one, which restores the orientation it already applied. A
-            # second image object keeps the first from being turned twice.
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    except Exception:  # a later frame is damaged; only the first is used
-        return ["first frame only, a later one is damaged"]
-    return [f"first of {frames} frames"] if frames > 1 else []
+def _checked_grey(image: Image.Image) -> GreyRange:
+    smallest, largest = grey_extrema(image)
+    if smallest < 0 or largest > FULL[1]:
+        raise BadImage(f"grey values {smallest} to {largest} do not fit 16 bits; save the image as PNG or JPEG")
+    return smallest, largest
 
 
-def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
+def _to_rgb(image: Image.Image, limits: Images) -> Image.Image:
     if image.mode in GREY_16_BIT:
-        return _scale_grey(image, notes).convert("RGB")
+        wish = limits.grey_range
+        return to_8_bit(image, FULL if isinstance(wish, str) else wish).convert("RGB")
     if image.mode in WITH_ALPHA or (image.mode in WITHOUT_ALPHA and "transparency" in image.info):
-        rgba = image.convert("RGBA")
-        alpha = rgba.getchannel("A")
-        if alpha.getextrema() == (255, 255):  # opaque, as most PNG photographs
-            return rgba.convert("RGB")
-        white = Image.new("RGB", rgba.size, "white")
-        white.paste(rgba, mask=alpha)
-        return white
+        return over_background(image, limits.background)
     if image.mode in WITHOUT_ALPHA:
         return image if image.mode == "RGB" else image.convert("RGB")
     raise BadImage(f"colour mode {image.mode} has no standard conversion to 8-bit RGB; save the image as PNG or JPEG")
-
-
-def _scale_grey(image: Image.Image, notes: list[str]) -> Image.Image:
-    values = np.asarray(image).astype(np.int64)  # (height, width)
-    largest = int(values.max())
-    if values.min() < 0 or largest > 65535:
-        raise BadImage(f"grey values {values.min()} to {largest} do not fit 16 bits; save the image as PNG or JPEG")
-    notes.append(f"16-bit grey scaled to 8 bits, largest value {largest}")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
 def _orientation(image: Image.Image, notes: list[str]) -> int:
@@ -270,8 +295,7 @@ def _warning_notes(warned: list[warnings.WarningMessage]) -> list[str]:
 def _reason(error: Exception, data: bytes, limits: Images) -> str:
     if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
         pixels = re.search(r"(\d+) pixels", str(error))
-        found = f"{int(pixels[1]):,}" if pixels else "too many"
-        return f"{found} pixels, more than the allowed {limits.maximum_pixels:,}"
+        return _too_many_pixels(int(pixels[1]) if pixels else 0, limits)
     if isinstance(error, UnidentifiedImageError):
         content = describe_content(data)
         if content is None:
@@ -286,6 +310,11 @@ def _reason(error: Exception, data: bytes, limits: Images) -> str:
     if "truncated" in str(error).lower() or cut_off_webp:
         return _truncated(data)
     return f"damaged: {_one_line(str(error)) or type(error).__name__}"
+
+
+def _too_many_pixels(pixels: int, limits: Images) -> str:
+    found = f"{pixels:,}" if pixels else "too many"
+    return f"{found} pixels, more than images.maximum_pixels, {limits.maximum_pixels:,}"
 
 
 def _truncated(data: bytes) -> str:

@@ -2,11 +2,17 @@
 
 import gzip
 import io
+import re
 import tarfile
 from pathlib import Path
 from typing import IO, Any
 
 from convnet.data.archive_base import BLOCK, Archive, ArchiveLimits, whole
+
+# Extended headers hold a name of at most 4096 bytes, times and owners. The time that tarfile needs for one grows with
+# the square of a run of digits in it.
+MOST_HEADER_BYTES = 32 * 2**10  # of one member, all headers together
+MOST_DIGITS = re.compile(rb"[0-9]{100}")
 
 
 class TarArchive(Archive[int]):
@@ -49,9 +55,12 @@ class TarArchive(Archive[int]):
         return list(self._places)
 
     def _index(self) -> None:
-        with tarfile.open(fileobj=_Headers(self._file), mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+        headers = _Headers(self._file)
+        with tarfile.open(fileobj=headers, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+            headers.bytes_read = 0
             for info in tar:
                 self._add(info)
+                headers.bytes_read = 0
             end = tar.offset
         # tarfile accepts an archive that was cut off between two members.
         self._file.seek(end)
@@ -100,16 +109,22 @@ class _Part(io.RawIOBase):
 class _Headers(io.BufferedIOBase):
     """The file with bounded reads, for tarfile's search for members.
 
-    tarfile reads an extended header in one piece of any claimed length. A real one is far below a mebibyte.
+    tarfile reads an extended header in one piece of any claimed length, and a sparse map block by block without end.
     """
 
     def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
         self._file = file
+        self.bytes_read = 0  # since the last member
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is None or not 0 <= size <= BLOCK:
-            raise tarfile.ReadError("a header is too long")
-        return self._file.read(size)
+        if size is None or size < 0 or self.bytes_read + size > MOST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header is too long, more than {MOST_HEADER_BYTES:,} bytes")
+        self.bytes_read += size
+        content = self._file.read(size)
+        extended = size > tarfile.BLOCKSIZE or self.bytes_read > 2 * tarfile.BLOCKSIZE
+        if extended and MOST_DIGITS.search(content):
+            raise tarfile.ReadError("a header holds a number of 100 digits or more")
+        return content
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._file.seek(offset, whence)

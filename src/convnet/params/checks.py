@@ -1,5 +1,6 @@
 """What pydantic cannot check of params.yaml: names that lead nowhere, overrides, and what does not go together."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,17 @@ from convnet.params.recipe import check_length, knobs, of_variant, resolve
 from convnet.params.schema import Params, Section, Variant
 from convnet.system.errors import UserError
 
+# Names become folders, shell arguments and stage names `<dataset>-<variant>`. Without a hyphen no two stages share one.
+# Digits alone would be a number in YAML.
+NAME = re.compile(r"[a-z][a-z0-9_]*|[0-9][a-z0-9_]*[a-z_][a-z0-9_]*")
+RESERVED = {"best", "size", "nfiles"}  # a folder in models/, and two keys whose changes DVC ignores
+LONGEST_NAME = 100  # characters; a file name holds two of them
+
+
+def is_name(name: str) -> bool:
+    """Return whether a dataset or a variant may have this name."""
+    return NAME.fullmatch(name) is not None and name not in RESERVED and len(name) <= LONGEST_NAME
+
 
 def check_params(params: Params) -> None:
     """Check what pydantic cannot: names that lead nowhere, every override, and what does not go together.
@@ -15,6 +27,7 @@ def check_params(params: Params) -> None:
     Raises:
         UserError: one sentence with the key, the value and the nearest valid name.
     """
+    _check_names(params)
     _check_run(params)
     _check_start(params)
     _check_sweep(params)
@@ -34,6 +47,17 @@ def check_params(params: Params) -> None:
     for dataset in params.run.datasets:
         for variant in params.run.variants:
             resolve(params, dataset, variant)
+
+
+def _check_names(params: Params) -> None:
+    """A name reaches the shell and the file system."""
+    for key in ("datasets", "variants"):
+        for name in getattr(params, key):
+            if not is_name(name):
+                raise UserError(
+                    f"params.yaml: {key} has the name {name!r}; write small letters, digits and underscores, not all "
+                    f"digits, at most {LONGEST_NAME} characters, and none of {', '.join(sorted(RESERVED))}"
+                )
 
 
 def _check_run(params: Params) -> None:

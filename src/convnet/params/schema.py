@@ -14,6 +14,7 @@ Drawn = Literal["pets", "hands", "source"]  # the keys of render.RENDERED, whose
 SplitName = Literal["train", "validation", "test"]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+Grey = Annotated[int, Field(ge=0, le=65535)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy takes no larger one
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 ImageSize = Annotated[tuple[Positive, Positive], Field(strict=False)]
@@ -59,10 +60,21 @@ class Run(Section):
 
 
 class Images(Section):
-    """Which files are taken as images."""
+    """Which files are taken as images, and how their pixels are prepared."""
 
     maximum_pixels: Positive
     minimum_side: Positive
+    # Of 16-bit grey, the values that become 0 and 255. auto: the range of the dataset if it is small.
+    grey_range: Literal["auto", "full"] | Annotated[tuple[Grey, Grey], Field(strict=False)] = "full"
+    background: Literal["white", "black", "mean"] = "white"  # of transparent images
+    resize: Literal["stretch", "pad", "crop"] = "stretch"
+
+    @field_validator("grey_range")
+    @classmethod
+    def _increases(cls, value: Any) -> Any:
+        if not isinstance(value, str) and value[0] >= value[1]:
+            raise ValueError(f"{list(value)} does not increase; write the lowest number first")
+        return value
 
 
 class Split(Section):
