@@ -1,4 +1,4 @@
-"""Stage compare: compare every variant with the baseline, and write tables for readers and for dvc plots."""
+"""Stage compare: compare every variant with what it changes, and write tables for readers and for dvc plots."""
 
 import argparse
 import sys
@@ -28,10 +28,11 @@ def main() -> None:
         for variant in params.run.variants
     ]
     write_tables([evaluation.model_dump() for evaluation in evaluations], arguments.destination)
-    verdicts = {}
+    verdicts, against = {}, {variant: params.against(variant) for variant in params.run.variants}
     for dataset in params.run.datasets:
         of_dataset = [evaluation for evaluation in evaluations if evaluation.dataset == dataset]
-        verdicts[dataset] = verdict(of_dataset, read_trivial(arguments.trivial / f"{dataset}.json"))
+        trivial = read_trivial(arguments.trivial / f"{dataset}.json")
+        verdicts[dataset] = verdict(of_dataset, trivial, against, params.run.margin / 100)
     write_json(arguments.destination / "verdict.json", {name: found.model_dump() for name, found in verdicts.items()})
     for sentence in opening_sentences(list(verdicts.values())):
         print(printable(sentence), file=sys.stderr)

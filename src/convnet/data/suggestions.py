@@ -15,6 +15,7 @@ import pandas as pd
 from convnet.data.manifest import build_manifest
 from convnet.data.packing import pack_folder
 from convnet.data.sources import DOWNLOADS, data_folder, kept_at
+from convnet.data.splits import IMBALANCE
 from convnet.download.fetch import Address
 from convnet.params.recipe import smallest_image
 from convnet.params.schema import Backbone, Params
@@ -26,7 +27,6 @@ COMMON_BATCH = 20
 FEWEST_STEPS = 10  # per epoch; with fewer, 15 epochs hardly train
 SMALLEST_BATCH = 4
 TINY_CLASS = 20  # images
-IMBALANCE = 1.5  # largest class / smallest; from here on the report compares balanced accuracy
 SECONDS_TO_REACH = 5.0
 FALLBACK = "compact"  # trained here, so always available
 PRETRAINED = "inception_v3"  # the course's
