@@ -61,9 +61,7 @@ def verdict(
     helpers = _helpers(comparisons, variants, metric, baseline)
     pairs, leader = _compare_helpers([e for name in helpers for e in ordered if e.variant == name], metric)
     result = Verdict(
-        dataset=first.dataset,
-        kind=first.kind,
-        classes=first.classes,
+        **{name: getattr(first, name) for name in ("dataset", "kind", "classes")},
         resplit=any(evaluation.resplit for evaluation in ordered),
         baseline=baseline if first.variant == baseline else None,
         metric=metric,
@@ -120,7 +118,7 @@ def _compare(
 
 def _named(known: Mapping[str, Evaluation], names: Sequence[str], baseline: str) -> list[str]:
     """Return the variants to compare with: those of `names` that exist, or the baseline if it exists."""
-    return [name for name in names if name in known] or [name for name in (baseline,) if name in known]
+    return [name for name in dict.fromkeys(names) if name in known] or [name for name in (baseline,) if name in known]
 
 
 def _comparison(difference: Difference, decided: Decided, level: float) -> Comparison:
