@@ -1,4 +1,4 @@
-"""Stage compare: compare every variant with the baseline, and write tables for readers and for dvc plots."""
+"""Stage compare: compare every variant with what it changes, and write tables for readers and for dvc plots."""
 
 import argparse
 import sys
@@ -23,12 +23,14 @@ def main() -> None:
     parser.add_argument("plots", type=Path, help="folder for the tables that dvc plots draws")
     parser.add_argument("metrics", type=Path, help="small JSON for `dvc metrics show`")
     arguments = parser.parse_args()
-    run = load_params().run
+    params = load_params()
+    run, margin = params.run, params.run.margin / 100
+    against = {variant: params.against(variant) for variant in run.variants}
     evaluations, verdicts = [], []
     for dataset in run.datasets:
         folder = arguments.evaluations / dataset
         of_dataset = [read_evaluation(folder / "variants" / f"{variant}.json") for variant in run.variants]
-        verdicts.append(verdict(of_dataset, read_trivial(folder / "trivial.json")))
+        verdicts.append(verdict(of_dataset, read_trivial(folder / "trivial.json"), against, margin))
         evaluations += of_dataset
     write_tables(evaluations, arguments.tables)
     write_plot_tables(evaluations, arguments.plots)

@@ -10,12 +10,14 @@ from statsmodels.stats.anova import anova_lm
 
 from convnet.comparison.random_effects import (
     balanced_values,
-    class_weights,
+    by_groups,
     crossed_estimate,
     image_step,
     images_needed,
     more_seeds_needed,
+    separate_estimate,
 )
+from convnet.data.splits import class_weights
 
 
 def table(seeds: int, images: int, gain: float = 0.1, seed_deviation: float = 0.1, seed: int = 0) -> np.ndarray:
@@ -44,7 +46,7 @@ def test_variances_agree_with_the_two_way_analysis_of_variance():
     assert estimate.image_variance == pytest.approx((between_images - rest) / (seeds * images))
     assert components is not None
     assert components.rest == pytest.approx(rest)
-    assert components.image == pytest.approx((between_images - rest) / seeds)
+    assert components.unit == pytest.approx((between_images - rest) / seeds)
     assert components.seed == pytest.approx(max(between_seeds - rest, 0) / images)
 
 
@@ -157,13 +159,13 @@ def test_the_needed_number_decides_and_one_less_does_not():
 
     def half_width(seeds: int, images: int) -> float:
         seed_variance = components.seed / seeds + components.rest / (seeds * images)
-        image_variance = components.image / images
+        image_variance = components.unit / images
         critical = seed_variance * stats.t.isf(0.025, seeds - 1) + image_variance * stats.t.isf(0.025, images - 1)
         return critical / np.sqrt(seed_variance + image_variance)
 
     more = more_seeds_needed(estimate, components, 0.05)
     assert more is not None
-    assert half_width(5 + more, estimate.images) < abs(estimate.centre) <= half_width(5 + more - 1, estimate.images)
+    assert half_width(5 + more, 152) < abs(estimate.centre) <= half_width(5 + more - 1, 152)  # with two half images
     images = images_needed(estimate, components, 0.05)
     assert images is not None
     # Real images: the two half images come on top, in the width and in the centre.
@@ -192,3 +194,77 @@ def test_no_difference_needs_no_plan():
     assert components is not None
     assert more_seeds_needed(estimate, components, 0.05) is None
     assert images_needed(estimate, components, 0.05) is None
+
+
+def test_groups_are_the_units_of_the_interval():
+    # Five copies of each of 60 images are worth 60 images: the same interval, but for the two half images.
+    values = table(5, 60)
+    copies, groups = np.repeat(values, 5, axis=1), np.repeat(np.arange(60), 5)
+    grouped = by_groups(copies, groups)
+    assert grouped == pytest.approx(values)
+    estimate, _ = crossed_estimate(grouped, images=300)
+    alone, _ = crossed_estimate(values)
+    assert estimate.mean == pytest.approx(copies.mean())
+    assert estimate.centre == pytest.approx(copies.mean() * 300 / 302)
+    assert estimate.half_width(0.05) == pytest.approx(alone.half_width(0.05), rel=0.05)
+    assert estimate.image_variance > 4 * crossed_estimate(copies)[0].image_variance
+
+
+def test_groups_of_unlike_size_keep_the_mean_and_the_cluster_robust_error():
+    # One seed: statsmodels' cluster-robust error of a mean, without its correction for few clusters.
+    generator = np.random.default_rng(7)
+    groups = np.repeat(np.arange(400), generator.integers(1, 6, 400))
+    values = (generator.normal(size=400)[groups] + generator.normal(size=len(groups)) + 0.3)[None]
+    robust = ols("d ~ 1", pd.DataFrame({"d": values[0]})).fit(cov_type="cluster", cov_kwds={"groups": groups})
+    grouped = by_groups(values, groups)
+    assert grouped.mean() == pytest.approx(values.mean())
+    estimate, _ = crossed_estimate(grouped, images=len(groups))
+    assert estimate.standard_error == pytest.approx(robust.bse["Intercept"], rel=0.01)
+
+
+def test_groups_of_one_image_change_nothing():
+    values = table(3, 50)
+    assert (by_groups(values, np.arange(50)) == values).all()
+
+
+def test_one_group_of_images_decides_nothing():
+    values = np.ones((5, 40))
+    estimate, _ = crossed_estimate(by_groups(values, np.zeros(40, dtype=int)), images=40)
+    assert tuple(estimate.interval()) == (-1, 1)
+    assert estimate.p_value() > 0.05
+
+
+def test_unlike_networks_have_the_degrees_of_freedom_of_both():
+    # Each seed is better or worse everywhere alike, so the images are silent: Welch's test with other degrees.
+    generator = np.random.default_rng(3)
+    variant, baseline = generator.normal(0.8, 0.05, 4), generator.normal(0.7, 0.04, 4)
+    estimate, components = separate_estimate(
+        np.repeat(variant[:, None], 4000, axis=1), np.repeat(baseline[:, None], 4000, axis=1), step=1e-9
+    )
+    variances = sorted([variant.var(ddof=1), baseline.var(ddof=1)])
+    freedom = 3 * (1 + (variances[0] / variances[1]) ** 2)
+    statistic = stats.ttest_ind(variant, baseline, equal_var=False).statistic
+    assert 3 < freedom < 6
+    assert estimate.p_value() == pytest.approx(2 * stats.t.sf(statistic, freedom), rel=2e-3)
+    assert components is not None
+    assert components.seed == pytest.approx(sum(variances), rel=1e-3)
+
+
+def test_unlike_networks_keep_the_image_part_of_pairs():
+    generator = np.random.default_rng(4)
+    easy = generator.normal(size=500)
+    tastes = 0.7 * generator.normal(size=(2, 500))
+    rows = [(easy + taste + generator.normal(size=(6, 500)) > -0.7).astype(float) for taste in tastes]
+    apart, _ = separate_estimate(*rows)
+    paired, _ = crossed_estimate(rows[0] - rows[1])
+    assert apart.mean == paired.mean
+    assert apart.centre == paired.centre
+    assert apart.image_variance == pytest.approx(paired.image_variance, rel=0.1)
+    assert 1 <= apart.freedom_factor <= 2
+
+
+def test_margin_p_is_that_of_the_interval_that_touches_the_margin():
+    estimate, _ = crossed_estimate(table(8, 3000, gain=0.0))
+    lower, upper = estimate.interval(level=1 - 2 * estimate.margin_p(0.05))
+    assert max(-lower, upper) == pytest.approx(0.05, rel=1e-6)
+    assert estimate.margin_p(abs(estimate.centre) / 2) == 0.5

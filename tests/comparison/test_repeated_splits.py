@@ -76,3 +76,14 @@ def test_more_splits_decide_or_never_will():
     # Images so few and shared that their own luck is larger than the difference.
     few = [np.array([1.0, 1.0, 0.0, -1.0, -1.0, 1.0, 0.0, 0.0]) for _ in range(3)]
     assert more_splits_needed(resplit_estimate(few, [np.arange(8)] * 3), 0.05) is None
+
+
+def test_copies_count_once_in_the_covariance_of_splits():
+    # Four copies of each of 100 images, always together: the covariance is that of the 100 images.
+    values = some_differences(3, 100)
+    single = resplit_estimate(list(values), [np.arange(100)] * 3)
+    copied = resplit_estimate(list(np.repeat(values, 4, axis=1)), [np.repeat(np.arange(100), 4)] * 3)
+    assert copied.units == single.units == 100
+    assert copied.mean == pytest.approx(single.mean)
+    assert copied.seed_variance == pytest.approx(single.seed_variance, rel=0.04)
+    assert copied.image_variance == pytest.approx(single.image_variance, rel=0.04)

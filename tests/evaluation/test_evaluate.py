@@ -93,6 +93,7 @@ def test_test_images_are_named_in_the_order_of_their_predictions(
     for run in evaluation.seeds:
         test = predictions[run.seed]["test"]
         assert run.test_members == members
+        assert run.test_groups == np.load(study / "arrays" / "test" / "groups.npy").tolist()
         assert run.test_labels == test.labels.tolist()
         assert run.test_predicted == test.probabilities.argmax(axis=1).tolist()
         assert np.array(run.test_probabilities) == pytest.approx(test.probabilities, abs=6e-7)
@@ -113,6 +114,8 @@ def test_resplit_names_the_images_of_the_joined_splits(study: Path, tmp_path: Pa
     # The indices 0, 1, ... now count from the first training image.
     members = json.loads((study / "arrays" / "train" / "members.json").read_text())
     assert run.test_members == members[: tiny.COUNTS["test"]]
+    groups = np.load(study / "arrays" / "train" / "groups.npy")
+    assert run.test_groups == groups[: tiny.COUNTS["test"]].tolist()
 
 
 def test_features_add_their_seconds_to_the_variants_that_use_them(

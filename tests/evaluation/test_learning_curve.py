@@ -71,6 +71,22 @@ def test_interval_of_the_gain_holds_the_truth_in_repeated_studies():
     assert np.mean(held) > 0.88
 
 
+def test_test_images_widen_the_interval():
+    sizes = {n: [2 * n**-0.5 + 0.05 + e for e in (-0.002, 0.0, 0.002)] for n in SIZES}
+    wrong = {n: (np.arange(200) < 200 * np.mean(values)).astype(float) for n, values in sizes.items()}
+    alone, sampled = learning_curve(sizes)["doubling"]["interval"], learning_curve(sizes, wrong)["doubling"]["interval"]
+    assert sampled[1] - sampled[0] > alone[1] - alone[0]
+
+
+def test_a_floor_that_cannot_be_seen_leaves_only_the_lower_end():
+    # The errors halve with each doubling, and one lucky last size suggests a floor.
+    errors = dict(zip(SIZES, (0.32, 0.16, 0.08, 0.04, 0.026), strict=True))
+    found = learning_curve({n: [e - 0.012, e, e + 0.012] for n, e in errors.items()})
+    lower, upper = found["doubling"]["interval"]
+    assert found["doubling"]["at_least"] is (f"at least {100 * lower:.1f} points" in found["sentence"])
+    assert lower <= found["doubling"]["gain"] <= upper
+
+
 def test_result_is_deterministic_and_fit_for_json():
     assert json.dumps(learning_curve(study()), allow_nan=False) == json.dumps(learning_curve(study()))
 

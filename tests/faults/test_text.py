@@ -109,6 +109,7 @@ def _report(folder: Path, classes: list[str], members: list[str]) -> None:
         evaluation = make_evaluation("tiny", variant, 2, classes=classes)
         for run in evaluation["seeds"]:
             run["test_members"] = members
+            run["test_groups"] = run["test_groups"][: len(members)]
             run["test_labels"] = run["test_labels"][: len(members)]
             run["test_predicted"] = run["test_predicted"][: len(members)]
             run["test_probabilities"] = run["test_probabilities"][: len(members)]

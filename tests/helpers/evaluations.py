@@ -75,6 +75,7 @@ def make_evaluation(
                 "gap_at_last_epoch": last["accuracy"] - last["validation_accuracy"],
                 "epochs": epochs,
                 "test_members": [f"test/{names[k]}/{i:04d}.png" for i, k in enumerate(labels)],
+                "test_groups": list(range(len(labels))),
                 "test_labels": labels.tolist(),
                 "test_predicted": probabilities.argmax(axis=1).tolist(),
                 "test_probabilities": np.round(probabilities, 6).tolist(),

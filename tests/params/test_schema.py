@@ -215,6 +215,10 @@ def test_missing_key_is_named(tmp_path: Path, missing: str) -> None:
         ("fine_tune.start", "baseline", ["fine_tune.start", "'baseline'", "transfer: true"]),
         ("fine_tune.start", "transfer_average", ["'transfer_average', which is not in run.feature_variants"]),
         ("fine_tune.start", "fine_tune", ["fine_tune.start", "'fine_tune'"]),
+        ("variants.dropout.against", "basline", ["variants.dropout.against", "'basline'", "did you mean 'baseline'"]),
+        ("variants.dropout.against", ["augmented", "x"], ["variants.dropout.against", "'x'"]),
+        ("variants.dropout.against", "dropout", ["variants.dropout.against is 'dropout'", "cannot be compared"]),
+        ("variants.baseline", {"against": "dropout"}, ["variants.baseline.against is 'dropout'", "take the key out"]),
         ("variants.fine_tune.start", "nothing", ["start", "'nothing'"]),
         ("variants.fine_tune.start", "fine_tune", ["start", "'fine_tune'"]),
         ("variants.fine_tune.dropout", 0.3, ["variants.fine_tune.dropout is 0.3", "fine_tune.start names"]),
@@ -225,6 +229,23 @@ def test_missing_key_is_named(tmp_path: Path, missing: str) -> None:
 def test_name_that_means_nothing_here(tmp_path: Path, key: str, value: Any, words: list[str]) -> None:
     sentence = refusal(tmp_path, key, value)
     assert [word for word in words if word not in sentence] == []
+
+
+def test_variants_are_compared_with_the_baseline_or_what_they_change(tmp_path: Path) -> None:
+    settings = tiny.committed()
+    tiny.change(settings, "variants.augmented_dropout.against", ["augmented", "dropout"])
+    params = load_settings(tmp_path, settings)
+    assert params.against("augmented") == ("baseline",)
+    assert params.against("transfer_dropout") == ("transfer",)
+    assert params.against("augmented_dropout") == ("augmented", "dropout")
+    assert params.against("fine_tune") == (params.fine_tune.start,)
+
+
+def test_margin_has_a_default(tmp_path: Path) -> None:
+    settings = tiny.committed()
+    del settings["run"]["margin"]
+    assert load_settings(tmp_path, settings).run.margin == 2.0
+    assert "run.margin" in refusal(tmp_path, "run.margin", -1.0)
 
 
 def test_key_that_stands_twice(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One variant against the baseline on the same seeds and the same test images: every number, no verdict yet."""
+"""One variant against another on the same seeds and the same test images: every number, no decision yet."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,12 @@ from convnet.comparison.random_effects import (
     Components,
     Estimate,
     balanced_values,
+    by_groups,
     crossed_estimate,
     image_step,
     images_needed,
     more_seeds_needed,
+    separate_estimate,
 )
 from convnet.comparison.repeated_splits import more_splits_needed, resplit_estimate
 from convnet.comparison.schema import Deciding, MetricDifference, Needed
@@ -21,18 +23,20 @@ from convnet.evaluation.schema import Evaluation, SeedEvaluation
 from convnet.system.errors import UserError
 
 Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A variant minus the baseline."""
+    """A variant minus another one."""
 
     variant: str
+    baseline: str
     seeds: list[int]
     left_out: list[int]  # seeds that only one of the two has
+    paired: bool
     resplit: bool
     n_test: int
+    n_groups: int
     estimate: Estimate
     components: Components | None  # None with one seed or own splits
     metrics: dict[str, MetricDifference]
@@ -50,11 +54,14 @@ class Difference:
 
 
 def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding) -> Difference:
-    """Compare one variant with the baseline on the seeds both have.
+    """Compare one variant with another on the seeds both have.
+
+    Seeds are paired where both train the same kind of network, or where a seed draws the split for both. A network
+    with a backbone shares no randomness with one without.
 
     Args:
-        baseline: its evaluation.
-        variant: its evaluation.
+        baseline: the evaluation that is subtracted.
+        variant: the other evaluation.
         metric: what the estimate is about.
 
     Raises:
@@ -65,14 +72,27 @@ def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding) -> Diff
     pairs = [(first[seed], second[seed]) for seed in seeds]
     resplit = baseline.resplit or variant.resplit
     _check(pairs, baseline, variant, resplit)
-    differences = [correct(theirs) - correct(ours) for ours, theirs in pairs]
-    estimate, components = _estimate([ours for ours, _ in pairs], differences, metric, resplit)
+    paired = resplit or (baseline.backbone is None) == (variant.backbone is None)
+    rows = [[correct(run) for run in runs] for runs in zip(*pairs, strict=True)]
+    differences = [theirs - ours for ours, theirs in zip(*rows, strict=True)]
+    runs = [ours for ours, _ in pairs]
+    components = None
+    if resplit:
+        estimate = own_splits_estimate(runs, differences, metric)
+    elif paired:
+        estimate, components = crossed_estimate(*units(runs[0], np.stack(differences), metric))
+    else:
+        table, step, images = units(runs[0], np.stack(rows[1]), metric)
+        estimate, components = separate_estimate(table, units(runs[0], np.stack(rows[0]), metric)[0], step, images)
     return Difference(
         variant=variant.variant,
+        baseline=baseline.variant,
         seeds=seeds,
         left_out=sorted(first.keys() ^ second.keys()),
+        paired=paired,
         resplit=resplit,
-        n_test=len(pairs[0][0].test_labels),
+        n_test=len(runs[0].test_labels),
+        n_groups=len(set(runs[0].test_groups)),
         estimate=estimate,
         components=components,
         metrics=_metrics(pairs, differences),
@@ -82,6 +102,32 @@ def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding) -> Diff
 def correct(run: SeedEvaluation) -> Floats:
     """Return (n,) 1 where the predicted class of a test image is the true one, else 0."""
     return np.asarray(np.equal(run.test_predicted, run.test_labels), dtype=np.float64)
+
+
+def units(run: SeedEvaluation, values: Floats, metric: Deciding) -> tuple[Floats, float, int]:
+    """Return (seeds, units) for an estimate on one split, what one image moves a sum of images by, and the images.
+
+    Args:
+        run: of any seed; names the labels and the groups of the test images.
+        values: (seeds, images): correct, or a difference of it.
+        metric: what the row means become.
+    """
+    labels, groups = np.asarray(run.test_labels), np.asarray(run.test_groups)
+    step = 1.0
+    if metric == "balanced_accuracy":
+        values, step = balanced_values(values, labels, groups), image_step(labels)
+    return by_groups(values, groups), step, len(labels)
+
+
+def own_splits_estimate(runs: Sequence[SeedEvaluation], values: Sequence[Floats], metric: Deciding) -> Estimate:
+    """Return the estimate of the mean of `values`, (images,) per seed, where each seed has its own test images."""
+    step = 1.0
+    groups = [np.asarray(run.test_groups) for run in runs]
+    if metric == "balanced_accuracy":
+        labels = [np.asarray(run.test_labels) for run in runs]
+        step = max(image_step(own) for own in labels)
+        values = [balanced_values(v[None], *own)[0] for v, *own in zip(values, labels, groups, strict=True)]
+    return resplit_estimate(values, groups, step)
 
 
 def _check(
@@ -101,24 +147,6 @@ def _check(
             f"the seeds of {variant.variant} ({variant.dataset}) were tested on different images though the split is "
             "fixed; run `dvc repro` to train them again"
         )
-
-
-def _estimate(
-    runs: Sequence[SeedEvaluation], differences: Sequence[Floats], metric: Deciding, resplit: bool
-) -> tuple[Estimate, Components | None]:
-    step = 1.0
-    if metric == "balanced_accuracy":
-        labels = [np.asarray(run.test_labels) for run in runs]
-        differences = [balanced_values(d[None], own)[0] for d, own in zip(differences, labels, strict=True)]
-        step = max(image_step(own) for own in labels)
-    if resplit:
-        return resplit_estimate(differences, _image_numbers(runs), step), None
-    return crossed_estimate(np.stack(differences), step)
-
-
-def _image_numbers(runs: Sequence[SeedEvaluation]) -> list[Integers]:
-    numbers = {member: i for i, member in enumerate(sorted({m for run in runs for m in run.test_members}))}
-    return [np.array([numbers[member] for member in run.test_members]) for run in runs]
 
 
 def _metrics(

@@ -7,7 +7,7 @@ from convnet.comparison.statistics import Interval
 from convnet.evaluation.schema import Frozen, TrivialScores, read_as
 from convnet.params.schema import ImageKind
 
-Decision = Literal["helps", "hurts", "not decided"]
+Decision = Literal["helps", "hurts", "no relevant difference", "not decided"]
 Deciding = Literal["accuracy", "balanced_accuracy"]  # the metric that decides
 IntervalKind = Literal["seeds and test images", "seeds and splits", "test images only"]
 
@@ -20,32 +20,47 @@ class MetricDifference(Frozen):
 
 
 class Needed(Frozen):
-    """What would decide an open comparison if its difference stays; None: no number within the search."""
+    """What would decide an open comparison if its difference stays, as a plan; None: no number within the search."""
 
     more_seeds: int | None
     test_images: int | None  # in all
 
 
 class Comparison(Frozen):
-    """One variant against the baseline; differences are shares of the deciding metric, -1..1."""
+    """One variant against another; differences are shares of the deciding metric, -1..1."""
 
     variant: str
-    baseline: str
+    baseline: str  # the variant it is compared with: the baseline, or what it changes
     decision: Decision
     mean: float
     interval: Interval  # 95 %
     interval_kind: IntervalKind
     standard_error: float
     seed_share: float  # of the error's variance: the part that more seeds reduce
-    p: float
+    p: float  # two-sided, of no difference
     p_holm: float
+    p_margin_holm: float  # one-sided, of a difference of the margin or more
     needed: Needed | None  # where nothing is decided
     seeds: list[int]
     seeds_left_out: list[int]  # seeds that only one of the two has
     n_test: int
+    n_groups: int  # of test images; copies of one image are one group
+    paired: bool  # both train the same network, so one seed gives both the same randomness
     resplit: bool
     metrics: dict[str, MetricDifference]  # accuracy, balanced_accuracy, loss on test images; generalisation_gap
     sentence: str = ""
+
+
+class HelperPair(Frozen):
+    """Two variants that help, compared with each other: first minus second, in shares of the deciding metric."""
+
+    first: str
+    second: str
+    mean: float
+    interval: Interval  # 95 %
+    p: float
+    p_holm: float  # over all pairs of helpers
+    ahead: str | None  # the better of the two where that is decided
 
 
 class Summary(Frozen):
@@ -62,8 +77,8 @@ class AgainstTrivial(Frozen):
     name: str  # of the trivial model
     reached: float  # by the trivial model
     difference: float
-    interval: Interval | None  # 95 %; None where every seed has its own test images
-    beats: bool
+    interval: Interval  # 95 %
+    beats: bool  # the interval is above zero
 
 
 class VariantSummary(Frozen):
@@ -105,9 +120,13 @@ class Verdict(Frozen):
     baseline: str | None  # None if it is missing
     metric: Deciding
     n_test: int
+    margin: float  # share of the deciding metric; a smaller difference does not matter
     imbalance: Imbalance
     variants: list[VariantSummary]  # the baseline first
-    comparisons: list[Comparison]  # one per other variant
+    comparisons: list[Comparison]  # one for each other variant and each variant that it names
+    helpers: list[str]  # variants that help against the baseline, or against another helper; the largest gain first
+    pairs: list[HelperPair]  # every two helpers
+    leader: str | None  # the helper that is ahead of every other
     trivial: list[TrivialScores]
     warnings: list[str]
 

@@ -1,52 +1,51 @@
 """Which remedy helps on one dataset, by how much, and how sure is that: the decision and its reasons.
 
-The rule: a variant "helps" or "hurts" if its p from the interval over seeds and test images (`random_effects`; with own
-splits per seed, `repeated_splits`) is at most 0.05 after Holm's correction over all variants of the dataset; the sign
-of the mean difference says which. If no variant truly differs, the chance of any false decision on the dataset is about
-5 %, and of a false "helps" half of that; bench/simulate_verdict.py measures both. docs/method.md gives the reasons.
+Each variant is compared with the variants that it names (`against`): the baseline, or what it changes. `decisions`
+holds the rule, `random_effects` the interval over seeds and test images, and `repeated_splits` the interval where each
+seed has its own split. bench/correctness/simulate_verdict.py measures how often a decision is false. docs/method.md
+gives the reasons.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from convnet.comparison.paired import Difference, compare, correct
-from convnet.comparison.random_effects import balanced_values, crossed_estimate, image_step
+from convnet.comparison.decisions import MARGIN, SIGNIFICANCE, Decided, decide, find_helpers, find_leader
+from convnet.comparison.paired import Difference, compare
 from convnet.comparison.schema import (
-    AgainstTrivial,
     Comparison,
     Deciding,
-    Decision,
+    HelperPair,
     Imbalance,
     IntervalKind,
-    Summary,
     VariantSummary,
     Verdict,
 )
-from convnet.comparison.statistics import holm, wilson_interval
+from convnet.comparison.variant_summary import summarise_variant
 from convnet.comparison.wording import comparison_sentence, warning_sentences
-from convnet.evaluation.metrics import METRICS
+from convnet.data.splits import IMBALANCE
 from convnet.evaluation.schema import Evaluation, TrivialModel, TrivialScores
+from convnet.params.schema import BASELINE
 from convnet.system.errors import UserError
 
-SIGNIFICANCE = 0.05
-# From here on plain accuracy flatters a model that prefers the largest class.
-IMBALANCE = 1.5
 DIGITS = 10  # significant digits kept, so that the last bits of a sum do not change the file
-BASELINE = "baseline"
 
 
 def verdict(
-    evaluations: Sequence[Evaluation], trivial: Sequence[TrivialModel] = (), baseline: str = BASELINE
+    evaluations: Sequence[Evaluation],
+    trivial: Sequence[TrivialModel] = (),
+    against: Mapping[str, Sequence[str]] | None = None,
+    margin: float = MARGIN,
+    baseline: str = BASELINE,
 ) -> Verdict:
-    """Judge every variant of one dataset against the baseline.
+    """Judge every variant of one dataset.
 
     Args:
         evaluations: one per variant.
         trivial: the trivial models of the dataset.
-        baseline: the variant all others are compared with.
+        against: by variant, the variants that it is compared with. The baseline stands in for missing ones.
+        margin: share of accuracy; a smaller difference does not matter.
+        baseline: the variant without a remedy.
 
     Raises:
         UserError: no evaluations, several datasets, a variant twice, or test images that differ between variants.
@@ -57,36 +56,31 @@ def verdict(
     imbalance = _imbalance(first)
     balanced = imbalance.ratio is None or imbalance.ratio > IMBALANCE
     metric: Deciding = "balanced_accuracy" if balanced else "accuracy"
-    variants = [_variant_row(evaluation, trivial, metric) for evaluation in ordered]
-    has_baseline = first.variant == baseline
-    comparisons = _decide([compare(first, other, metric) for other in ordered[1:]] if has_baseline else [], baseline)
+    variants = [summarise_variant(evaluation, trivial, metric) for evaluation in ordered]
+    comparisons = _compare(ordered, metric, against or {}, margin, baseline)
+    helpers = _helpers(comparisons, variants, metric, baseline)
+    pairs, leader = _compare_helpers([e for name in helpers for e in ordered if e.variant == name], metric)
     result = Verdict(
-        dataset=first.dataset,
-        kind=first.kind,
-        classes=first.classes,
+        **{name: getattr(first, name) for name in ("dataset", "kind", "classes")},
         resplit=any(evaluation.resplit for evaluation in ordered),
-        baseline=baseline if has_baseline else None,
+        baseline=baseline if first.variant == baseline else None,
         metric=metric,
         n_test=variants[0].n_test,
+        margin=margin,
         imbalance=imbalance,
         variants=variants,
-        comparisons=[
-            row.model_copy(update={"sentence": comparison_sentence(row, metric, first.rendered, len(comparisons))})
-            for row in comparisons
-        ],
+        comparisons=comparisons,
+        helpers=helpers,
+        pairs=pairs,
+        leader=leader,
         trivial=[TrivialScores(**row.model_dump(exclude={"test_predictions"})) for row in trivial],
         warnings=[],
     )
-    result = result.model_copy(update={"warnings": warning_sentences(result, baseline)})
-    return Verdict.model_validate(_rounded(result.model_dump()))
-
-
-def decisions(p_holm: Sequence[float], means: Sequence[float]) -> list[Decision]:
-    """Return the decision for each Holm-adjusted p and mean difference."""
-    return [
-        "not decided" if p > SIGNIFICANCE or mean == 0 else "helps" if mean > 0 else "hurts"
-        for p, mean in zip(p_holm, means, strict=True)
-    ]
+    worded = {
+        "comparisons": [row.model_copy(update={"sentence": comparison_sentence(row, result)}) for row in comparisons],
+        "warnings": warning_sentences(result, baseline, against or {}),
+    }
+    return Verdict.model_validate(_rounded(result.model_copy(update=worded).model_dump()))
 
 
 def _check(evaluations: Sequence[Evaluation]) -> None:
@@ -101,33 +95,52 @@ def _check(evaluations: Sequence[Evaluation]) -> None:
         raise UserError(f"variant {twice[0]} of {datasets[0]} was evaluated twice; remove one of its evaluations")
 
 
-def _decide(compared: Sequence[Difference], baseline: str) -> list[Comparison]:
-    p_values = [c.estimate.p_value() for c in compared]
-    adjusted = holm(p_values)
-    decided = decisions(adjusted, [c.estimate.mean for c in compared])
-    # The level at which Holm's procedure decides the next variant, if the other open ones stay open.
-    level = SIGNIFICANCE / max(decided.count("not decided"), 1)
-    return [
-        Comparison(
-            variant=difference.variant,
-            baseline=baseline,
-            decision=decision,
-            mean=difference.estimate.mean,
-            interval=difference.estimate.interval(),
-            interval_kind=_interval_kind(difference),
-            standard_error=difference.estimate.standard_error,
-            seed_share=difference.estimate.seed_variance / difference.estimate.standard_error**2,
-            p=p,
-            p_holm=p_holm,
-            needed=difference.needed(level) if decision == "not decided" else None,
-            seeds=difference.seeds,
-            seeds_left_out=difference.left_out,
-            n_test=difference.n_test,
-            resplit=difference.resplit,
-            metrics=difference.metrics,
-        )
-        for difference, p, p_holm, decision in zip(compared, p_values, adjusted, decided, strict=True)
+def _compare(
+    evaluations: Sequence[Evaluation],
+    metric: Deciding,
+    against: Mapping[str, Sequence[str]],
+    margin: float,
+    baseline: str,
+) -> list[Comparison]:
+    """Compare each variant with those that it names, and decide all comparisons together."""
+    known = {evaluation.variant: evaluation for evaluation in evaluations}
+    compared = [
+        compare(known[other], evaluation, metric)
+        for name, evaluation in known.items()
+        if name != baseline
+        for other in _named(known, against.get(name, ()), baseline)
     ]
+    decided = decide([difference.estimate for difference in compared], margin)
+    # The level at which Holm's procedure decides the next comparison, if the other open ones stay open.
+    level = SIGNIFICANCE / max([row.decision for row in decided].count("not decided"), 1)
+    return [_comparison(difference, row, level) for difference, row in zip(compared, decided, strict=True)]
+
+
+def _named(known: Mapping[str, Evaluation], names: Sequence[str], baseline: str) -> list[str]:
+    """Return the variants to compare with: those of `names` that exist, or the baseline if it exists."""
+    return [name for name in dict.fromkeys(names) if name in known] or [name for name in (baseline,) if name in known]
+
+
+def _comparison(difference: Difference, decided: Decided, level: float) -> Comparison:
+    estimate = difference.estimate
+    return Comparison(
+        variant=difference.variant,
+        baseline=difference.baseline,
+        **decided._asdict(),
+        mean=estimate.mean,
+        interval=estimate.interval(),
+        interval_kind=_interval_kind(difference),
+        standard_error=estimate.standard_error,
+        seed_share=estimate.seed_variance / estimate.standard_error**2,
+        needed=difference.needed(level) if decided.decision == "not decided" else None,
+        seeds=difference.seeds,
+        seeds_left_out=difference.left_out,
+        n_test=difference.n_test,
+        n_groups=difference.n_groups,
+        paired=difference.paired,
+        resplit=difference.resplit,
+        metrics=difference.metrics,
+    )
 
 
 def _interval_kind(difference: Difference) -> IntervalKind:
@@ -136,55 +149,40 @@ def _interval_kind(difference: Difference) -> IntervalKind:
     return "seeds and splits" if difference.resplit else "seeds and test images"
 
 
+def _helpers(
+    comparisons: Sequence[Comparison], variants: Sequence[VariantSummary], metric: Deciding, baseline: str
+) -> list[str]:
+    helping = [(row.variant, row.baseline) for row in comparisons if row.decision == "helps"]
+    means = {row.variant: row.mean_of(metric) for row in variants}
+    return sorted(find_helpers(helping, baseline), key=lambda name: (-means[name], name))
+
+
+def _compare_helpers(helpers: Sequence[Evaluation], metric: Deciding) -> tuple[list[HelperPair], str | None]:
+    """Compare every two helpers, corrected apart; return the pairs, and the helper ahead of all others."""
+    differences = [compare(second, first, metric) for i, first in enumerate(helpers) for second in helpers[i + 1 :]]
+    # Without a margin: a small difference may still show which of two is ahead.
+    decided = decide([difference.estimate for difference in differences], margin=0.0)
+    pairs = [
+        HelperPair(
+            first=difference.variant,
+            second=difference.baseline,
+            mean=difference.estimate.mean,
+            interval=difference.estimate.interval(),
+            p=row.p,
+            p_holm=row.p_holm,
+            ahead={"helps": difference.variant, "hurts": difference.baseline}.get(row.decision),
+        )
+        for difference, row in zip(differences, decided, strict=True)
+    ]
+    leader = find_leader([e.variant for e in helpers], {(pair.first, pair.second): pair.ahead for pair in pairs})
+    return pairs, leader
+
+
 def _imbalance(evaluation: Evaluation) -> Imbalance:
     confusion = evaluation.seeds[0].splits["train"].confusion
     counts = {name: sum(row) for name, row in zip(evaluation.classes, confusion, strict=True)}
     smallest, largest = min(counts.values()), max(counts.values())
     return Imbalance(train_images=counts, ratio=largest / smallest if smallest else None)
-
-
-def _variant_row(evaluation: Evaluation, trivial: Sequence[TrivialModel], metric: Deciding) -> VariantSummary:
-    runs = sorted(evaluation.seeds, key=lambda run: run.seed)
-    n_test = runs[0].splits["test"].n
-    on_test = {name: _summary([getattr(run.splits["test"], name) for run in runs]) for name in METRICS}
-    return VariantSummary(
-        variant=evaluation.variant,
-        seeds=[run.seed for run in runs],
-        n_test=n_test,
-        **on_test,
-        train_accuracy=_summary([run.splits["train"].accuracy for run in runs]),
-        validation_accuracy=_summary([run.splits["validation"].accuracy for run in runs]),
-        generalisation_gap=_summary([run.generalisation_gap for run in runs]),
-        wilson=wilson_interval(on_test["accuracy"].mean, n_test),
-        trivial=_against_trivial(evaluation, trivial, metric) if trivial else None,
-    )
-
-
-def _summary(values: list[float]) -> Summary:
-    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Summary(mean=float(np.mean(values)), standard_deviation=deviation, values=values)
-
-
-def _against_trivial(evaluation: Evaluation, trivial: Sequence[TrivialModel], metric: Deciding) -> AgainstTrivial:
-    """Compare with the best trivial model, with the interval of variants where the test images are the same."""
-    best = max(trivial, key=lambda row: getattr(row.splits["test"], metric))
-    reached = getattr(best.splits["test"], metric)
-    difference = float(np.mean([getattr(run.splits["test"], metric) for run in evaluation.seeds])) - reached
-    interval = None
-    if not evaluation.resplit:
-        labels, predictions = np.array(evaluation.seeds[0].test_labels), np.array(best.test_predictions)
-        if len(predictions) != len(labels):
-            raise UserError(
-                f"the trivial rows of {evaluation.dataset} are about {len(predictions)} test images, the variants "
-                f"about {len(labels)}; run `dvc repro` to make both from the same split"
-            )
-        runs = sorted(evaluation.seeds, key=lambda run: run.seed)
-        values, step = np.stack([correct(run) for run in runs]) - (predictions == labels), 1.0
-        if metric == "balanced_accuracy":
-            values, step = balanced_values(values, labels), image_step(labels)
-        interval = crossed_estimate(values, step)[0].interval()
-    beats = interval.lower > 0 if interval else difference > 0
-    return AgainstTrivial(name=best.name, reached=reached, difference=difference, interval=interval, beats=beats)
 
 
 def _rounded(value: Any) -> Any:

@@ -1,76 +1,102 @@
 """The verdict in words. Every number is given; nothing is computed here but rounding."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
+from convnet.comparison.decisions import FEWEST_SEEDS
 from convnet.comparison.random_effects import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
 from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
+from convnet.evaluation.metrics import METRICS
+from convnet.params.schema import BASELINE
 from convnet.system.formats import p_words, plural, points
 
-METRIC_WORDS = {"accuracy": "test accuracy", "balanced_accuracy": "balanced test accuracy"}
+CHOSEN = "chosen on the same test images, so this gain may be a little too large"
+
+
+def metric_words(metric: Deciding) -> str:
+    """Return "test accuracy" or "test balanced accuracy"."""
+    return f"test {METRICS[metric].words}"
 
 
 def basis(comparison: Comparison, rendered: bool) -> str:
     """Return the seeds and test images of a comparison, and whether the images are rendered."""
     seeds = len(comparison.seeds)
-    parts = [
-        "one seed only" if seeds == 1 else plural(seeds, "seed"),
-        plural(comparison.n_test, "test image") + (" per split" if comparison.resplit else ""),
-    ]
+    images = plural(comparison.n_test, "test image") + (" per split" if comparison.resplit else "")
+    if comparison.n_groups < comparison.n_test:
+        images += f" in {plural(comparison.n_groups, 'group')}"
+    parts = ["one seed only" if seeds == 1 else plural(seeds, "seed"), images]
     return ", ".join(parts + (["rendered images"] if rendered else []))
 
 
-def comparison_sentence(comparison: Comparison, metric: Deciding, rendered: bool, comparisons: int) -> str:
-    """Return the verdict on one variant: the change, how sure it is, its basis, and what would decide it.
-
-    Args:
-        comparison: the numbers.
-        metric: what decides.
-        rendered: the images are rendered.
-        comparisons: how many variants Holm's correction counts.
-    """
-    lower, upper = comparison.interval
-    is_open = comparison.decision == "not decided"
-    name = comparison.variant
-    opening = f"It is not decided whether {name} helps" if is_open else f"{name} {comparison.decision}"
+def comparison_sentence(row: Comparison, verdict: Verdict) -> str:
+    """Return the verdict on one comparison: the change, how sure it is, its basis, and what would decide it."""
+    lower, upper = row.interval
+    comparisons = len(verdict.comparisons)
     correction = f", Holm over {comparisons} comparisons" if comparisons > 1 else ""
     sentence = (
-        f"{opening}: {METRIC_WORDS[metric]} changes by {points(comparison.mean)} points "
-        f"(95 % interval {points(lower)} to {points(upper)} over {comparison.interval_kind}; "
-        f"{p_words(comparison.p_holm)}{correction}; {basis(comparison, rendered)})."
+        f"{_opening(row, verdict)}: {metric_words(verdict.metric)} changes by {points(row.mean)} points "
+        f"(95 % interval {points(lower)} to {points(upper)} over {row.interval_kind}; "
+        f"{p_words(row.p_holm)}{correction}; {basis(row, verdict.rendered)})."
     )
-    if is_open:
+    margin = f"±{100 * verdict.margin:g} points"
+    if row.decision == "no relevant difference":
+        return f"{sentence} The whole interval is within {margin}, so the difference does not matter in practice."
+    if row.decision != "not decided":
+        return sentence
+    if len(row.seeds) >= FEWEST_SEEDS and comparisons > 1:
         if lower > 0 or upper < 0:
             sentence += f" The interval excludes zero, but not after correction for {comparisons} comparisons."
-        sentence += " " + needed_sentence(comparison)
-    elif len(comparison.seeds) == 1:
-        sentence += " It holds for these two trained models: with one seed the randomness of training is not measured."
-    return sentence
+        elif -verdict.margin < lower and upper < verdict.margin:
+            sentence += f" The interval is within {margin}, but not after correction for {comparisons} comparisons."
+    return f"{sentence} {needed_sentence(row)}"
+
+
+def _opening(row: Comparison, verdict: Verdict) -> str:
+    over = _over(row, verdict)
+    if row.decision == "not decided":
+        return f"It is not decided whether {row.variant} helps{over}"
+    if row.decision == "no relevant difference":
+        return f"{row.variant} makes no relevant difference{over}"
+    return f"{row.variant} {row.decision}{over}"
+
+
+def _over(row: Comparison, verdict: Verdict) -> str:
+    """Name the variant compared with, where it is not the baseline."""
+    return "" if row.baseline == verdict.baseline else f" compared with {row.baseline}"
 
 
 def needed_sentence(comparison: Comparison) -> str:
-    """Return how many more seeds or test images would decide an open comparison."""
-    if len(comparison.seeds) == 1:
-        return "With one seed the randomness of training is not measured: train at least 3."
-    assert comparison.needed is not None
-    seeds, images = comparison.needed.more_seeds, comparison.needed.test_images
-    more = plural(seeds, "more seed") if seeds is not None else ""
-    if comparison.resplit:
-        if not more:
-            return f"{MOST_MORE_SEEDS} more seeds, each with its own split, would not decide a difference this small."
-        return f"If the difference stays as it is, {more} with own splits would decide it."
-    enough = f"{images:,} test images ({comparison.n_test:,} now)" if images is not None else ""
-    if not more and not enough:
+    """Return how many more seeds or test images would decide an open comparison; a plan, so "about"."""
+    count = len(comparison.seeds)
+    if count < FEWEST_SEEDS:
+        seeds, measured = ("one seed", "not") if count == 1 else (f"{count} seeds", "hardly")
         return (
-            f"Neither {MOST_MORE_SEEDS} more seeds nor {MOST_TIMES_IMAGES} times the test images alone would decide a "
-            "difference this small."
+            f"With {seeds} the randomness of training is {measured} measured, so nothing is decided: train at least "
+            f"{FEWEST_SEEDS}."
         )
-    rest = ""
-    if not enough:
-        rest = "; more test images alone would not"
-    elif not more:
-        rest = f"; {MOST_MORE_SEEDS} more seeds alone would not"
-    ways = " or ".join(way for way in (more, enough) if way)
-    return f"If the difference stays as it is, {ways} would decide it{rest}."
+    assert comparison.needed is not None
+    ways = _ways(comparison)
+    if ways:
+        return f"If the difference stays as it is, {' or '.join(ways)} would decide it."
+    if comparison.resplit:
+        return f"{MOST_MORE_SEEDS} more seeds with own splits are probably not enough."
+    return f"{MOST_MORE_SEEDS} more seeds or {MOST_TIMES_IMAGES} times the test images are probably not enough."
+
+
+def _ways(comparison: Comparison) -> list[str]:
+    """Return what would decide an open comparison, the seeds first."""
+    assert comparison.needed is not None
+    seeds, images, ways = comparison.needed.more_seeds, comparison.needed.test_images, []
+    if seeds is not None:
+        ways.append(f"about {plural(seeds, 'more seed')}{' with own splits' if comparison.resplit else ''}")
+    if images is not None:
+        ways.append(f"about {_two_digits(images):,} test images ({comparison.n_test:,} now)")
+    return ways
+
+
+def _two_digits(count: int) -> int:
+    """Round up to two significant digits: a plan is no more exact than that."""
+    unit = int(10 ** max(len(str(count)) - 2, 0))
+    return -(-count // unit) * unit
 
 
 def trivial_sentence(row: VariantSummary, metric: Deciding) -> str:
@@ -78,18 +104,31 @@ def trivial_sentence(row: VariantSummary, metric: Deciding) -> str:
     assert row.trivial is not None
     how = "does not beat" if row.trivial.difference <= 0 else "does not clearly beat"
     return (
-        f"{row.variant} {how} the trivial model '{row.trivial.name}': {METRIC_WORDS[metric]} "
+        f"{row.variant} {how} the trivial model '{row.trivial.name}': {metric_words(metric)} "
         f"{100 * row.mean_of(metric):.1f} % against {100 * row.trivial.reached:.1f} %."
     )
 
 
-def warning_sentences(verdict: Verdict, baseline: str) -> list[str]:
-    """Return the cautions for a reader of a verdict; `baseline` is the name it should have."""
+def warning_sentences(verdict: Verdict, baseline: str, against: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the cautions for a reader of a verdict.
+
+    Args:
+        verdict: the numbers.
+        baseline: the name that the baseline should have.
+        against: by variant, the variants that it should be compared with.
+    """
     warnings = []
     if verdict.baseline is None:
-        warnings.append(f"The variant {baseline} is missing, so nothing can be compared: add it to params.yaml.")
+        missing = f"The variant {baseline} is missing"
+        how = "some variants cannot be compared" if verdict.comparisons else "nothing can be compared"
+        warnings.append(f"{missing}, so {how}: add it to params.yaml.")
     elif not verdict.comparisons:
         warnings.append(f"{baseline} is the only variant, so nothing can be compared: add a remedy to params.yaml.")
+    names = [row.variant for row in verdict.variants]
+    for variant in names:
+        for other in against.get(variant, ()):
+            if variant != baseline and other not in (*names, baseline):
+                warnings.append(f"{variant} is not compared with {other}: {other} is not in the run.")
     if verdict.metric == "balanced_accuracy":
         counts = verdict.imbalance.train_images
         largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
@@ -108,64 +147,94 @@ def warning_sentences(verdict: Verdict, baseline: str) -> list[str]:
 
 
 def opening_sentences(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return the answer of a whole report in two sentences: the best remedy, then all others.
+    """Return the answer of a whole report in two sentences: the remedies that help, then all others.
 
     Args:
         verdicts: one per dataset.
     """
-    first, second = "; ".join(_best(v) for v in verdicts), _others(verdicts)
+    first, second = "; ".join(_answer(v) for v in verdicts), _others(verdicts)
     # Only the sentence's own words are changed: a dataset or variant name keeps its spelling.
     return [sentence[:1].upper() + sentence[1:] + "." for sentence in (first, second)]
 
 
-def _best(verdict: Verdict) -> str:
+def _answer(verdict: Verdict) -> str:
     where = f"on {verdict.dataset}" + (" (rendered images)" if verdict.rendered else "")
     if not verdict.comparisons:
         return f"{where} there is nothing to compare"
-    helping = _helping(verdict)
-    if not helping:
-        return f"{where} no remedy is shown to help"
-    best = helping[0]
-    means = {row.variant: row.mean_of(verdict.metric) for row in verdict.variants}
-    before, after = means[best.baseline], means[best.variant]
-    lower, upper = best.interval
-    claim = "is ahead" if len(best.seeds) == 1 else "helps most"
+    if all(len(row.seeds) < FEWEST_SEEDS for row in verdict.comparisons):
+        return f"{where} nothing is decided with fewer than {FEWEST_SEEDS} seeds"
+    if not verdict.helpers:
+        over = any(row.decision == "helps" for row in verdict.comparisons)
+        return f"{where} no remedy is shown to help" + (f" compared with {BASELINE}" if over else "")
+    named = _named_first(verdict)
+    if len(named) > 1:
+        gains = ", ".join(f"{name} {_gain(_helping_row(verdict, name), verdict)}" for name in named)
+        return f"{where} {_list(named)} help, and none is shown to be ahead of all others: {gains}"
+    row = _helping_row(verdict, named[0])
+    others = [name for name in verdict.helpers if name not in named]
+    ahead = f" and is ahead of {_list(others)}" if others else ""
+    note = f"; {CHOSEN}" if others else ""
+    lower, upper = row.interval
+    means = {summary.variant: summary.mean_of(verdict.metric) for summary in verdict.variants}
     return (
-        f"{where} {best.variant} {claim}: {METRIC_WORDS[verdict.metric]} {100 * before:.1f} % -> {100 * after:.1f} % "
-        f"({points(best.mean)} points, 95 % interval {points(lower)} to {points(upper)}, {basis(best, False)})"
+        f"{where} {row.variant} helps{_over(row, verdict)}{ahead}: {metric_words(verdict.metric)} "
+        f"{100 * means[row.baseline]:.1f} % -> {100 * means[row.variant]:.1f} % ({points(row.mean)} points, "
+        f"95 % interval {points(lower)} to {points(upper)}, {basis(row, False)}{note})"
     )
 
 
-def _helping(verdict: Verdict) -> list[Comparison]:
-    helping = [row for row in verdict.comparisons if row.decision == "helps"]
-    return sorted(helping, key=lambda row: (-row.mean, row.variant))
+def _named_first(verdict: Verdict) -> list[str]:
+    """Return the helpers that the first sentence is about: the leader, or all where none is ahead."""
+    return [verdict.leader] if verdict.leader else verdict.helpers
+
+
+def _helping_row(verdict: Verdict, helper: str) -> Comparison:
+    """Return the comparison in which a helper helps; against the baseline where there are several."""
+    rows = [row for row in verdict.comparisons if row.variant == helper and row.decision == "helps"]
+    return min(rows, key=lambda row: row.baseline != verdict.baseline)
+
+
+def _gain(row: Comparison, verdict: Verdict) -> str:
+    lower, upper = row.interval
+    return f"{points(row.mean)} points{_over(row, verdict)} (95 % interval {points(lower)} to {points(upper)})"
+
+
+def _list(names: Sequence[str]) -> str:
+    """Return "a", "a and b" or "a, b and c"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+DECISION_WORDS = {
+    "helps": "also helps",
+    "hurts": "hurts",
+    "no relevant difference": "no relevant difference",
+    "not decided": "not decided",
+}
 
 
 def _others(verdicts: Sequence[Verdict]) -> str:
     parts = []
-    for decision, words in (("helps", "also helps"), ("hurts", "hurts"), ("not decided", "not decided")):
+    for decision, words in DECISION_WORDS.items():
         found = [
-            f"{row.variant}{f' on {verdict.dataset}' if len(verdicts) > 1 else ''} "
+            f"{row.variant}{_over(row, verdict)}{f' on {verdict.dataset}' if len(verdicts) > 1 else ''} "
             f"({points(row.mean)} points{_cure(row)})"
-            for verdict, row in _behind_the_best(verdicts)
-            if row.decision == decision
+            for verdict in verdicts
+            for row in verdict.comparisons
+            if row.decision == decision and row not in _in_the_answer(verdict)
         ]
         if found:
             parts.append(f"{words}: {', '.join(found)}")
     return "; ".join(parts) if parts else "no other remedy was compared"
 
 
-def _behind_the_best(verdicts: Sequence[Verdict]) -> Iterator[tuple[Verdict, Comparison]]:
-    for verdict in verdicts:
-        best = _helping(verdict)[:1]
-        yield from ((verdict, row) for row in verdict.comparisons if row not in best)
+def _in_the_answer(verdict: Verdict) -> list[Comparison]:
+    return [_helping_row(verdict, name) for name in _named_first(verdict)]
 
 
 def _cure(row: Comparison) -> str:
     if row.needed is None:
         return ""
-    if row.needed.more_seeds is not None:
-        return f", {plural(row.needed.more_seeds, 'more seed')} would decide it"
-    if row.needed.test_images is not None:
-        return f", {row.needed.test_images:,} test images would decide it"
-    return ", one seed only" if len(row.seeds) == 1 else f", more than {MOST_MORE_SEEDS} more seeds"
+    if len(row.seeds) < FEWEST_SEEDS:
+        return f", fewer than {FEWEST_SEEDS} seeds"
+    ways = _ways(row)
+    return f", {ways[0]} would decide it" if ways else f", more than {MOST_MORE_SEEDS} more seeds needed"

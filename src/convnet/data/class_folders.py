@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from convnet.data.decoding import SUFFIXES
 from convnet.data.folder_checks import (
     normalised,
     reject_mask_files,
@@ -17,6 +16,7 @@ from convnet.data.folder_checks import (
     repeated_inside,
     twin_key,
 )  # fmt: skip
+from convnet.data.formats import SUFFIXES
 from convnet.data.label_names import NamePattern, propose_pattern
 from convnet.data.member_names import Member, is_clutter
 from convnet.data.part_names import Part, is_filler, part_of, parts_among

@@ -159,7 +159,7 @@ def _decode(
 ) -> Decoded:
     if data.startswith(PNG):
         _check_png(data)
-    image = Image.open(io.BytesIO(data), formats=readable_formats())  # the header; compares its size with the limit
+    image: Image.Image = Image.open(io.BytesIO(data), formats=readable_formats())  # reads the header only
     kind = NAMES.get(str(image.format), str(image.format))
     width, height = image.size
     if min(width, height) < limits.minimum_side:

@@ -67,4 +67,4 @@ def _border_colour(image: Image.Image) -> NDArray[np.uint8]:
     pixels = image if max(image.size) <= 256 else image.resize((256, 256), Image.Resampling.BOX)
     values = np.asarray(pixels)
     border = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
-    return np.rint(border.mean(axis=0)).astype(np.uint8)
+    return np.asarray(np.rint(border.mean(axis=0)), dtype=np.uint8)

@@ -8,6 +8,9 @@ import numpy.typing as npt
 from convnet.system.errors import UserError
 
 SPLITS = ("train", "validation", "test")
+# Training images of the largest class / those of the smallest. Above it plain accuracy flatters a model that prefers
+# the largest class, so balanced accuracy decides.
+IMBALANCE = 1.5
 
 Integers = npt.NDArray[np.int64]
 
@@ -111,6 +114,15 @@ def nested_subset(labels: npt.ArrayLike, share: float, seed: int) -> Integers:
     order = np.lexsort((classes, place))
     count = images_at(share, len(classes), len(np.unique(classes)))
     return np.sort(order[:count]).astype(np.int64)
+
+
+def class_weights(labels: Integers) -> npt.NDArray[np.float64]:
+    """Return (n,) weights n / (classes * images of its class), mean 1: a weighted mean counts each class alike.
+
+    Source: scikit-learn's `compute_class_weight("balanced")`, after King and Zeng, 2001.
+    """
+    _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return np.asarray(len(labels) / (len(counts) * counts[index]), dtype=np.float64)
 
 
 def images_at(share: float, images: int, classes: int) -> int:

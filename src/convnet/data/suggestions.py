@@ -16,6 +16,7 @@ from convnet.data.manifest import build_manifest
 from convnet.data.packing import pack_folder
 from convnet.data.sources import DOWNLOADS, data_folder, kept_at, reading_entry
 from convnet.data.split_summary import by_reason
+from convnet.data.splits import IMBALANCE
 from convnet.download.fetch import Address
 from convnet.params.recipe import smallest_image
 from convnet.params.schema import Backbone, Params, ReadAs
@@ -27,7 +28,6 @@ COMMON_BATCH = 20
 FEWEST_STEPS = 10  # per epoch; with fewer, 15 epochs hardly train
 SMALLEST_BATCH = 4
 TINY_CLASS = 20  # images
-IMBALANCE = 1.5  # largest class / smallest; from here on the report compares balanced accuracy
 SECONDS_TO_REACH = 5.0
 BY_FOLDERS = ReadAs()
 FALLBACK = "compact"  # trained here, so always available

@@ -30,8 +30,8 @@ def evaluate(arrays: Path, model: Path, features: Path | None = None) -> Evaluat
     seeds = []
     for trained in job["seeds"]:
         seed = trained["seed"]
-        members = _members(arrays, predictions[seed]["test"].index, job["resplit"])
-        found = _of_seed(seed, predictions[seed], members, described["classes"], history, timing[str(seed)])
+        images = _test_images(arrays, predictions[seed]["test"].index, job["resplit"])
+        found = _of_seed(seed, predictions[seed], images, described["classes"], history, timing[str(seed)])
         seeds.append(found.model_copy(update={"at_cap": trained["at_cap"]}))
     training = sum(run.seconds_training for run in seeds)
     return Evaluation(
@@ -77,7 +77,7 @@ def summarise(evaluation: Evaluation) -> dict[str, Any]:
 def _of_seed(
     seed: int,
     predictions: Predictions,
-    members: list[str],
+    images: dict[str, Any],
     classes: list[str],
     history: list[HistoryRow],
     timing: dict[str, Any],
@@ -91,7 +91,7 @@ def _of_seed(
         splits=splits,
         generalisation_gap=splits["train"].accuracy - splits["validation"].accuracy,
         temperature=calibrate(validation.probabilities, validation.labels, test.probabilities, test.labels),
-        test_members=members,
+        **images,
         test_labels=test.labels.tolist(),
         test_predicted=test.probabilities.argmax(axis=1).tolist(),
         test_probabilities=np.round(test.probabilities.astype(np.float64), 6).tolist(),
@@ -101,11 +101,12 @@ def _of_seed(
     )
 
 
-def _members(arrays: Path, index: NDArray[np.int64], resplit: bool) -> list[str]:
-    """Return the archive members of the test images, in prediction order."""
+def _test_images(arrays: Path, index: NDArray[np.int64], resplit: bool) -> dict[str, Any]:
+    """Return the archive members and the groups of the test images, in prediction order."""
     splits = SPLITS if resplit else ("test",)
     names = [name for split in splits for name in read_json(arrays / split / "members.json")]
-    return [names[row] for row in index]
+    groups = np.concatenate([np.load(arrays / split / "groups.npy", allow_pickle=False) for split in splits])
+    return {"test_members": [names[row] for row in index], "test_groups": groups[index].tolist()}
 
 
 def _seconds_of_features(features: Path | None, recipe: dict[str, Any]) -> float | None:

@@ -1,14 +1,17 @@
 """The gain from more images: a power law through the errors at several training-set sizes.
 
 error(n) = a n^-b + c with a, b, c >= 0: the usual form of learning curves (Hestness et al., "Deep learning scaling is
-predictable, empirically", 2017). For a given b it is linear in a and c, so b is searched on a grid and the rest solved
-exactly: no starting values, no failed convergence. Uncertainty is a parametric bootstrap of the mean errors, with the
-spread over seeds.
+predictable, empirically", 2017). For a given b it is linear in a and c. The fit searches b on a grid and solves the
+rest exactly, so it needs no starting values.
+
+The uncertainty is a parametric bootstrap of the mean errors, with the spread over seeds and the sample of test images,
+which all sizes share. A floor c is hard to see in a few sizes, so the interval is the union of the curves with c and
+those without.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,13 +31,32 @@ LEAST_FIT_P = 0.01  # chi-squared test of the fit against the spread over seeds
 REPETITIONS = 2_000
 
 
-def fit_power_law(sizes: Floats, errors: Floats, deviations: Floats) -> Floats:
+class Curve(NamedTuple):
+    """The measured errors of one variant, the fit, and curves drawn round it."""
+
+    sizes: Floats  # (k,) training images
+    errors: Floats  # (k,) means over seeds
+    counts: npt.NDArray[np.int64]  # (k,) seeds
+    parameters: Floats  # (1, 3): a, b, c
+    r_squared: float
+    fit_p: float | None  # chi-squared test of the fit against the spread over seeds
+    drawn: Floats  # (repetitions, 3)
+    without_floor: Floats  # (repetitions, 3), with c = 0; `drawn` if the seeds exclude that
+
+    def gain(self, parameters: Floats) -> Floats:
+        """Return the (curves,) shares of accuracy that twice the largest size gains."""
+        largest = float(self.sizes[-1])
+        return predict_error(parameters, largest) - predict_error(parameters, 2 * largest)
+
+
+def fit_power_law(sizes: Floats, errors: Floats, deviations: Floats, floor: bool = True) -> Floats:
     """Fit error = a n^-b + c by weighted least squares, for many curves at once.
 
     Args:
         sizes: (k,) training images.
         errors: (curves, k) mean test errors, 0..1.
         deviations: (k,) standard deviation of each mean error.
+        floor: False fits c = 0.
 
     Returns:
         (curves, 3): a, b, c of each curve; a and c are not negative, b is within 0.02..4.
@@ -48,7 +70,8 @@ def fit_power_law(sizes: Floats, errors: Floats, deviations: Floats) -> Floats:
     c = (sum_e[:, None] - a * sum_p) / sum_w
     # Where a bound is crossed, the best point of this convex problem is on that bound.
     through_zero = np.maximum(sum_pe / sum_pp, 0.0)
-    a, c = np.where(c < 0, through_zero, a), np.where(c < 0, 0.0, c)
+    negative = (c < 0) | (not floor)
+    a, c = np.where(negative, through_zero, a), np.where(negative, 0.0, c)
     a, c = np.where(a < 0, 0.0, a), np.where(a < 0, (sum_e / sum_w)[:, None], c)
     # The sum of squares, less that of the errors themselves, from the sums above: no array over sizes as well.
     squares = a * (a * sum_pp - 2 * sum_pe) + c * (c * sum_w - 2 * sum_e[:, None]) + 2 * a * c * sum_p
@@ -67,7 +90,12 @@ def predict_error(parameters: Floats, size: float) -> Floats:
     return np.asarray(parameters[:, 0] * size ** -parameters[:, 1] + parameters[:, 2], dtype=np.float64)
 
 
-def learning_curve(points: Mapping[int, Sequence[float]], rendered: bool = False, seed: int = 0) -> dict[str, Any]:
+def learning_curve(
+    points: Mapping[int, Sequence[float]],
+    wrong: Mapping[int, Floats] | None = None,
+    rendered: bool = False,
+    seed: int = 0,
+) -> dict[str, Any]:
     """Fit the size sweep of one variant and estimate the gain from twice the images.
 
     It refuses to look beyond the measured sizes when there are fewer than 4 of them, when the error does not fall,
@@ -76,12 +104,14 @@ def learning_curve(points: Mapping[int, Sequence[float]], rendered: bool = False
 
     Args:
         points: training images -> test errors (1 - accuracy, 0..1), one per seed.
+        wrong: training images -> (n,) share of seeds that are wrong on each test image, the same images for all
+            sizes. None leaves the sample of test images out of the intervals.
         rendered: the images are rendered; the sentence then names it.
         seed: of the bootstrap.
 
     Returns:
         sizes, errors (means), a, b, c with 95 % intervals (None without a fit), r_squared, fit_p, refused (why, or
-        None), doubling {from, to, gain, interval} in shares of accuracy (None if refused), sentence.
+        None), doubling {from, to, gain, interval, at_least} in shares of accuracy (None if refused), sentence.
 
     Raises:
         UserError: a size below 1, a size without a result, or an error outside 0..1.
@@ -89,49 +119,89 @@ def learning_curve(points: Mapping[int, Sequence[float]], rendered: bool = False
     for size, values in points.items():
         if size < 1 or len(values) == 0 or not all(0 <= value <= 1 for value in values):
             raise UserError(f"the size sweep needs at least one error in 0..1 for {size} images; run the sweep again")
-    sizes = np.array(sorted(points), dtype=np.float64)
-    errors = np.array([np.mean(points[int(size)]) for size in sizes])
+    sizes = sorted(points)
     result: dict[str, Any] = {
-        "sizes": [int(size) for size in sizes],
-        "errors": errors.tolist(),
+        "sizes": sizes,
+        "errors": [float(np.mean(points[size])) for size in sizes],
         **dict.fromkeys(("a", "b", "c", "a_interval", "b_interval", "c_interval", "r_squared", "fit_p", "doubling")),
     }
     if len(sizes) < FEWEST_SIZES:
         return _refuse(result, f"{len(sizes)} sizes were measured and a trend needs at least {FEWEST_SIZES}")
+    curve = _fit(points, wrong, seed)
+    result |= dict(zip("abc", curve.parameters[0].tolist(), strict=True))
+    result |= {f"{name}_interval": _quantiles(curve.drawn[:, index]) for index, name in enumerate("abc")}
+    result |= {"r_squared": curve.r_squared, "fit_p": curve.fit_p}
+    reason = _reason_to_refuse(curve)
+    if reason:
+        return _refuse(result, reason)
+    return result | {"refused": None} | _double(curve, rendered)
 
+
+def _fit(points: Mapping[int, Sequence[float]], wrong: Mapping[int, Floats] | None, seed: int) -> Curve:
+    sizes = np.array(sorted(points), dtype=np.float64)
+    errors = np.array([np.mean(points[int(size)]) for size in sizes])
     counts = np.array([len(points[int(size)]) for size in sizes])
     parameters = fit_power_law(sizes, errors[None, :], 1 / np.sqrt(counts))
-    residuals = errors - np.array([predict_error(parameters, size)[0] for size in sizes])
-    spread, freedom, from_seeds = _spread(points, sizes, residuals, counts)
-    r_squared = _r_squared(errors, residuals, counts)
-    fit_p = None
-    if from_seeds and len(sizes) > 3:
-        chi_squared = float((residuals**2 * counts).sum()) / spread**2
-        # The spread itself is estimated: F instead of chi-squared keeps the stated error rate with few seeds.
-        fit_p = float(special.fdtrc(len(sizes) - 3, freedom, chi_squared / (len(sizes) - 3)))
-    drawn = _bootstrap(sizes, parameters, spread / np.sqrt(counts), freedom, seed)
-    a, b, c = (float(value) for value in parameters[0])
-    result |= {"a": a, "b": b, "c": c, "r_squared": r_squared, "fit_p": fit_p}
-    for index, name in enumerate("abc"):
-        result[f"{name}_interval"] = _quantiles(drawn[:, index])
-    if errors[-1] >= errors[0] or a == 0:
-        return _refuse(result, "the error does not fall with more images")
-    if r_squared < LEAST_R_SQUARED:
-        return _refuse(result, f"a power law explains {100 * r_squared:.0f} % of the spread between sizes, under 90 %")
-    if fit_p is not None and fit_p < LEAST_FIT_P:
-        return _refuse(result, f"the errors scatter round a power law more than the seeds explain (p = {fit_p:.2g})")
-
-    largest = float(sizes[-1])
-    gain = float((predict_error(parameters, largest) - predict_error(parameters, 2 * largest))[0])
-    interval = _quantiles(predict_error(drawn, largest) - predict_error(drawn, 2 * largest))
-    result["doubling"] = {"from": int(largest), "to": int(2 * largest), "gain": gain, "interval": interval}
-    result["refused"] = None
-    result["sentence"] = (
-        f"Doubling your images from {int(largest):,} to {int(2 * largest):,} would bring about {100 * gain:.1f} points "
-        f"of test accuracy (95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f}, a power law through "
-        f"{len(sizes)} sizes{', rendered images' if rendered else ''})."
+    fitted = np.array([predict_error(parameters, size)[0] for size in sizes])
+    spread, freedom, from_seeds = _spread(points, sizes, errors - fitted, counts)
+    deviations = spread / np.sqrt(counts)
+    noise = _noise(deviations, freedom, None if wrong is None else np.stack([wrong[int(s)] for s in sizes]), seed)
+    plain = fit_power_law(sizes, errors[None, :], 1 / np.sqrt(counts), floor=False)
+    fitted_plain = np.array([predict_error(plain, size)[0] for size in sizes])
+    fit_p = plain_p = None
+    if from_seeds:
+        fit_p = _fit_p((errors - fitted) / deviations, 3, freedom)
+        plain_p = _fit_p((errors - fitted_plain) / deviations, 2, freedom)
+    drawn = fit_power_law(sizes, fitted + noise, deviations)
+    # A curve without a floor counts unless the seeds exclude it.
+    possible = plain_p is None or plain_p >= LEAST_FIT_P
+    return Curve(
+        sizes,
+        errors,
+        counts,
+        parameters,
+        _r_squared(errors, errors - fitted, counts),
+        fit_p,
+        drawn,
+        fit_power_law(sizes, fitted_plain + noise, deviations, floor=False) if possible else drawn,
     )
-    return result
+
+
+def _fit_p(residuals: Floats, parameters: int, freedom: int) -> float:
+    """Return the p of residuals in standard deviations, themselves estimated with `freedom` degrees of freedom.
+
+    F instead of chi-squared keeps the stated error rate with few seeds.
+    """
+    rest = len(residuals) - parameters
+    return float(special.fdtrc(rest, freedom, float((residuals**2).sum()) / rest))
+
+
+def _reason_to_refuse(curve: Curve) -> str | None:
+    if curve.errors[-1] >= curve.errors[0] or curve.parameters[0, 0] == 0:
+        return "the error does not fall with more images"
+    if curve.r_squared < LEAST_R_SQUARED:
+        return f"a power law explains {100 * curve.r_squared:.0f} % of the spread between sizes, under 90 %"
+    if curve.fit_p is not None and curve.fit_p < LEAST_FIT_P:
+        return f"the errors scatter round a power law more than the seeds explain (p = {curve.fit_p:.2g})"
+    return None
+
+
+def _double(curve: Curve, rendered: bool) -> dict[str, Any]:
+    """Return the gain from twice the largest size, and its sentence."""
+    largest = int(curve.sizes[-1])
+    gain = float(curve.gain(curve.parameters)[0])
+    with_floor, without = (_quantiles(curve.gain(drawn)) for drawn in (curve.drawn, curve.without_floor))
+    lower, upper = min(with_floor[0], without[0]), max(with_floor[1], without[1])
+    # Where the floor decides how large the gain is, only the lower end is known.
+    at_least = float(np.median(curve.gain(curve.without_floor))) > with_floor[1]
+    size = f"at least {100 * lower:.1f}" if at_least else f"about {100 * gain:.1f}"
+    doubling = {"from": largest, "to": 2 * largest, "gain": gain, "interval": [lower, upper], "at_least": at_least}
+    sentence = (
+        f"Doubling your images from {largest:,} to {2 * largest:,} would bring {size} points "
+        f"of test accuracy (95 % interval {100 * lower:.1f} to {100 * upper:.1f}, a power law through "
+        f"{len(curve.sizes)} sizes{', rendered images' if rendered else ''})."
+    )
+    return {"doubling": doubling, "sentence": sentence}
 
 
 def _refuse(result: dict[str, Any], reason: str) -> dict[str, Any]:
@@ -159,14 +229,18 @@ def _r_squared(errors: Floats, residuals: Floats, counts: npt.NDArray[np.int64])
     return 1 - float((counts * residuals**2).sum()) / total if total > 0 else 0.0
 
 
-def _bootstrap(sizes: Floats, parameters: Floats, deviations: Floats, freedom: int, seed: int) -> Floats:
-    """Return (repetitions, 3): the fits of curves drawn round the fitted one."""
-    fitted = np.array([predict_error(parameters, size)[0] for size in sizes])
-    generator = np.random.default_rng([seed, len(sizes)])
+def _noise(deviations: Floats, freedom: int, wrong: Floats | None, seed: int) -> Floats:
+    """Return (repetitions, k): errors of the mean errors, from seeds and, with `wrong` (k, n), from test images."""
+    generator = np.random.default_rng([seed, len(deviations)])
     # One chi-squared draw per curve: the spread is itself an estimate, which makes the noise Student's t.
     scale = np.sqrt(freedom / generator.chisquare(freedom, (REPETITIONS, 1)))
-    drawn = fitted + generator.standard_normal((REPETITIONS, len(sizes))) * deviations * scale
-    return fit_power_law(sizes, drawn, deviations)
+    noise = generator.standard_normal((REPETITIONS, len(deviations))) * deviations * scale
+    if wrong is None:
+        return noise
+    # One image that is always wrong and one that never is: an error of 0 is no certainty.
+    shares = np.concatenate([wrong, np.ones((len(wrong), 1)), np.zeros((len(wrong), 1))], axis=1)
+    covariance = np.cov(shares) / shares.shape[1]
+    return noise + generator.multivariate_normal(np.zeros(len(wrong)), covariance, REPETITIONS, method="eigh")
 
 
 def _quantiles(values: Floats) -> list[float]:
@@ -188,9 +262,12 @@ def summarise_sweep(jobs: Mapping[str, Sequence[Job]], rendered: bool) -> dict[s
     for variant, of_variant in jobs.items():
         points = [_point(job) for job in of_variant]
         errors: dict[int, list[float]] = {}
+        wrong: dict[int, list[Floats]] = {}
         for point in points:
             errors.setdefault(point["training_images"], []).append(1.0 - point["test_accuracy"])
-        variants[variant] = {"points": points, "curve": learning_curve(errors, rendered)}
+            wrong.setdefault(point["training_images"], []).append(point.pop("wrong"))
+        of_images = {size: np.mean(rows, axis=0) for size, rows in wrong.items()}
+        variants[variant] = {"points": points, "curve": learning_curve(errors, of_images, rendered)}
     return variants
 
 
@@ -199,6 +276,7 @@ def _point(job: Job) -> dict[str, Any]:
     measured = {split: accuracy(seen.probabilities, seen.labels) for split, seen in predictions.items()}
     return {
         "training_images": len(predictions["train"].labels),
+        "wrong": predictions["test"].probabilities.argmax(axis=1) != predictions["test"].labels,
         "seed": job.seed,
         "test_accuracy": measured["test"],
         "generalisation_gap": measured["train"] - measured["validation"],

@@ -76,6 +76,7 @@ class SeedEvaluation(Overfitting):
     generalisation_gap: float  # accuracy(train) - accuracy(validation) of the saved model
     temperature: Temperature
     test_members: list[str]  # archive members of the test images
+    test_groups: list[int]  # equal for copies of one image, or images of one scene
     test_labels: list[int]
     test_predicted: list[int]  # from the probabilities in full precision
     test_probabilities: list[list[float]]  # rounded to 6 digits, for readers

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from convnet.data.archives import open_archive
-from convnet.data.decoding import MAXIMUM_BYTES, SUFFIXES, BadImage
+from convnet.data.decoding import MAXIMUM_BYTES, BadImage
 from convnet.data.file_types import HEAD_BYTES, describe_content
+from convnet.data.formats import SUFFIXES
 from convnet.data.member_names import is_clutter
 from convnet.data.packing import list_folder, skipped_note
 from convnet.data.tar_archive import is_tar_header

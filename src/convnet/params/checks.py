@@ -6,7 +6,7 @@ from typing import Any
 
 from convnet.params.messages import check_known, nearest
 from convnet.params.recipe import check_length, knobs, of_variant, resolve
-from convnet.params.schema import Params, Section, Variant
+from convnet.params.schema import BASELINE, Params, Section, Variant
 from convnet.system.errors import UserError
 
 # Names become folders, shell arguments and stage names `<dataset>-<variant>`. Without a hyphen no two stages share one.
@@ -39,6 +39,7 @@ def check_params(params: Params) -> None:
         for section in sections:
             of_variant(params, section, variant)
         knobs(params, variant)
+        _check_against(params, variant)
     for dataset, data in params.datasets.items():
         _refuse_start(data.fine_tune, f"datasets.{dataset}.fine_tune")
         for name in ("split", "network", "training", "transfer", "fine_tune"):
@@ -103,6 +104,17 @@ def _check_sweep(params: Params) -> None:
             raise UserError(
                 f"params.yaml: sweep.variants names {name!r}, which is not in run.{where}; add it there, or take it "
                 "out of sweep.variants"
+            )
+
+
+def _check_against(params: Params, variant: str) -> None:
+    """A variant is compared with other variants."""
+    for other in params.variants[variant].against:
+        check_known(f"variants.{variant}.against", other, params.variants)
+        if variant in (other, BASELINE):
+            raise UserError(
+                f"params.yaml: variants.{variant}.against is {other!r}, but {variant} cannot be compared with it; name "
+                "another variant, or take the key out"
             )
 
 

@@ -7,6 +7,8 @@ from pydantic_core import PydanticCustomError
 
 from convnet.params.messages import check_known, merge
 
+BASELINE = "baseline"  # the variant without a remedy
+
 Labels = Literal["sparse", "one_hot"]
 Pooling = Literal["flatten", "average"]
 ImageKind = Literal["rendered", "photographs"]
@@ -37,6 +39,7 @@ class Run(Section):
     fine_tune_variants: Names
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
     resplit: bool
+    margin: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0  # points of accuracy; a smaller difference does not matter
 
     @field_validator("datasets", "pixel_variants", "feature_variants", "fine_tune_variants", "seeds")
     @classmethod
@@ -312,6 +315,13 @@ class Variant(BaseModel):
     dropout: Share = 0.0
     transfer: bool = False
     fine_tune: bool = False
+    # Variants that this one is compared with. Empty: the baseline, or the start of fine-tuning.
+    against: Names = ()
+
+    @field_validator("against", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _trains_one_way(self) -> "Variant":
@@ -408,6 +418,11 @@ class Params(Section):
         """
         check_known("--variant", name, self.variants)
         return self.variants[name]
+
+    def against(self, name: str) -> tuple[str, ...]:
+        """Return the variants that a variant is compared with."""
+        variant = self.variant(name)
+        return variant.against or ((self.fine_tune.start,) if variant.fine_tune else (BASELINE,))
 
     def split_rules(self, dataset: str) -> Split:
         """Return the split settings of a dataset."""

@@ -20,7 +20,8 @@ def write_plans(params: Params, folder: Path) -> None:
     for dataset in params.run.datasets:
         for stage, content in plans_of(params, dataset).items():
             write_json(folder / dataset / f"{stage}.json", content)
-    write_json(folder / "run.json", _dump(params.run))
+    against = {variant: params.against(variant) for variant in params.run.variants}
+    write_json(folder / "run.json", _dump(params.run) | {"against": against})
 
 
 def plans_of(params: Params, dataset: str) -> dict[str, Any]:

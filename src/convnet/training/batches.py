@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from convnet.data import splits
 from convnet.system.errors import UserError
 
 # Rows predicted at once: not what a recipe says, or equal models would predict different bits; fewer of large ones, so
@@ -169,9 +170,5 @@ def predict(model: keras.Model, rows: Rows) -> NDArray[np.float32]:
 
 
 def class_weights(labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return one weight per image, n / (classes * count of its class), so that classes weigh the same in the loss.
-
-    Source: scikit-learn's `compute_class_weight("balanced")`, after King and Zeng, 2001.
-    """
-    counts = np.bincount(labels)
-    return (len(labels) / (np.count_nonzero(counts) * counts[labels])).astype(np.float32)
+    """Return one weight per image, so that classes weigh the same in the loss."""
+    return splits.class_weights(labels).astype(np.float32)
