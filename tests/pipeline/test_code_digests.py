@@ -64,7 +64,7 @@ def test_changed_file_changes_the_lists_that_hold_it_and_no_other(clone: Clone) 
     with (clone.path / "src" / "convnet" / "report" / "drawing.py").open("a") as file:
         file.write("\n# changed\n")
     after = lists()
-    assert {name for name in before if before[name] != after[name]} == {"explain", "report"}
+    assert {name for name in before if before[name] != after[name]} == {"look", "report"}
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda path: path.parent.name)
