@@ -1,3 +1,4 @@
+import argparse
 import difflib
 import hashlib
 import os
@@ -6,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from convnet.cli.init import initialise
+from convnet.cli.init import add_arguments, initialise, run
+from convnet.data.manifest import build_manifest
 from convnet.data.sources import bring_sources
 from convnet.params.load import load_params
 from convnet.params.recipe import resolve
@@ -304,3 +306,125 @@ def test_common_early_stopping_or_schedule_stays(project: Path) -> None:
     initialise(write_photos(project / "photos", 6, 6))
     fits = [resolve(load_params(), "photos", variant).fit for variant in ("baseline", "transfer", "fine_tune")]
     assert [(fit.length, fit.epochs) for fit in fits] == [("fixed", 40), ("plateau", 100), ("plateau", 100)]
+
+
+def options(*given: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args(list(given))
+
+
+def counts(dataset: str, project: Path) -> dict[str, int]:
+    """Images per class as the download and split stages read them."""
+    bring_sources(dataset, load_params().datasets[dataset], project / "archives")
+    manifest, _ = build_manifest(project / "archives", limits=load_params().images, split=load_params().split)
+    used = manifest[manifest["verdict"] == "accepted"]
+    return used["class"].value_counts().to_dict()
+
+
+def write_flat(folder: Path, names: list[str]) -> Path:
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(encoded(picture(number)))
+    return folder
+
+
+def test_labels_in_names_are_proposed_then_read_by_all_stages(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"train/{label}.{n}.png" for label in ("cat", "dog") for n in range(6)] + ["test1/1.png", "test1/2.png"]
+    photos = write_flat(project / "photos", names)
+    with pytest.raises(UserError, match=r"labels cat \(6\), dog \(6\): add --label-from-name '\{label\}\.\{number\}'"):
+        run(options(str(photos)))
+    run(options(str(photos), "--label-from-name", "{label}.{number}"))
+    assert "the part 'test1' has no labels; its 2 files are left out" in capsys.readouterr().out
+    assert counts("photos", project) == {"cat": 6, "dog": 6}
+
+
+def test_table_of_labels_is_used_by_all_stages_and_checked(project: Path) -> None:
+    photos = write_flat(project / "photos", [f"{n:02}.png" for n in range(20)])
+    table = project / "breeds.csv"
+    rows = [f"{n:02},{'pug' if n % 2 else 'chow'}" for n in range(18)]
+    table.write_text("\n".join(["id,breed", *rows]))
+    run(
+        options(
+            str(photos), "--labels", "breeds.csv", "--file-column", "id", "--label-column", "breed", "--suffix", ".png"
+        )
+    )
+    assert load_params().datasets["photos"].source.labels.table == "breeds.csv"
+    assert counts("photos", project) == {"pug": 9, "chow": 9}
+    table.write_text(table.read_text().replace("01,pug", "01,chow"))
+    with pytest.raises(UserError, match=r"the label table breeds\.csv has changed: run `convnet init` again"):
+        counts("photos", project)
+    run(options(str(photos)))
+    assert counts("photos", project) == {"pug": 8, "chow": 10}
+    table.unlink()
+    with pytest.raises(UserError, match=r"the label table breeds\.csv is missing"):
+        counts("photos", project)
+
+
+def test_written_labels_are_corrected_by_hand(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = write_photos(project / "photos", 8, 8, (20, 20))
+    run(options(str(photos), "--write-labels", "labels.csv"))
+    table = project / "labels.csv"
+    assert table.read_text().splitlines()[:2] == ["file,label", "cats/000.png,cats"]
+    assert counts("photos", project) == {"cats": 8, "dogs": 8}
+    table.write_text(
+        table.read_text().replace("cats/000.png,cats", "cats/000.png,dogs").replace("001.png,cats", "001.png,drop")
+    )
+    run(options(str(photos)))
+    assert "1 files of the table are dropped by the table, the first is 'cats/001.png'" in capsys.readouterr().out
+    assert counts("photos", project) == {"cats": 6, "dogs": 9}
+
+
+@pytest.mark.parametrize(
+    ("given", "groups"),
+    [
+        (["--group-by-folder"], 6),
+        (["--ignore", "p5", "--group-by-folder"], 5),
+        (["--group-from-name", "{group}/{a}/{b}"], 6),
+    ],
+)
+def test_groups_and_ignored_names_reach_the_split(project: Path, given: list[str], groups: int) -> None:
+    names = [f"p{n}/{label}/{i}.png" for n in range(6) for label in ("well", "ill") for i in range(2)]
+    photos = write_flat(project / "photos", names)
+    with pytest.raises(UserError, match="add --group-by-folder"):
+        run(options(str(photos)))
+    if "--group-from-name" in given:
+        given = [*given, "--label-from-name", "{folder}/{label}/{file}"]
+    run(options(str(photos), *given))
+    bring_sources("photos", load_params().datasets["photos"], project / "archives")
+    manifest, summary = build_manifest(project / "archives", limits=load_params().images, split=load_params().split)
+    assert summary["groups"] == groups
+    assert (manifest.groupby("group_name")["split"].nunique() == 1).all()
+
+
+def test_options_of_a_known_dataset_replace_its_reading(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = write_flat(project / "photos", [f"{label}_{n}.png" for label in ("cat", "dog") for n in range(6)])
+    run(options(str(photos), "--label-from-name", "{label}_{number}"))
+    (project / "table.csv").write_text("\n".join(["file,label", *(f"cat_{n}.png,{'ab'[n % 2]}" for n in range(6))]))
+    run(options(str(photos), "--labels", "table.csv"))
+    assert "its labels or groups are new" in capsys.readouterr().out
+    assert counts("photos", project) == {"a": 3, "b": 3}
+    with pytest.raises(UserError, match="exclude each other"):
+        run(options(str(photos), "--labels", "table.csv", "--label-from-name", "{label}_{number}"))
+
+
+def test_queued_experiment_reads_the_folder_of_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    initialise(write_photos(project / "photos", 6, 6))
+    assert load_params().datasets["photos"].source.folder == "photos"
+    copy = project / ".dvc/tmp/exps/tmp1"
+    copy.mkdir(parents=True)
+    shutil.copy(project / "params.yaml", copy)
+    monkeypatch.chdir(copy)
+    assert counts("photos", copy) == {"cats": 6, "dogs": 6}
+
+
+def test_problems_are_grouped_by_reason(project: Path) -> None:
+    photos = write_photos(project / "photos", 6, 6)
+    for number in range(7):
+        (photos / "cats" / f"small{number}.png").write_bytes(encoded(picture(50 + number, (3 + number % 2, 90))))
+    (photos / "dogs" / "bad.jpg").write_text("no image")
+    text = initialise(photos)
+    assert "  7 files are skipped, the first: cats/small0.png: " in text
+    assert "  1 file is skipped: dogs/bad.jpg: text file, not an image" in text

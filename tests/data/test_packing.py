@@ -278,3 +278,20 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     assert int(subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)) < 30  # MiB
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_links_into_the_cache_of_dvc_are_followed(configured, pets, tmp_path):
+    cache = tmp_path / ("shared cache" if configured else ".dvc/cache")
+    (tmp_path / ".dvc").mkdir()
+    if configured:
+        (tmp_path / ".dvc/config.local").write_text("[cache]\n    type = symlink\n    dir = ../shared cache\n")
+    cached = cache / "files/md5/ab/cdef0123456789abcdef0123456789"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"cached")
+    (cache / "secret.jpg").write_bytes(b"no name of a cached file")
+    (pets / "cats/3.jpg").symlink_to(cached)
+    (pets / "cats/4.jpg").symlink_to(cache / "secret.jpg")
+    assert pack_folder(pets, tmp_path / "a.zip") == "links and special files skipped: 1, for example 'cats/4.jpg'"
+    with open_archive(tmp_path / "a.zip") as archive:
+        assert archive.read("cats/3.jpg") == b"cached"

@@ -125,6 +125,8 @@ def _found(name: str, look: Look) -> list[str]:
         lines.append(f"  {class_name:<{width}}  {count:>6,}  ({parts})")
     shown = {key: "x".join(map(str, reversed(size))) for key, size in look.summary["image_sizes"].items()}
     lines.append(f"sizes (width x height): {shown['smallest']} to {shown['largest']}, median {shown['median']}")
+    if groups := look.summary["groups"]:
+        lines.append(f"groups: {groups:,}, each in one split")
     found = problems(look)
     return [*lines, "no problems found"] if not found else [*lines, "problems:", *(f"  {line}" for line in found)]
 

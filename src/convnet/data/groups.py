@@ -85,7 +85,8 @@ def sequence_remark(
         if following - number <= 1
     ]
     apart = [(first, second) for first, second in neighbours if splits[first] != splits[second]]
-    if not apart or not _look_alike(neighbours, classes, thumbnails):
+    names = [name.rstrip("0123456789") for name in (member.rpartition(".")[0] or member for member in members)]
+    if not apart or not _look_alike(neighbours, classes, names, thumbnails):
         return None
     first, second = (members[index] for index in apart[0])
     named = [(blank, before - {""}) for blank, before in patterns.items() if len(before - {""}) > 2]
@@ -97,14 +98,20 @@ def sequence_remark(
 
 
 def _look_alike(
-    neighbours: Sequence[tuple[int, int]], classes: Sequence[str], thumbnails: npt.NDArray[np.uint8]
+    neighbours: Sequence[tuple[int, int]],
+    classes: Sequence[str],
+    sequences: Sequence[str],
+    thumbnails: npt.NDArray[np.uint8],
 ) -> bool:
+    """Return whether neighbours differ less than images of one class, of other sequences where there are some."""
     generator = np.random.default_rng(0)
     pairs = np.array(neighbours, dtype=np.int64)
     pairs = pairs[generator.permutation(len(pairs))[:COMPARED]]
-    labels = np.unique(list(classes), return_inverse=True)[1]
+    labels, sequence = (np.unique(list(names), return_inverse=True)[1] for names in (classes, sequences))
     others = generator.integers(0, len(labels), (COMPARED, 2))
     others = others[(labels[others[:, 0]] == labels[others[:, 1]]) & (np.abs(others[:, 0] - others[:, 1]) > 1)]
+    unrelated = sequence[others[:, 0]] != sequence[others[:, 1]]
+    others = others[unrelated] if unrelated.any() else others
     return len(others) > 0 and _difference(pairs, thumbnails) < NEARER * _difference(others, thumbnails)
 
 

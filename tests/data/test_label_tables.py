@@ -1,0 +1,123 @@
+"""Labels from tables: CSV or JSON lines beside a folder or an archive."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from convnet.data.label_tables import Labelled, apply_table, read_table, write_table
+from convnet.params.schema import LabelSource
+from convnet.system.errors import UserError
+
+FILES = [
+    ("a.zip", name) for name in ("photos/x/1.jpg", "photos/x/2.jpg", "photos/y/1.jpg", "photos/y/3.jpg", "notes.txt")
+]
+
+
+def applied(folder: Path, text: str, name: str = "labels.csv", **settings: str) -> Labelled:
+    path = folder / name
+    path.write_text(text, "utf-8")
+    return apply_table(read_table(path, LabelSource(table=str(path), **settings)), FILES)
+
+
+def labels(found: Labelled) -> dict[str, str]:
+    return {member: image.class_name for (_, member), image in found.images.items()}
+
+
+ALL = {"photos/x/1.jpg": "cat", "photos/x/2.jpg": "dog", "photos/y/1.jpg": "cat", "photos/y/3.jpg": "dog"}
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("file,label\nx/1.jpg,cat\nx/2.jpg,dog\ny/1.jpg,cat\n3.jpg,dog\n", {}),
+        ("\ufefffile;label\r\nx\\1.jpg;cat\r\n./x/2.jpg;dog\r\ny/1.jpg;cat\r\ny/3.jpg;dog\r\n", {}),
+        ("label\tfile\ncat\tphotos/x/1.jpg\ndog\tphotos/x/2.jpg\ncat\ty/1.jpg\ndog\ty/3.jpg\n", {}),
+        (
+            'id,breed,other\nx/1,cat,"a,b"\nx/2,dog,\ny/1,cat,\ny/3.JPG,dog,\n'.replace(".JPG", ""),
+            {"file_column": "id", "label_column": "breed", "suffix": ".jpg"},
+        ),
+        (
+            '{"file": "x/1.jpg", "label": "cat"}\n\n{"file": "x/2.jpg", "label": "dog", "split": null}\n'
+            '{"file": "y/1.jpg", "label": "cat"}\n{"file": "y/3.jpg", "label": "dog"}\n',
+            {},
+        ),
+    ],
+)
+def test_table_gives_the_labels(text: str, settings: dict[str, str], tmp_path: Path) -> None:
+    found = applied(tmp_path, text, **settings)
+    assert labels(found) == ALL
+    assert found.notes == []
+
+
+def test_split_and_group_are_read(tmp_path: Path) -> None:
+    found = applied(
+        tmp_path,
+        "file,label,split,group\nx/1.jpg,cat,Training,p1\nx/2.jpg,dog,val,p2\ny/1.jpg,cat,TEST,p3\n3.jpg,dog,,\n",
+    )
+    assert [(image.official_split, image.group) for image in found.images.values()] == [
+        ("train", "p1"), ("validation", "p2"), ("test", "p3"), (None, ""),
+    ]  # fmt: skip
+
+
+def test_every_fault_has_one_line_with_count_and_first_name(tmp_path: Path) -> None:
+    rows = [
+        "x/1.jpg,cat,train", "x/1.jpg,cat,train", "x/2.jpg,dog,trial", "gone.jpg,cat,", "lost.jpg,dog,", "1.jpg,cat,",
+        "y/1.jpg,cat,", "y/1.jpg,dog,",
+    ]  # fmt: skip
+    found = applied(tmp_path, "file,label,split\n" + "\n".join(rows) + "\n")
+    assert labels(found) == {"photos/x/1.jpg": "cat"}
+    assert found.notes == [
+        "1 files of the table have two rows; the first one counts, the first is 'x/1.jpg'",
+        "1 files of the table have the unknown split 'trial', the first is 'x/2.jpg'",
+        "2 files of the table are missing, the first is 'gone.jpg'",
+        "1 files of the table name several files, the first is '1.jpg'",
+        "1 files of the table have two labels, the first is 'y/1.jpg'",
+        "1 files are not in the table, the first is 'photos/y/3.jpg'",
+    ]
+
+
+def test_dropped_and_empty_labels_leave_images_out(tmp_path: Path) -> None:
+    found = applied(tmp_path, "file,label\nx/1.jpg,cat\nx/2.jpg,drop\ny/1.jpg,\ny/3.jpg,dog\n")
+    assert labels(found) == {"photos/x/1.jpg": "cat", "photos/y/3.jpg": "dog"}
+    assert found.notes == [
+        "1 files of the table are dropped by the table, the first is 'x/2.jpg'",
+        "1 files of the table have no label, the first is 'y/1.jpg'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"id,label\n1.jpg,cat\n", r"has no column 'file', only id, label: name the column with --file-column"),
+        (b"file,breed\n1.jpg,cat\n", r"has no column 'label'.*--label-column"),
+        (b"file,label\n\xff\xfe,cat\n", "is not UTF-8 text"),
+        (b'{"file": "1.jpg"\n', "line 1 of the table .* is not JSON"),
+        (b'{"file": 1}\n[1]\n', "line 2 of the table .* is not a JSON object"),
+    ],
+)
+def test_unreadable_table_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read_table(path, LabelSource(table=str(path)))
+
+
+def test_written_table_gives_the_same_labels(tmp_path: Path) -> None:
+    names = ["cat/=1+1.jpg", "cat/'quoted'.jpg", "dog/a,b.jpg", "dog/Bäume.jpg"]
+    manifest = pd.DataFrame(
+        {
+            "member": names,
+            "class": ["cat", "cat", "=dog", "=dog"],
+            "official_split": "",
+            "group_name": ["", "p", "", ""],
+        }
+    )
+    path = tmp_path / "labels.csv"
+    write_table(path, manifest)
+    found = apply_table(read_table(path, LabelSource(table=str(path))), [("a.zip", name) for name in names])
+    assert labels(found) == dict(zip(names, manifest["class"], strict=True))
+    assert [image.group for image in found.images.values()] == ["", "p", "", ""]
+    assert found.notes == []
+    with pytest.raises(UserError, match=r"exists: read it with --labels"):
+        write_table(path, manifest)
