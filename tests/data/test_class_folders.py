@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convnet.data.archives import open_archive
-from convnet.data.class_folders import ImageMember, check_classes, read_layout
+from convnet.data.class_folders import ImageMember, read_layout
+from convnet.data.folder_checks import check_classes
 from convnet.data.member_names import Member
 from convnet.system.errors import UserError
 

@@ -1,7 +1,7 @@
 """Read the class, the official split and the group of an image from the folders around it, or from its name."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -23,7 +23,6 @@ from convnet.data.part_names import Part, is_filler, part_of, parts_among
 from convnet.params.schema import ReadAs, SplitName
 from convnet.system.errors import UserError
 
-FEWEST_IMAGES = 2
 Folders = list[list[str]]  # paths
 
 
@@ -128,40 +127,6 @@ def read_layout(members: Iterable[Member], folders: Iterable[str] = (), reading:
     layout = _by_name(kept, top, parts, reading) if reading.label else _by_folder(kept, known, top, parts, reading)
     layout.notes[:0] = notes
     return layout
-
-
-def check_classes(
-    counts: Mapping[str, int], unusable: Mapping[str, tuple[int, str, str]] | None = None, proposal: str | None = None
-) -> None:
-    """Reject a dataset that cannot be learnt.
-
-    Args:
-        counts: number of usable images per class, 0 for a class folder without any.
-        unusable: of classes: number of files that are not usable, and the first one with its reason.
-        proposal: how the file names can give the labels.
-
-    Raises:
-        UserError: no class, one class only, a class with fewer than two images, or names that look alike.
-    """
-    if proposal and len(counts) < 2:
-        raise UserError(f"found no class folders, but {proposal}")
-    if not counts:
-        raise UserError("no class found: put the images of each class into a folder of its own, named after the class")
-    for name, count in sorted(counts.items()):
-        if count == 0 and unusable and name in unusable:
-            files, first, reason = unusable[name]
-            raise UserError(
-                f"none of the {files:,} files of class {name!r} can be used, "
-                f"the first is {PurePosixPath(first).name}: {reason}"
-            )
-        if count == 0:
-            raise UserError(f"the class {name!r} is empty: put images into its folder, or remove the folder")
-        if count < FEWEST_IMAGES:
-            raise UserError(f"the class {name!r} has only {count} image: at least {FEWEST_IMAGES} are needed")
-    if len(counts) == 1:
-        name, count = next(iter(counts.items()))
-        raise UserError(f"found only the class {name!r} ({count} images): at least two classes are needed")
-    reject_twin_names(counts)
 
 
 def may_be_image(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Refuse folders that can be read in two ways, and name the option for each reading."""
+"""Refuse classes that cannot be learnt and folders that have two readings, and name the option for each."""
 
 import re
 import unicodedata
@@ -10,6 +10,7 @@ from convnet.system.errors import UserError
 
 MASKS = re.compile(r"(?:[\w ]*[ _-])?(?:masks?|segmentations?|annotations?|ground[ _-]?truth|gt|labels)", re.IGNORECASE)
 MASK_FILE = re.compile(r"(.+?)[ _-](?:mask|segmentation|seg|gt)(?:[ _-]?\d+)?", re.IGNORECASE)
+FEWEST_IMAGES = 2
 SHARED = 0.75  # share of the inner folders whose names repeat
 
 
@@ -122,6 +123,40 @@ def reject_twin_names(names: Iterable[str]) -> None:
 def twin_key(name: str) -> str:
     """Return the form that two class names share if they look alike."""
     return normalised(_visible(name).lower())
+
+
+def check_classes(
+    counts: Mapping[str, int], unusable: Mapping[str, tuple[int, str, str]] | None = None, proposal: str | None = None
+) -> None:
+    """Reject a dataset that cannot be learnt.
+
+    Args:
+        counts: number of usable images per class, 0 for a class folder without any.
+        unusable: of classes: number of files that are not usable, and the first one with its reason.
+        proposal: how the file names can give the labels.
+
+    Raises:
+        UserError: no class, one class only, a class with fewer than two images, or names that look alike.
+    """
+    if proposal and len(counts) < 2:
+        raise UserError(f"found no class folders, but {proposal}")
+    if not counts:
+        raise UserError("no class found: put the images of each class into a folder of its own, named after the class")
+    for name, count in sorted(counts.items()):
+        if count == 0 and unusable and name in unusable:
+            files, first, reason = unusable[name]
+            raise UserError(
+                f"none of the {files:,} files of class {name!r} can be used, "
+                f"the first is {PurePosixPath(first).name}: {reason}"
+            )
+        if count == 0:
+            raise UserError(f"the class {name!r} is empty: put images into its folder, or remove the folder")
+        if count < FEWEST_IMAGES:
+            raise UserError(f"the class {name!r} has only {count} image: at least {FEWEST_IMAGES} are needed")
+    if len(counts) == 1:
+        name, count = next(iter(counts.items()))
+        raise UserError(f"found only the class {name!r} ({count} images): at least two classes are needed")
+    reject_twin_names(counts)
 
 
 def normalised(name: str) -> str:

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from convnet.data.class_folders import check_classes
 from convnet.data.duplicates import find_duplicates, perceptual_hashes
+from convnet.data.folder_checks import check_classes
 from convnet.data.groups import join_groups, reject_divided_groups, sequence_remark
 from convnet.data.inspection import inspect_files, read_labels
 from convnet.data.split_summary import summarise
