@@ -62,7 +62,7 @@ def initialise(
 ) -> str:
     """Look at the images, write their entry into params.yaml, and return the text to print.
 
-    An entry of the same name and folder keeps all its settings; only its fingerprint is updated.
+    An entry of the same name and folder keeps its settings.
 
     Args:
         source: the folder or the archive.
@@ -70,13 +70,13 @@ def initialise(
         rendered: whether the images are rendered.
         backbone: its name; None: one that suits.
         keep: whether the run keeps its other datasets.
-        settings: how labels and groups are read; of a known dataset, only what is given here changes.
-        write_labels: where a table of the labels is written, which the dataset then uses.
+        settings: how labels and groups are read; a known dataset keeps the rest.
+        write_labels: a new table of the labels, which the dataset then uses.
         course: whether variants train the course's number of epochs.
 
     Raises:
         UserError: the images cannot be a dataset, the name is taken, the known entry has other settings, or
-            params.yaml is not valid. Nothing is written then.
+            params.yaml is not valid. params.yaml stays as it is then.
     """
     path = Path("params.yaml")
     params = load_params(path)
@@ -90,30 +90,29 @@ def initialise(
     kind = params.datasets[name].kind if known else "rendered" if rendered else "photographs"
     settings = _with_known(settings, params.datasets[name].source) if known else settings
     look = look_at(source, name, kind, params, _fingerprinted(settings))
-    if write_labels is not None:
-        write_table(write_labels, look.manifest)
-        settings = ReadAs(labels=LabelSource(table=_as_written(write_labels, Path.cwd())), ignore=settings.ignore)
-    settings = _fingerprinted(settings)
-    datasets = [*params.run.datasets, *([] if name in params.run.datasets else [name])] if keep else [name]
-    if known:
+    advice = None if known else advise(look, kind, params, backbone)
+    settings = _fingerprinted(_with_table(settings, look, write_labels))
+    if advice is None:
         before = params.datasets[name].source
-        changed = before.fingerprint != look.fingerprint
-        entry = {"fingerprint": look.fingerprint, **_changes(before, settings)}
-        write_dataset(path, name, {"source": entry}, datasets)
-        found = "the images have changed, its fingerprint is new" if changed else "the images are the same"
-        if len(entry) > 1:
-            found += "; its labels or groups are new"
-        done = [f"datasets.{name} is known; {found}; all its settings stay"]
+        entry = {"source": {"fingerprint": look.fingerprint, **_changes(before, settings)}}
+        done = [_known_line(name, before.fingerprint != look.fingerprint, len(entry["source"]) > 1)]
     else:
-        advice = advise(look, kind, params, backbone)
         entry = with_length(_entry(folder, kind, look, advice, settings), params, course)
-        write_dataset(path, name, entry, datasets)
-        done = [
-            f"datasets.{name} is added to {path}",
-            *(f"  {reason}" for reason in (*advice.reasons, length_reason(entry))),
-        ]
-    lines = [*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"]
+        reasons = (*advice.reasons, length_reason(entry))
+        done = [f"datasets.{name} is added to {path}", *(f"  {reason}" for reason in reasons)]
+    datasets = [*params.run.datasets, *([] if name in params.run.datasets else [name])] if keep else [name]
+    write_dataset(path, name, entry, datasets)
+    return _text([*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"])
+
+
+def _text(lines: list[str]) -> str:
     return "\n".join(map(printable, lines)) + "\n"
+
+
+def _known_line(name: str, changed: bool, read_otherwise: bool) -> str:
+    found = "the images have changed, its fingerprint is new" if changed else "the images are the same"
+    more = "; its labels or groups are new" if read_otherwise else ""
+    return f"datasets.{name} is known; {found}{more}; all its settings stay"
 
 
 def _found(name: str, look: Look) -> list[str]:
@@ -174,6 +173,14 @@ def _with_known(settings: ReadAs, known: ReadAs) -> ReadAs:
         groups=settings.groups or known.groups,
         ignore=settings.ignore or known.ignore,
     )
+
+
+def _with_table(settings: ReadAs, look: Look, place: Path | None) -> ReadAs:
+    """Write the labels that were read to a table, and return settings that use the table."""
+    if place is None:
+        return settings
+    write_table(place, look.manifest)
+    return ReadAs(labels=LabelSource(table=_as_written(place, Path.cwd())), ignore=settings.ignore)
 
 
 def _fingerprinted(settings: ReadAs) -> ReadAs:

@@ -36,7 +36,7 @@ def is_filler(name: str) -> bool:
 
 
 def parts_among(inner: Mapping[str, set[str]]) -> dict[str, Part]:
-    """Return the part of each of some sibling folders; empty where the folders are no division.
+    """Return the part of each of some sibling folders; empty where the folders do not divide a dataset.
 
     Args:
         inner: the names of the folders inside each sibling, by the sibling's name.
