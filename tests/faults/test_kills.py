@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from convnet.jobs.feature_plan import plan_features
 from convnet.system.processes import usable_cores
 from helpers import tiny_study as tiny
 
@@ -48,6 +49,8 @@ def assert_equal_results(folder: Path, unbroken: Path) -> None:
     for job in (ours, theirs):
         for seed in job["seeds"]:
             seed["model_sha256"] = None  # the archive holds dates
+        for name in ("seed-0.keras", "seed-1.keras", "timing.json"):
+            job["files"][name] = None
     assert ours == theirs
     assert [path.name for path in (folder / ".jobs").glob("*/*")] == ["result", "result"]
 
@@ -66,7 +69,7 @@ def test_killed_job_with_a_damaged_state_goes_on_from_the_epoch_before_to_the_sa
     assert done.returncode == 0, done.stderr
     place = newest.relative_to(folder)
     assert f"{place} is damaged (its checksum does not match): taking the one before it" in done.stderr
-    advice = "its process was killed: going on from what it saved; if the memory ran out, set batch_size to 4"
+    advice = "its process was killed: resuming after its checkpoint; if the memory ran out, set batch_size to 4"
     assert done.stderr.count("was killed") == done.stderr.count(f"tiny/hard seed 0: {advice}\n") == 1
     assert_equal_results(folder, unbroken)
 
@@ -111,44 +114,50 @@ def test_training_to_a_plateau_killed_at_a_chosen_moment_ends_with_the_same_bits
     assert_equal_results(folder, unbroken_plateau)
 
 
-TUNED = {
-    name: tuple(f"{name} --dataset tiny --variant {name} arrays {folders}".split())
-    for name, folders in (("transfer", "features backbone transfer"), ("fine_tune", "backbone transfer tuned"))
-}
+# By variant, the moment at which its fourth checkpoint is written; the head trains first.
+TUNED = {"transfer": ("open", ".checkpoint-00004", 2), "fine_tune": ("open", ".checkpoint-00004", 4)}
 
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a head was trained on features, and the network then fine-tuned, without interruption."""
+    from convnet.features.cache import bring_features
+
     tiny.start_keras()
     folder = tmp_path_factory.mktemp("tuned")
-    tiny.write_params(folder, {"transfer.epochs": 5, "fine_tune.epochs": 5, "engine.parallel_jobs": 1})
+    epochs = {"transfer.epochs": 5, "fine_tune.epochs": 5}
+    params = tiny.params(folder, {"run.pixel_variants": [], "engine.parallel_jobs": 1, **epochs})
     tiny.write_arrays(folder / "arrays")
     tiny.write_backbone(folder / "backbone")
-    first = (("plan", "--dataset", "tiny", "plan.json"), ("features", "plan.json", "arrays", "backbone", "features"))
-    for command in (*first, *TUNED.values()):
-        done = tiny.run_stage(folder, *command)
-        assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        paths = (folder / name for name in ("arrays", "backbone", "features"))
+        bring_features(params, plan_features(params, "tiny"), *paths)
+    done = tiny.run_stage(folder, *tiny.TRAIN)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", TUNED)
-def test_transfer_killed_while_a_state_is_written_ends_with_the_same_bits(
-    tuned: Path, tmp_path: Path, stage: str
+@pytest.mark.parametrize("variant", TUNED)
+def test_transfer_killed_while_a_checkpoint_is_written_ends_with_the_same_bits(
+    tuned: Path, tmp_path: Path, variant: str
 ) -> None:
     folder = Path(shutil.copytree(tuned, tmp_path / "killed"))
-    *command, destination = TUNED[stage]
     shutil.rmtree(folder / ".jobs")
-    shutil.rmtree(folder / destination)
-    tiny.run_stage(folder, *command, destination, kill_at=MOMENTS["while a state is written"])
+    shutil.rmtree(folder / "models")
+    tiny.run_stage(folder, *tiny.TRAIN, kill_at=TUNED[variant])
     assert [path.name for path in states(folder)] == ["checkpoint-00002.npz", "checkpoint-00003.npz"]
-    done = tiny.run_stage(folder, *command, destination)
+    done = tiny.run_stage(folder, *tiny.TRAIN)
     assert done.returncode == 0, done.stderr
+    ours, theirs = folder / "models" / variant, tuned / "models" / variant
     for name in ("history.csv", "predictions.npz"):
-        assert (folder / destination / name).read_bytes() == (tuned / destination / name).read_bytes()
-    ours, theirs = (json.loads((path / destination / "job.json").read_text())["seeds"] for path in (folder, tuned))
-    assert [job["weights_digest"] for job in ours] == [job["weights_digest"] for job in theirs]
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes()
+    digests = [
+        [job["weights_digest"] for job in json.loads((place / "job.json").read_text())["seeds"]]
+        for place in (ours, theirs)
+    ]
+    assert digests[0] == digests[1]
 
 
 @pytest.mark.slow
