@@ -214,7 +214,8 @@ def _spread(
 ) -> tuple[float, int, bool]:
     """Return the standard deviation of one seed's error, its degrees of freedom, and whether seeds gave it.
 
-    Pooled over the sizes, because a few seeds at one size show little. Without repeated seeds, from the distance to the fit.
+    Pooled over the sizes, because a few seeds at one size show little. Without repeated seeds, from the distance to
+    the fit.
     """
     freedom = int(counts.sum()) - len(sizes)
     squares = sum(float(np.sum((np.asarray(points[int(s)]) - np.mean(points[int(s)])) ** 2)) for s in sizes)
