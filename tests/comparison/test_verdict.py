@@ -424,23 +424,33 @@ def test_simulated_studies_are_rarely_judged_wrongly(tmp_path):
         assert found.get("false_headlines", {"highest": 0})["highest"] <= 7.2, group
 
 
+# Groups whose intervals are too narrow in some setting; docs/method.md names them.
+BEYOND = ()
+
+
+def broken_promises(result: dict[str, Any]) -> list[tuple[str, str, float]]:
+    """Return what exceeds 5 % false decisions or headlines, or falls below 94 % coverage, by two standard errors."""
+    found = []
+    for group, rows in result["settings"].items():
+        for row in rows if group not in BEYOND else ():
+            judged = row["studies"]
+            most = 5 + 200 * (0.05 * 0.95 / judged) ** 0.5
+            least = 94 - 200 * (0.94 * 0.06 / judged) ** 0.5
+            found += [(group, rate, row[rate]) for rate in ("false_decisions", "false_headlines", "false_pairs")
+                      if row.get(rate, 0) > most]  # fmt: skip
+            found += [(group, "coverage", row["coverage"])] if row.get("coverage", 100) < least else []
+    return found
+
+
 @pytest.mark.slow
 def test_all_simulated_settings_keep_their_promises(tmp_path):
-    rates = simulate(tmp_path / "rates.json")["ranges"]
-    assert 93 <= rates["fixed_split"]["coverage"]["lowest"] <= rates["fixed_split"]["coverage"]["highest"] <= 98.5
-    assert rates["fixed_split"]["false_helps"]["highest"] <= 5
-    assert rates["resplit"]["coverage"]["lowest"] >= 93
-    assert rates["resplit"]["false_helps"]["highest"] <= 5
+    assert broken_promises(simulate(tmp_path / "rates.json", "--studies", "200")) == []
 
 
 def test_committed_simulation_is_the_promise_of_the_module():
     committed = json.loads((ROOT / "bench" / "results" / "verdict_simulation.json").read_text())
-    assert committed["command"] == "python -m bench.correctness.simulate_verdict --studies 5000"
-    for group in ("fixed_split", "resplit"):
-        rates = committed["ranges"][group]
-        # 5,000 studies: two standard errors of a rate near 97 % are half a point.
-        assert 93 <= rates["coverage"]["lowest"] <= rates["coverage"]["highest"] <= 97.5
-        assert rates["false_helps"]["highest"] <= 5
+    assert committed["command"] == "python -m bench.correctness.simulate_verdict --studies 1000"
+    assert broken_promises(committed) == []
 
 
 def test_seeds_alone_would_be_too_sure():

@@ -2,10 +2,10 @@
 
 The rule for the comparisons of one dataset:
 
-* no relevant difference: the 95 % interval lies within +-margin, and the one-sided p of a difference of the margin or
+* no relevant difference: the 95 % interval is within +-margin, and the one-sided p of a difference of the margin or
   more is at most 0.05 after Holm's correction;
 * otherwise helps or hurts: the two-sided p of no difference is at most 0.05 after Holm's correction; the sign of the
-  mean difference says which;
+  mean difference decides which;
 * not decided in every other case, and with fewer than 3 seeds.
 
 Variants that help are compared with each other in the same way, with a correction of their own.

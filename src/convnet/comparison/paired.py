@@ -100,7 +100,7 @@ def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding) -> Diff
 
 
 def correct(run: SeedEvaluation) -> Floats:
-    """Return (n,) 1 where the predicted class of a test image is the true one, else 0."""
+    """Return (n,) 1 where the predicted class of a test image is the true one, 0 elsewhere."""
     return np.asarray(np.equal(run.test_predicted, run.test_labels), dtype=np.float64)
 
 

@@ -41,7 +41,7 @@ from convnet.evaluation.metrics import LEVEL
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
 
-# Below this a p-value means nothing, and the quantiles of Student's t are no longer computed reliably.
+# Below this a p-value means nothing, and rounding spoils the quantiles of Student's t.
 SMALLEST_P = 1e-15
 LEAST_FREEDOM = 0.5  # one group of test images decides nothing
 MOST_MORE_SEEDS = 10  # a plan further ahead is wrong too often

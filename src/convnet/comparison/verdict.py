@@ -43,7 +43,7 @@ def verdict(
     Args:
         evaluations: one per variant.
         trivial: the trivial models of the dataset.
-        against: by variant, the variants that it is compared with. The baseline stands in for missing ones.
+        against: by variant, the variants that it is compared with. The baseline replaces missing ones.
         margin: share of accuracy; a smaller difference does not matter.
         baseline: the variant without a remedy.
 

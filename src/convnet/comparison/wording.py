@@ -94,7 +94,7 @@ def _ways(comparison: Comparison) -> list[str]:
 
 
 def _two_digits(count: int) -> int:
-    """Round up to two significant digits: a plan is no more exact than that."""
+    """Round up to two significant digits: a plan is only that exact."""
     unit = int(10 ** max(len(str(count)) - 2, 0))
     return -(-count // unit) * unit
 

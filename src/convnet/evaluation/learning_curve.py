@@ -214,7 +214,8 @@ def _spread(
 ) -> tuple[float, int, bool]:
     """Return the standard deviation of one seed's error, its degrees of freedom, and whether seeds gave it.
 
-    Pooled over the sizes, as a few seeds at one size say little; without repeated seeds, from the distance to the fit.
+    Pooled over the sizes, because a few seeds at one size show little. Without repeated seeds, from the distance to
+    the fit.
     """
     freedom = int(counts.sum()) - len(sizes)
     squares = sum(float(np.sum((np.asarray(points[int(s)]) - np.mean(points[int(s)])) ** 2)) for s in sizes)
@@ -237,7 +238,7 @@ def _noise(deviations: Floats, freedom: int, wrong: Floats | None, seed: int) ->
     noise = generator.standard_normal((REPETITIONS, len(deviations))) * deviations * scale
     if wrong is None:
         return noise
-    # One image that is always wrong and one that never is: an error of 0 is no certainty.
+    # One image that is always wrong and one that never is: an observed error of 0 leaves some doubt.
     shares = np.concatenate([wrong, np.ones((len(wrong), 1)), np.zeros((len(wrong), 1))], axis=1)
     covariance = np.cov(shares) / shares.shape[1]
     return noise + generator.multivariate_normal(np.zeros(len(wrong)), covariance, REPETITIONS, method="eigh")
