@@ -79,7 +79,10 @@ def perceptual_hashes(thumbnails: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint6
     Returns:
         uint64 (n,), the first frequency in the highest bit.
     """
-    frequencies = (_COSINES @ thumbnails.astype(np.int64) @ _COSINES.T).reshape(len(thumbnails), LOW * LOW)
+    frequencies = np.empty((len(thumbnails), LOW * LOW), np.int64)
+    for start in range(0, len(thumbnails), _PAIRS_PER_BLOCK):
+        block = thumbnails[start : start + _PAIRS_PER_BLOCK].astype(np.int64)
+        frequencies[start : start + len(block)] = (_COSINES @ block @ _COSINES.T).reshape(len(block), LOW * LOW)
     ordered = np.sort(frequencies, axis=1)
     twice_median = ordered[:, LOW * LOW // 2 - 1] + ordered[:, LOW * LOW // 2]
     bits = 2 * frequencies > twice_median[:, None]

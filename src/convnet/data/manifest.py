@@ -24,6 +24,7 @@ from convnet.data.class_folders import check_classes
 from convnet.data.duplicates import find_duplicates, perceptual_hashes
 from convnet.data.groups import join_groups, reject_divided_groups, sequence_remark
 from convnet.data.inspection import inspect_files, read_labels
+from convnet.data.remarks import remarks
 from convnet.data.split_summary import summarise
 from convnet.data.splits import assign_splits
 from convnet.params.schema import Images, Split
@@ -80,7 +81,12 @@ def build_manifest(archives: Path, *, limits: Images, split: Split) -> tuple[pd.
     _leave_out_copies(manifest, images)
     remark = None if any(names) else sequence_remark(members, classes, splits, thumbnails.small)
     notes = [*labels.notes, *([remark] if remark else [])]
-    return manifest, summarise(sources, manifest, images, found, notes)
+    summary = summarise(sources, manifest, images, found, notes) | {"remarks": remarks(manifest, limits)}
+    if found.fixed_camera:
+        summary["remarks"].append(
+            f"{found.fixed_camera:,} images look alike, as from a fixed camera; they count as different images"
+        )
+    return manifest, summary
 
 
 def _unusable(manifest: pd.DataFrame) -> dict[str, tuple[int, str, str]]:
