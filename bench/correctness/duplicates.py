@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from bench.lib.material import bring_archive
-from convnet.data.duplicates import find_duplicates, gradient_similarity, thumbnail
+from convnet.data.duplicates import find_duplicates, fine_thumbnail, gradient_similarity, thumbnail
 from convnet.system.files import write_json
 from convnet.system.progress import progress
 
@@ -55,12 +55,12 @@ def main() -> None:
         told = bring_archive(folder, arguments.pictures, SIZE, real=True)
         originals = _draw(next(folder.glob("*.zip")), arguments.pictures, arguments.seed)
     thumbnails = [thumbnail(image) for image in originals]
-    planted = {
-        name: [thumbnail(change(image)) for image in progress(originals, total=len(originals), label=name)]
-        for name, change in CHANGES.items()
-    }
+    copies_of = {name: [change(image) for image in originals] for name, change in CHANGES.items()}
+    planted = {name: [thumbnail(image) for image in copies] for name, copies in copies_of.items()}
     everything = np.stack([*thumbnails, *(copy for copies in planted.values() for copy in copies)])
-    found = find_duplicates([str(index) for index in range(len(everything))], everything, DISTANCE)
+    images = [*originals, *(copy for copies in copies_of.values() for copy in copies)]
+    fine = np.stack([fine_thumbnail(image) for image in progress(images, total=len(images), label="thumbnails")])
+    found = find_duplicates([str(index) for index in range(len(everything))], everything, DISTANCE, fine)
     count = len(originals)
     copies = found.groups[count:].reshape(len(CHANGES), count)
     i, j = found.near_pairs.T

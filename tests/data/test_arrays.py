@@ -74,6 +74,7 @@ def test_dataset_file_says_what_is_there(tmp_path: Path) -> None:
     assert len(digest) == 64
     assert dataset == {
         "dataset": "tiny", "kind": "rendered", "classes": ["cat", "dog"], "image_size": [12, 16],
+        "images": {"grey_range": [0, 65535], "background": "white", "resize": "stretch"},
         "counts": {split: sum(rows["split"] == split) for split in SPLITS},
     }  # fmt: skip
 

@@ -7,11 +7,19 @@ import imagehash
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance, ImageOps
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from convnet.data.duplicates import Duplicates, find_duplicates, gradient_similarity, perceptual_hashes, thumbnail
+from convnet.data.archives import open_archive
+from convnet.data.duplicates import (
+    Duplicates,
+    find_duplicates,
+    fine_thumbnail,
+    gradient_similarity,
+    perceptual_hashes,
+    residuals,
+    thumbnail,
+)
+from convnet.data.near_hashes import MOST_CANDIDATES, near_pairs
 from helpers.tiny_dataset import encoded, picture
 
 Change = Callable[[Image.Image], Image.Image]
@@ -28,7 +36,8 @@ CHANGES: dict[str, Change] = {
 
 def _find(images: list[Image.Image], distance: int = 8) -> Duplicates:
     names = [str(index) for index in range(len(images))]
-    return find_duplicates(names, np.stack([thumbnail(image) for image in images]), distance)
+    small, fine = (np.stack([squeeze(image) for image in images]) for squeeze in (thumbnail, fine_thumbnail))
+    return find_duplicates(names, small, distance, fine)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -96,22 +105,95 @@ def test_gradient_similarity_is_the_cosine_of_numpy_gradients() -> None:
     np.testing.assert_allclose(gradient_similarity(a, a), 1.0, rtol=1e-12)
 
 
-def test_pairs_do_not_depend_on_the_block_they_lie_in() -> None:
-    thumbnails = np.stack([thumbnail(picture(seed % 300)) for seed in range(600)])  # blocks are of 256 rows
+def test_pairs_of_many_images() -> None:
+    thumbnails = np.stack([thumbnail(picture(seed % 300)) for seed in range(600)])
     found = find_duplicates([str(index) for index in range(600)], thumbnails, 8)
     assert found.near_pairs.tolist() == [[index, index + 300] for index in range(300)]
 
 
-def test_groups_are_the_connected_components_of_scipy() -> None:
-    thumbnails = np.stack([thumbnail(picture(seed, (48, 48))) for seed in range(50)])
+def test_every_image_of_a_group_is_a_pair_with_its_first() -> None:
+    # A is like B and B like C, but A is unlike C: a chain would join strangers.
+    start, end = (np.asarray(picture(seed, (64, 64)).convert("L")).astype(float) for seed in (1, 2))
+    chain = [Image.fromarray(np.rint(start + (end - start) * step / 40).astype(np.uint8)) for step in range(41)]
+    thumbnails = np.stack([thumbnail(image) for image in chain])
+    found = find_duplicates([str(index) for index in range(41)], thumbnails, 8)
+    assert 2 <= len(set(found.groups.tolist())) < 41
+    for index, first in enumerate(found.groups.tolist()):
+        assert gradient_similarity(thumbnails[[first]], thumbnails[[index]])[0] >= 0.9
+        assert found.groups[first] == first
+
+
+def test_equal_images_are_one_group() -> None:
     rng = np.random.default_rng(0)
-    chosen = thumbnails[rng.integers(0, 50, 200)]
-    found = find_duplicates([str(index) for index in range(200)], chosen, 8)
-    i, j = found.near_pairs.T
-    count, component = connected_components(coo_matrix((np.ones(len(i)), (i, j)), shape=(200, 200)), directed=False)
-    assert len(set(found.groups.tolist())) == count
+    chosen = rng.integers(0, 50, 200)
+    thumbnails = np.stack([thumbnail(picture(seed, (48, 48))) for seed in range(50)])[chosen]
+    found = find_duplicates([str(index) for index in range(200)], thumbnails, 8)
+    first = {seed: index for index, seed in reversed(list(enumerate(chosen.tolist())))}
+    assert found.groups.tolist() == [first[seed] for seed in chosen.tolist()]
+
+
+def _camera(count: int, noise: float, scratched: bool = False) -> list[Image.Image]:
+    """Return images of one scene: each with noise of its own, and a scratch at a place of its own if asked."""
+    scene = np.asarray(picture(5, (96, 96))).astype(float)
+    images = []
     for index in range(count):
-        assert set(found.groups[component == index]) == {np.flatnonzero(component == index)[0]}
+        rng = np.random.default_rng([index])
+        image = Image.fromarray(np.clip(np.rint(scene + rng.normal(0, noise, scene.shape)), 0, 255).astype(np.uint8))
+        if scratched:
+            left, top = rng.integers(10, 70, 2).tolist()
+            ImageDraw.Draw(image).line([(left, top), (left + 14, top + 6)], fill=(10, 10, 10), width=2)
+        images.append(image)
+    return images
+
+
+@pytest.mark.parametrize(("noise", "scratched"), [(6.0, False), (6.0, True), (0.5, True)])
+def test_images_of_a_fixed_camera_are_no_copies(noise: float, scratched: bool) -> None:
+    images = _camera(8, noise, scratched)
+    assert len(find_duplicates(list("abcdefgh"), np.stack([thumbnail(image) for image in images]), 8).near_pairs) > 0
+    assert len(_find(images).near_pairs) == 0
+
+
+def test_a_large_share_of_like_images_is_a_fixed_camera() -> None:
+    others = [picture(seed, (96, 96)) for seed in range(100, 120)]
+    found = _find([*_camera(30, 0.5), *others, others[0].resize((60, 60))])
+    assert found.near_pairs.tolist() == [[30, 50]]
+    assert found.fixed_camera == 30
+
+
+def test_changed_copies_of_a_noisy_image_differ_by_less_than_two_frames() -> None:
+    first, second = (np.stack([fine_thumbnail(image)]) for image in _camera(2, 6.0))
+    brighter = np.stack([fine_thumbnail(CHANGES["brightened"](_camera(1, 6.0)[0]))])
+    assert residuals(first, brighter)[0] < 1 < 2 < residuals(first, second)[0]
+    assert residuals(first, first) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("distance", [0, 3, 8, 16])
+def test_near_hashes_are_those_of_a_comparison_of_all_pairs(distance: int) -> None:
+    rng = np.random.default_rng(distance)
+    base = rng.integers(0, 2**64, 300, dtype=np.uint64)
+    flips = np.array(
+        [sum(1 << bit for bit in rng.choice(64, count % 20, False).tolist()) for count in range(300)], np.uint64
+    )
+    hashes = np.concatenate([base, base ^ flips])
+    i, j = np.triu_indices(600, 1)
+    near = np.bitwise_count(hashes[i] ^ hashes[j]) <= distance
+    found = np.concatenate(list(near_pairs(hashes, hashes, distance)))
+    assert sorted(map(tuple, found.tolist())) == list(zip(i[near].tolist(), j[near].tolist(), strict=True))
+
+
+def test_equal_hashes_of_all_images_give_a_bounded_number_of_pairs() -> None:
+    hashes = np.zeros(10_000, np.uint64)
+    assert sum(len(pairs) for pairs in near_pairs(hashes, hashes, 8)) <= 10_000 * MOST_CANDIDATES
+
+
+@pytest.mark.parametrize("name", ["inspection.tgz", "static_cam.tgz", "inspection_split.tgz"])
+def test_field_images_of_a_fixed_camera_are_no_copies(convnet_data: Path, name: str) -> None:
+    path = convnet_data.resolve().parent / "field" / name
+    if not path.is_file():
+        pytest.skip(f"{name} is not beside the folder that CONVNET_DATA names")
+    with open_archive(path) as archive:
+        images = [Image.open(io.BytesIO(data)) for _, data in archive.read_all() if isinstance(data, bytes)]
+    assert len(_find(images).near_pairs) == 0
 
 
 def test_photographs_have_no_false_pair_and_no_copy_is_missed(convnet_data: Path) -> None:

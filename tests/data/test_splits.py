@@ -173,7 +173,7 @@ def test_leak_in_an_official_division_is_kept_unless_repaired() -> None:
 
 
 def test_repair_that_empties_a_class_is_told() -> None:
-    with pytest.raises(UserError, match="class 'dog' has 3 images but none of them in train"):
+    with pytest.raises(UserError, match=r"repair_leaks left out 1 of 3 images of class 'dog'.*none stays in train"):
         _assign(["cat", "dog"] * 3, ["train"] * 2 + ["validation"] * 2 + ["test"] * 2, [0, 1, 2, 3, 4, 1],
                 repair_leaks=True)  # fmt: skip
 
@@ -253,3 +253,15 @@ def test_subset_is_stratified_and_the_whole_is_everything() -> None:
         assert np.bincount(labels[nested_subset(labels, share, 5)]).tolist() == expected
     np.testing.assert_array_equal(nested_subset(labels, 1.0, 5), np.arange(1280))
     assert nested_subset(labels, 0.25, 5).tolist() != nested_subset(labels, 0.25, 6).tolist()
+
+
+def test_repair_that_takes_all_images_of_a_class_is_named_with_both_settings() -> None:
+    classes = ["a", "b", "b", "a", "b"]
+    official = ["train", "train", "test", "test", "train"]
+    with pytest.raises(UserError, match=r"repair_leaks left out 2 of 3 images of class 'b'") as error:
+        assign_splits(
+            classes, official, [0, 1, 1, 2, 1], validation=0.2, test=0.2, test_from_validation=0.5, seed=0,
+            repair_leaks=True,
+        )  # fmt: skip
+    assert "split.near_duplicate_distance" in str(error.value)
+    assert "none stays in train" in str(error.value)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from convnet.cli.options import add_inference, add_model, exit_strictly, standard_output
+from convnet.inference.outputs import check_regular
 from convnet.jobs.model_files import find_model
 from convnet.system.files import atomic_path
 
@@ -18,6 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="images, folders or archives")
     parser.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="default: csv")
     parser.add_argument("--output", type=Path, help="file to write; default: standard output")
+    parser.add_argument(
+        "--maximum-pixels",
+        type=int,
+        help="limit for an image; default: 50000000",
+    )
     add_inference(parser)
 
 
@@ -26,8 +32,12 @@ def run(arguments: argparse.Namespace) -> None:
     from convnet.inference.predict import Counts, predict_files
 
     counts = Counts()
+    if arguments.output is not None:
+        check_regular(arguments.output)
     model = find_model(arguments.model, arguments.seed)
-    lines = predict_files(model, arguments.paths, arguments.calibrated, arguments.format, counts)
+    lines = predict_files(
+        model, arguments.paths, arguments.calibrated, arguments.format, counts, arguments.maximum_pixels
+    )
     if arguments.output is None:
         standard_output().writelines(lines)
     else:

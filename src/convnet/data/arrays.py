@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from convnet.data.archives import Key, read_members
 from convnet.data.decoding import BadImage, load_image
+from convnet.data.grey import resolved
 from convnet.data.splits import SPLITS, images_at
 from convnet.params.recipe import resolve
 from convnet.params.schema import Images, Params
@@ -59,12 +60,14 @@ def prepare_arrays(
         destination: the dataset's folder, `data/arrays/<dataset>`.
 
     Returns:
-        The content of dataset.json: names, classes, image_size, counts, and the digest over all arrays.
+        The content of dataset.json: names, classes, image_size, preparation of pixels, counts, and the
+        digest over all arrays.
 
     Raises:
         UserError: the disk is full, or an archive no longer fits the manifest.
     """
     sources = read_json(archives / "sources.json")
+    limits = resolved(limits, manifest)
     used = manifest[manifest["verdict"] == "accepted"]
     parts = {split: used[used["split"] == split] for split in SPLITS}
     classes = sorted(used["class"].unique().tolist())
@@ -83,6 +86,7 @@ def prepare_arrays(
         "kind": sources["kind"],
         "classes": classes,
         "image_size": list(image_size),
+        "images": limits.model_dump(mode="json", include={"grey_range", "background", "resize"}),
         "counts": {split: len(part) for split, part in parts.items()},
         "digest": json_digest(digests),
     }

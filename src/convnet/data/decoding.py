@@ -31,7 +31,7 @@ from convnet.data.formats import (
     too_large_for_its_bytes,
 )
 from convnet.data.frames import frames_note
-from convnet.data.grey import FULL, GREY_16_BIT, GreyRange, grey_extrema, to_8_bit
+from convnet.data.grey import FULL, GREY_16_BIT, GreyRange, grey_extrema, image_range, to_8_bit
 from convnet.data.jpeg_scans import LARGEST_REDUCTION, JpegScans, read_scans
 from convnet.data.resizing import fit
 from convnet.data.transparency import over_background
@@ -92,9 +92,9 @@ def decode(
 ) -> Decoded:
     """Return an image upright, in RGB, with alpha over `limits.background`.
 
-    16-bit grey becomes 8-bit by `limits.grey_range`, the same for all images of a dataset; auto counts as full here.
-    An animation or a multi-page file gives its first frame. A JPEG above `limits.maximum_pixels` is decoded at 1/2, 1/4
-    or 1/8 of its size. The note reports all of this.
+    16-bit grey becomes 8-bit by `limits.grey_range`. `convnet.data.grey.resolved` turns auto into the range of a
+    dataset; here auto is the range of this one image. An animation or a multi-page file gives its first frame. A JPEG
+    above `limits.maximum_pixels` is decoded at 1/2, 1/4 or 1/8 of its size. The note reports all of this.
 
     Args:
         data: the content of the file.
@@ -174,7 +174,7 @@ def _decode(
     frames = frames_note(image, data)
     grey_values = _checked_grey(image) if mode in GREY_16_BIT else None
     # Each conversion replaces the image, so that memory holds two at most.
-    image = _to_rgb(image, limits)
+    image = _to_rgb(image, limits, grey_values)
     if orientation in UPRIGHT:
         image = image.transpose(UPRIGHT[orientation])
         if orientation >= 5:
@@ -238,10 +238,9 @@ def _checked_grey(image: Image.Image) -> GreyRange:
     return smallest, largest
 
 
-def _to_rgb(image: Image.Image, limits: Images) -> Image.Image:
-    if image.mode in GREY_16_BIT:
-        wish = limits.grey_range
-        return to_8_bit(image, FULL if isinstance(wish, str) else wish).convert("RGB")
+def _to_rgb(image: Image.Image, limits: Images, grey_values: GreyRange | None) -> Image.Image:
+    if grey_values is not None:
+        return to_8_bit(image, image_range(grey_values, limits.grey_range)).convert("RGB")
     if image.mode in WITH_ALPHA or (image.mode in WITHOUT_ALPHA and "transparency" in image.info):
         return over_background(image, limits.background)
     if image.mode in WITHOUT_ALPHA:

@@ -35,6 +35,12 @@ FORMATS = {
     "HEIF": Format((".heic", ".heif", ".hif"), light_pixels=20_000_000),
 }
 SUFFIXES = {suffix: name for name, kind in FORMATS.items() for suffix in kind.suffixes}
+# Images that cannot be read here: each has a row with an error, and is not left out.
+OTHER_SUFFIXES = {
+    ".svg", ".psd", ".jxl", ".tga", ".pcx", ".ico", ".icns", ".eps", ".xcf", ".dcm", ".dng", ".cr2", ".cr3", ".nef",
+    ".arw", ".orf", ".raf", ".rw2", ".exr", ".hdr", ".jls", ".jng", ".mng", ".sgi", ".ai", ".wmf", ".emf", ".pfm",
+    ".pam",
+}  # fmt: skip
 NAMES = {"MPO": "JPEG"}  # a JPEG with a preview or depth map behind it
 
 

@@ -1,11 +1,16 @@
 """Grey images of more than 8 bits: how their values become 0 to 255."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from convnet.params.schema import Images
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GREY_16_BIT = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 FULL = (0, 65535)
@@ -28,6 +33,36 @@ def dataset_range(lowest: int, highest: int, wish: Literal["auto", "full"] | Gre
     if wish == "auto" and 0 < highest - lowest < FEW_VALUES * FULL[1]:
         return lowest, highest
     return FULL
+
+
+def image_range(values: GreyRange, wish: Literal["auto", "full"] | GreyRange) -> GreyRange:
+    """Return the grey values that become 0 and 255 in one image; auto takes its smallest and largest value."""
+    if not isinstance(wish, str):
+        return wish
+    return values if wish == "auto" and values[0] < values[1] else FULL
+
+
+def resolved(images: Images, manifest: "pd.DataFrame") -> Images:
+    """Return the settings with the grey range of a dataset in the place of auto or full.
+
+    Args:
+        images: the settings.
+        manifest: of the dataset.
+    """
+    return images.model_copy(update={"grey_range": range_of(images, manifest)})
+
+
+def range_of(images: Images, manifest: "pd.DataFrame") -> GreyRange:
+    """Return the grey values that become 0 and 255 in all images of a dataset."""
+    grey = deep_grey(manifest)
+    if not len(grey):
+        return dataset_range(FULL[1], 0, images.grey_range)
+    return dataset_range(int(grey["grey_low"].min()), int(grey["grey_high"].max()), images.grey_range)
+
+
+def deep_grey(manifest: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the accepted images of more than 8 bits."""
+    return manifest[(manifest["verdict"] == "accepted") & manifest["mode"].isin(GREY_16_BIT)]
 
 
 def grey_extrema(image: Image.Image) -> GreyRange:

@@ -12,16 +12,27 @@ import numpy.typing as npt
 from convnet.data.archives import Key, open_archive, read_members
 from convnet.data.class_folders import ImageMember, Reading, read_layout
 from convnet.data.decoding import BadImage, decode
-from convnet.data.duplicates import SIDE, thumbnail
+from convnet.data.duplicates import FINE_SIDE, SIDE, fine_thumbnail, thumbnail
 from convnet.data.formats import SUFFIXES
 from convnet.data.label_tables import apply_table, read_table
 from convnet.params.schema import Images, ReadAs
 from convnet.system.processes import FEWEST_FOR_PROCESSES, map_in_processes, usable_cores
 from convnet.system.progress import progress
 
-Thumbnails = npt.NDArray[np.uint8]  # (n, 32, 32)
+Pixels = npt.NDArray[np.uint8]
 Facts = dict[str, Any]  # cells of one row, by column
-NOTHING: Facts = {"sha256": "", "bytes": 0, "width": 0, "height": 0, "mode": ""}
+NOTHING: Facts = {
+    "sha256": "", "bytes": 0, "width": 0, "height": 0, "format": "", "mode": "", "grey_low": 0, "grey_high": 0,
+    "brightness": 0, "contrast": 0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Grey images of the accepted files: uint8 (n, 32, 32) and (n, 64, 64)."""
+
+    small: Pixels
+    fine: Pixels
 
 
 @dataclass
@@ -94,32 +105,44 @@ def inspect_files(archives: Path, labels: Labels, limits: Images, name: str) -> 
     places = labels.images
     processes = usable_cores() if len(places) >= FEWEST_FOR_PROCESSES else 1
     inspected = map_in_processes(partial(_inspect, limits), read_members(archives, places), processes)
-    rows, thumbnails = {}, {}
-    for key, facts, small in progress(inspected, total=len(places), label=f"verify {name}"):
+    rows, accepted = {}, set()
+    position = {key: index for index, key in enumerate(sorted(places))}
+    found = Thumbnails(*(np.empty((len(places), side, side), np.uint8) for side in (SIDE, FINE_SIDE)))
+    for key, facts, pixels in progress(inspected, total=len(places), label=f"verify {name}"):
         place = places[key]
         rows[key] = facts | {
             "class": place.class_name, "official_split": place.official_split or "", "group_name": place.group,
         }  # fmt: skip
-        if small is not None:
-            thumbnails[key] = small
+        if pixels is not None:
+            found.small[position[key]], found.fine[position[key]] = pixels
+            accepted.add(key)
     for key in labels.outside:
         rows[key] = NOTHING | {"class": "", "official_split": "", "group_name": "", "reason": "is in no class folder"}
-    stacked = np.array([thumbnails[key] for key in sorted(thumbnails)], dtype=np.uint8).reshape(-1, SIDE, SIDE)
-    return [_row(index, key, rows[key], key in thumbnails) for index, key in enumerate(sorted(rows))], stacked
+    for new, key in enumerate(sorted(accepted)):  # closes gaps in place: a second copy may not fit into memory
+        found.small[new], found.fine[new] = found.small[position[key]], found.fine[position[key]]
+    kept = Thumbnails(found.small[: len(accepted)], found.fine[: len(accepted)])
+    return [_row(index, key, rows[key], key in accepted) for index, key in enumerate(sorted(rows))], kept
 
 
-def _inspect(limits: Images, file: tuple[Key, bytes | BadImage]) -> tuple[Key, Facts, Thumbnails | None]:
-    """Decode a file completely; a file that is not an image has no thumbnail."""
+def _inspect(limits: Images, file: tuple[Key, bytes | BadImage]) -> tuple[Key, Facts, tuple[Pixels, Pixels] | None]:
+    """Decode a file completely; a file that is not an image has no thumbnails."""
     key, content = file
     if isinstance(content, BadImage):
         return key, NOTHING | {"reason": str(content)}, None
     facts = NOTHING | {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     try:
-        image = decode(content, key[1], limits)
+        # Copies of a dark 16-bit image show only if its own range is used.
+        image = decode(content, key[1], limits.model_copy(update={"grey_range": "auto"}))
     except BadImage as fault:
         return key, facts | {"reason": str(fault)}, None
-    facts |= {"width": image.width, "height": image.height, "mode": image.mode, "reason": image.note or ""}
-    return key, facts, thumbnail(image.image)
+    low, high = image.grey_values or (0, 0)
+    fine = fine_thumbnail(image.image)
+    facts |= {
+        "width": image.width, "height": image.height, "format": image.format, "mode": image.mode,
+        "grey_low": low, "grey_high": high, "brightness": round(float(fine.mean())),
+        "contrast": int(fine.max()) - int(fine.min()), "reason": image.note or "",
+    }  # fmt: skip
+    return key, facts, (thumbnail(image.image), fine)
 
 
 def _row(index: int, key: Key, facts: Facts, accepted: bool) -> Facts:

@@ -6,7 +6,9 @@ Images outside all class folders have a row too. Columns:
     official_split: the publisher's division, or empty.
     sha256, phash: of the bytes; 64-bit perceptual hash in 16 hexadecimal digits, empty when rejected.
     group: smallest row of all images that belong together: copies of one image, and images of one named group.
-    bytes, width, height, mode: of the file and its image; 0 or empty where it cannot be decoded.
+    bytes, width, height, format, mode: of the file and its image; 0 or empty where it cannot be decoded.
+    grey_low, grey_high: smallest and largest value of 16-bit grey, 0 for other images.
+    brightness, contrast: mean grey level, and largest minus smallest, of the image squeezed to 64x64 pixels.
     verdict, reason: accepted or rejected; the reason, or a note on an accepted file.
     group_name: name of the patient, scene or clip, or empty.
 """
@@ -22,6 +24,7 @@ from convnet.data.duplicates import find_duplicates, perceptual_hashes
 from convnet.data.folder_checks import check_classes
 from convnet.data.groups import join_groups, reject_divided_groups, sequence_remark
 from convnet.data.inspection import inspect_files, read_labels
+from convnet.data.remarks import remarks
 from convnet.data.split_summary import summarise
 from convnet.data.splits import assign_splits
 from convnet.params.schema import Images, Split
@@ -30,7 +33,8 @@ from convnet.system.files import read_json
 
 COLUMNS = {
     "archive": str, "member": str, "class": str, "split": str, "official_split": str, "sha256": str, "phash": str,
-    "group": int, "bytes": int, "width": int, "height": int, "mode": str, "verdict": str, "reason": str,
+    "group": int, "bytes": int, "width": int, "height": int, "format": str, "mode": str,
+    "grey_low": int, "grey_high": int, "brightness": int, "contrast": int, "verdict": str, "reason": str,
     "group_name": str,
 }  # fmt: skip
 
@@ -62,7 +66,8 @@ def build_manifest(archives: Path, *, limits: Images, split: Split) -> tuple[pd.
     members, names = manifest["member"].iloc[images].tolist(), manifest["group_name"].iloc[images].tolist()
     if not split.repair_leaks:
         reject_divided_groups(names, manifest["official_split"].iloc[images].tolist())
-    found = find_duplicates(manifest["sha256"].iloc[images].tolist(), thumbnails, split.near_duplicate_distance)
+    digests = manifest["sha256"].iloc[images].tolist()
+    found = find_duplicates(digests, thumbnails.small, split.near_duplicate_distance, thumbnails.fine)
     groups = join_groups(found.groups, names)
     splits = assign_splits(
         classes,
@@ -71,12 +76,17 @@ def build_manifest(archives: Path, *, limits: Images, split: Split) -> tuple[pd.
         **split.model_dump(exclude={"near_duplicate_distance", "strict"}),
     )
     manifest.loc[images, "split"] = splits
-    manifest.loc[images, "phash"] = [f"{value:016x}" for value in perceptual_hashes(thumbnails).tolist()]
+    manifest.loc[images, "phash"] = [f"{value:016x}" for value in perceptual_hashes(thumbnails.small).tolist()]
     manifest.loc[images, "group"] = images[groups]
     _leave_out_copies(manifest, images)
-    remark = None if any(names) else sequence_remark(members, classes, splits, thumbnails)
+    remark = None if any(names) else sequence_remark(members, classes, splits, thumbnails.small)
     notes = [*labels.notes, *([remark] if remark else [])]
-    return manifest, summarise(sources, manifest, images, found, notes)
+    summary = summarise(sources, manifest, images, found, notes) | {"remarks": remarks(manifest, limits)}
+    if found.fixed_camera:
+        summary["remarks"].append(
+            f"{found.fixed_camera:,} images look alike, as from a fixed camera; they count as different images"
+        )
+    return manifest, summary
 
 
 def _unusable(manifest: pd.DataFrame) -> dict[str, tuple[int, str, str]]:

@@ -57,6 +57,7 @@ def assign_splits(
         _check_division(splits, given)
         if repair_leaks:
             splits[_copies_nearer_to_training(splits, group)] = ""
+            _check_repair(splits, labels, names, given)
     pool, shares = _cut(given, validation, test, test_from_validation)
     if shares:
         chosen = np.isin(splits.astype(str), pool)
@@ -164,6 +165,20 @@ def _copies_nearer_to_training(splits: npt.NDArray[np.object_], groups: Integers
     highest = np.zeros(group.max() + 1, dtype=np.int64)
     np.maximum.at(highest, group, rank)
     return rank < highest[group]
+
+
+def _check_repair(splits: npt.NDArray[np.object_], labels: Integers, names: list[str], given: set[str]) -> None:
+    """Raise if the repair left a class without images in a part of the official division."""
+    for label, name in enumerate(names):
+        part = splits[labels == label]
+        for split in sorted(given - set(part.tolist())):
+            removed = np.count_nonzero(part == "")
+            if removed:
+                raise UserError(
+                    f"split.repair_leaks left out {removed} of {len(part)} images of class {name!r}, which have copies "
+                    f"in another part; none stays in {split}. Set split.repair_leaks to false, or lower "
+                    "split.near_duplicate_distance, in params.yaml"
+                )
 
 
 def _check_classes(splits: npt.NDArray[np.object_], labels: Integers, names: list[str]) -> None:

@@ -18,6 +18,7 @@ from convnet.backend.device import configure_device
 from convnet.data.decoding import BadImage, load_image
 from convnet.inference.inputs import find_places, read_places
 from convnet.inference.loading import fitted_temperature, load_model_checked, predict_probabilities
+from convnet.inference.outputs import check_regular
 from convnet.jobs.model_files import ModelFacts, check_model
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, canonical_json, write_json
@@ -84,7 +85,7 @@ def export_model(model_path: Path, target: Target, output: Path | None = None, i
     configure_device(threads=checked.threads, precision="float32")
     model, facts = load_model_checked(model_path)
     network = with_class_probabilities(in_float32(model))
-    pixels = _load_images(images, facts.image_size) if images else _noise(facts.image_size)
+    pixels = _load_images(images, facts) if images else _noise(facts.image_size)
     expected, rounding = _expected(model, network, pixels)
     labels = facts.describe(_temperature(facts))
     with _new(output, target) as temporary, warnings.catch_warnings():
@@ -205,6 +206,7 @@ def _check_output(target: Target, output: Path) -> None:
         raise UserError(f"--output {output} must end in {suffix}, by which other programs know the format")
     if output.is_dir() and (suffix or any(output.iterdir())):
         raise UserError(f"--output {output} is a folder that holds something: name a new one, or remove it")
+    check_regular(output)
     if not suffix and output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file, but a SavedModel is a folder: name a new one")
 
@@ -233,12 +235,12 @@ def _new(output: Path, target: Target) -> Iterator[Path]:
         raise
 
 
-def _load_images(paths: Sequence[Path], image_size: tuple[int, int]) -> Images:
+def _load_images(paths: Sequence[Path], facts: ModelFacts) -> Images:
     images: list[Images] = []
     for place, content in read_places(find_places(paths)):
         if isinstance(content, bytes):
             with suppress(BadImage):  # predict reports bad files
-                images.append(load_image(content, place.member or place.path, image_size))
+                images.append(load_image(content, place.member or place.path, facts.image_size, facts.images))
         if len(images) == MOST_IMAGES:
             break
     if not images:

@@ -12,15 +12,13 @@ from pathlib import Path, PurePosixPath
 from convnet.data.archives import open_archive
 from convnet.data.decoding import MAXIMUM_BYTES, BadImage
 from convnet.data.file_types import HEAD_BYTES, describe_content
-from convnet.data.formats import SUFFIXES
+from convnet.data.formats import OTHER_SUFFIXES, SUFFIXES
 from convnet.data.member_names import is_clutter
 from convnet.data.packing import list_folder, skipped_note
 from convnet.data.tar_archive import is_tar_header
 from convnet.system.errors import UserError, printable
 
 ARCHIVES = {"a ZIP archive", "an empty ZIP archive", "a gzip file"}
-# Image formats that the program cannot decode: each such file gets a row with the reason.
-OTHER_SUFFIXES = {".heic", ".heif", ".avif", ".svg"}
 IMAGE_WORDS = {"image", "photograph", "drawing"}  # the last word of `describe_content`
 
 

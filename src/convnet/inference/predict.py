@@ -18,6 +18,7 @@ from convnet.data.decoding import BadImage, load_image
 from convnet.inference.inputs import Place, find_places, read_places
 from convnet.inference.loading import fitted_temperature, load_model_checked, predict_probabilities
 from convnet.jobs.model_files import check_model
+from convnet.params.schema import Images
 from convnet.system.csv_cells import safe_text
 from convnet.system.errors import printable
 from convnet.system.processes import FEWEST_FOR_PROCESSES, map_in_processes, usable_cores
@@ -54,12 +55,13 @@ class Counts:
 class Predictor:
     """A loaded model, applied to images that are decoded as in training."""
 
-    def __init__(self, model_path: Path, calibrated: bool) -> None:
+    def __init__(self, model_path: Path, calibrated: bool, maximum_pixels: int | None = None) -> None:
         """Load the model.
 
         Args:
             model_path: a `.keras` file, see `convnet.jobs.model_files.find_model`.
             calibrated: whether probabilities are corrected by the temperature fitted on validation images.
+            maximum_pixels: of an image; None: 50 million.
 
         Raises:
             UserError: the model is refused, or has no validation predictions to fit a temperature on.
@@ -68,11 +70,13 @@ class Predictor:
         configure_device(threads=check_model(model_path).threads, precision="float32")
         self._model, self.facts = load_model_checked(model_path)
         self.temperature = fitted_temperature(self.facts) if calibrated else None
+        limits = {} if maximum_pixels is None else {"maximum_pixels": maximum_pixels}
+        self._images = self.facts.images.model_copy(update=limits)
 
     def rows(self, places: Sequence[Place], counts: Counts) -> Iterator[Row]:
         """Yield one row per image or bad file, and count all files; other files give no row."""
         processes = usable_cores() if len(places) >= FEWEST_FOR_PROCESSES else 1
-        loaded = map_in_processes(partial(_load, self.facts.image_size), read_places(places), processes)
+        loaded = map_in_processes(partial(_load, self.facts.image_size, self._images), read_places(places), processes)
         label = f"predict with {self.facts.dataset}/{self.facts.variant}"
         shown = iter(progress(loaded, total=len(places), label=label, unit="files"))
         while chunk := list(islice(shown, IMAGES_AT_ONCE)):
@@ -93,7 +97,12 @@ class Predictor:
 
 
 def predict_files(
-    model_path: Path, paths: Sequence[Path], calibrated: bool, form: Format, counts: Counts
+    model_path: Path,
+    paths: Sequence[Path],
+    calibrated: bool,
+    form: Format,
+    counts: Counts,
+    maximum_pixels: int | None = None,
 ) -> Iterator[str]:
     """Yield lines of CSV (with a heading) or JSON, each with its line end, while images are read and predicted.
 
@@ -103,25 +112,26 @@ def predict_files(
         calibrated: see `Predictor`.
         form: csv or jsonl.
         counts: filled while lines are taken from the iterator.
+        maximum_pixels: see `Predictor`.
 
     Raises:
         UserError: the model is refused, or a path does not exist.
     """
     places = find_places(paths)  # before the model, whose loading takes seconds
-    predictor = Predictor(model_path, calibrated)
+    predictor = Predictor(model_path, calibrated, maximum_pixels)
     classes = predictor.facts.classes
     rows = predictor.rows(places, counts)
     return _csv_lines(classes, rows) if form == "csv" else (_json_line(classes, row) for row in rows)
 
 
 def _load(
-    image_size: tuple[int, int], file: tuple[Place, bytes | BadImage | None]
+    image_size: tuple[int, int], images: Images, file: tuple[Place, bytes | BadImage | None]
 ) -> tuple[Place, NDArray[np.uint8] | str | None]:
     """Return the image, or the reason why it cannot be used; None stays None."""
     place, content = file
     if isinstance(content, bytes):
         try:
-            return place, load_image(content, place.member or place.path, image_size)
+            return place, load_image(content, place.member or place.path, image_size, images)
         except BadImage as fault:
             return place, str(fault)
     return place, None if content is None else str(content)

@@ -46,6 +46,7 @@ def gather(jobs: Sequence[Job], destination: Path) -> None:
             "dataset": described["dataset"],
             "variant": first.recipe.variant,
             "kind": described["kind"],
+            "images": described.get("images", {}),
             "classes": list(first.classes),
             "resplit": first.resplit,
             "recipe": first.recipe.model_dump(mode="json"),

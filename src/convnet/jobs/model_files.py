@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from convnet.data.file_types import HDF5, HEAD_BYTES, describe_content
+from convnet.params.schema import Images
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, read_json
 
@@ -21,9 +24,20 @@ MOST_CONFIGURATION = 64 * 2**20  # bytes; InceptionV3 needs 0.3 MB
 # Not keras.config, keras.utils or keras.saving: their functions change settings, download files or load code.
 MODULES = {"keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.src.models.functional"}
 
+USUAL = Images(maximum_pixels=50_000_000, minimum_side=8)
+BACKGROUNDS = {
+    "white": "laid over white",
+    "black": "laid over black",
+    "mean": "laid over the mean colour of the visible parts",
+}
+RESIZES = {
+    "stretch": "stretched to the image size without cropping",
+    "pad": "fitted inside the image size, the rest in the mean colour of the border",
+    "crop": "the largest part in the middle that has the proportions of the image size",
+}
 RESIZE = (
-    "stretched to the image size without cropping: halved by averaging 2x2 pixels as long as neither side falls below "
-    "the result, then Pillow's bilinear filter with antialiasing"
+    "halved by averaging 2x2 pixels as long as neither side falls below the result, then Pillow's bilinear filter with "
+    "antialiasing"
 )
 
 
@@ -39,8 +53,9 @@ class ModelFacts:
         classes: class names in the order of the probabilities.
         image_size: (height, width) in pixels.
         threads: processor threads it was trained with; as many give the same bits again.
-        images: "rendered" or "photographs"; None where an older job.json does not say.
+        kind: "rendered" or "photographs"; None where an older job.json does not say.
         sha256: of the file.
+        images: how the pixels of its images were prepared: grey_range, background, resize.
     """
 
     path: Path
@@ -52,6 +67,7 @@ class ModelFacts:
     threads: int
     kind: str | None
     sha256: str
+    images: Images = USUAL
 
     @property
     def predictions(self) -> Path:
@@ -79,8 +95,9 @@ class ModelFacts:
                 "range": [0, 255],
                 "scaling": "none: it is inside the model",
                 "orientation": "upright: EXIF rotation applied",
-                "transparency": "laid over white",
-                "resize": RESIZE,
+                "transparency": BACKGROUNDS[self.images.background],
+                "grey_range": self.images.model_dump(mode="json")["grey_range"],
+                "resize": f"{RESIZES[self.images.resize]}: {RESIZE}",
             },
             "temperature": temperature,
             "temperature_use": "optional: softmax(ln(probabilities) / temperature)",
@@ -142,7 +159,16 @@ def check_model(path: Path) -> ModelFacts:
         threads=job["threads"],
         kind=job.get("kind"),
         sha256=digest,
+        images=_prepared(job.get("images", {}), path.parent / JOB),
     )
+
+
+def _prepared(images: Any, path: Path) -> Images:
+    """Return how images were prepared in training; an older job.json has no entry."""
+    try:
+        return Images.model_validate(USUAL.model_dump() | images)
+    except (ValidationError, TypeError) as error:
+        raise UserError(f"{path} gives no valid preparation of images; run `dvc repro` to make it again") from error
 
 
 def _refuse_other_formats(path: Path) -> None:
