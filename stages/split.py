@@ -26,7 +26,7 @@ def main() -> None:
     manifest, summary = build_manifest(arguments.archives, limits=params.images, split=rules)
     write_csv(arguments.manifest, manifest)
     write_json(arguments.summary, summary)
-    for line in (rejected_line(summary), duplicates_line(summary)):
+    for line in (rejected_line(summary), duplicates_line(summary), *summary["remarks"]):
         if line:
             print(printable(line), file=sys.stderr)
 

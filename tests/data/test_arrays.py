@@ -123,7 +123,7 @@ def test_image_that_is_gone_is_told_and_nothing_whole_is_left(tmp_path: Path) ->
     write_archive(
         tmp_path / "archives" / "a.zip", {name: data for name, data in members.items() if "dog/00" not in name}
     )
-    with pytest.raises(UserError, match="10 images of the manifest are no longer in the archives"):
+    with pytest.raises(UserError, match="10 images of the manifest have left the archives"):
         prepare_arrays(rows, tmp_path / "archives", SIZE, DEFAULT_LIMITS, folder)
     with pytest.raises(UserError, match=r"dataset\.json is missing"):
         load_arrays(folder, "train")

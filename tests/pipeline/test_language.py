@@ -36,6 +36,7 @@ QUOTES = {getattr(tokenize, name) for name in ("FSTRING_START", "FSTRING_END") i
 FORMATTED, FIELD = re.compile(r"(?i)r?fr?['\"]"), re.compile(r"\{[^{}]*\}")
 # What begins or ends a comment or a string, and escapes in it: a phrase may go on behind them.
 EDGES = re.compile(r"(?i)^#+|^[bfru]{0,2}(?:\"{3}|'{3}|['\"])|(?:\"{3}|'{3}|['\"])$|\\[nrt]")
+NAME = re.compile(r"(['\"])\w+\1")  # a string of one word is a key or a name, not prose
 BARRIER = "\0"  # in place of code: no phrase goes on behind it
 
 
@@ -65,7 +66,7 @@ def _only(kinds: set[int], text: str) -> str:
     starts = [0, *itertools.accumulate(map(len, lines))]
     kept = list(re.sub(r"\S", BARRIER, text))
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in kinds | QUOTES:
+        if token.type not in kinds | QUOTES or NAME.fullmatch(token.string):
             continue
         start, end = (starts[row - 1] + column for row, column in (token.start, token.end))
         prose = text[start:end]

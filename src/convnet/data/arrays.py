@@ -191,8 +191,7 @@ def _write_images(
             done += 1
         if done < len(positions):
             raise UserError(
-                f"{len(positions) - done} images of the manifest are no longer in the archives in {archives}; "
-                "run `dvc repro`"
+                f"{len(positions) - done} images of the manifest have left the archives in {archives}; run `dvc repro`"
             )
 
 

@@ -25,7 +25,7 @@ def dataset_range(lowest: int, highest: int, wish: Literal["auto", "full"] | Gre
 
     Args:
         lowest: of all images of the dataset in 16-bit grey.
-        highest: of all of them; below `lowest` if there is no such image.
+        highest: of all of them; below `lowest` without such an image.
         wish: `images.grey_range`. auto takes the range of the dataset if it is less than a quarter of the 16 bits.
     """
     if not isinstance(wish, str):

@@ -22,7 +22,7 @@ from convnet.system.progress import progress
 from convnet.training.batches import prediction_batch
 from convnet.training.networks import cut_backbone
 
-MOST_AT_ONCE = 50  # images; bounds memory whatever the size of the dataset
+MOST_AT_ONCE = 50  # images; bounds memory for datasets of any size
 LARGEST_FLOAT16 = 65504.0
 
 

@@ -1,7 +1,7 @@
 """Jobs: one variant, one dataset, one seed, and the store that keeps what they gave.
 
 A job's key is the digest of everything that decides its result, so results of other parameters, data or code can
-never be taken for it. The store lies under `.jobs/`: `<key>/result/` is whole or absent when it is made, and its
+never be taken for it. The store is `.jobs/`: `<key>/result/` is whole or absent when it is made, and its
 timing.json holds the digests by which later damage shows.
 """
 
@@ -55,7 +55,7 @@ class Job:
         arrays: folder of the packed arrays.
         data_digest: digest of the arrays, and of the backbone's weights where one is used.
         threads: processor threads, fixed because their number changes result bits.
-        resplit: draw the split anew from the pooled images for this seed.
+        resplit: draw a split of the pooled images for this seed.
         share: share of the training images used, for the size sweep.
         features: folder of the backbone's features, for a recipe of kind `features`.
         backbone: the pretrained network, for transfer variants.
@@ -115,7 +115,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether the job has finished before; `damaged_file` tells whether its result is still as it was."""
+        """Whether the job has finished before; `damaged_file` checks the result."""
         return (self.result / "facts.json").is_file()
 
 

@@ -43,7 +43,7 @@ RESIZE = (
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What job.json says of one saved model.
+    """The facts of one saved model in job.json.
 
     Attributes:
         path: the `.keras` file.
@@ -53,7 +53,7 @@ class ModelFacts:
         classes: class names in the order of the probabilities.
         image_size: (height, width) in pixels.
         threads: processor threads it was trained with; as many give the same bits again.
-        kind: "rendered" or "photographs"; None where an older job.json does not say.
+        kind: "rendered" or "photographs"; None in an older job.json.
         sha256: of the file.
         images: how the pixels of its images were prepared: grey_range, background, resize.
     """
@@ -112,11 +112,11 @@ def find_model(path: Path, seed: int | None = None) -> Path:
         seed: which model of a folder; None takes the first.
 
     Raises:
-        UserError: there is no such model, or a seed is given beside a file.
+        UserError: the model is missing, or a seed is given beside a file.
     """
     if not path.is_dir():
         if seed is not None:
-            raise UserError(f"--seed chooses among the models of a folder, but {path} is no folder: leave one of them")
+            raise UserError(f"--seed chooses among the models of a folder, but {path} is a file: leave one of them")
         if not path.exists():
             raise UserError(f"the model {path} is missing: give a .keras file, or the folder of a variant")
         return path
@@ -134,7 +134,7 @@ def check_model(path: Path) -> ModelFacts:
     """Return what is known of a saved model, after making sure that it may be loaded; nothing in it is executed.
 
     Raises:
-        UserError: it is no `.keras` file, job.json is missing or describes another file, or it holds a part that this
+        UserError: it is not a `.keras` file, job.json is missing or describes another file, or it has a part that this
             program never builds.
     """
     _refuse_other_formats(path)
@@ -194,7 +194,7 @@ def _read_job(folder: Path) -> Any:
     path = folder / JOB
     if not path.is_file():
         raise UserError(
-            f"{folder} is refused: no {JOB} lies there that says what its models are; copy a model with its whole "
+            f"{folder} is refused: it lacks {JOB}, which describes its models; copy a model with its whole "
             "folder, or train it here with `dvc repro`"
         )
     job = read_json(path)

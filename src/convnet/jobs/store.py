@@ -1,4 +1,4 @@
-"""The store of finished jobs: where a result lies, and whether it is still whole."""
+"""The store of finished jobs: the place of a result, and whether it is still whole."""
 
 import os
 import shutil
@@ -49,7 +49,7 @@ def damaged_file(job: Job) -> Path | None:
     try:
         content = read_json(path)
         digests: dict[str, str] = content[SEAL]
-        if digests.pop(SEALED) != json_digest(content):  # in this order: its own digest is no part of what it is of
+        if digests.pop(SEALED) != json_digest(content):  # in this order: the digest does not cover itself
             return path
         for name in sorted(digests):
             path = job.result / name
@@ -59,7 +59,7 @@ def damaged_file(job: Job) -> Path | None:
     except (UserError, AttributeError, KeyError, TypeError, ValueError, FileNotFoundError):
         return path
     except OSError as error:
-        advice = f"run the same command again, or delete {job.result} to train anew"
+        advice = f"run the same command again, or delete {job.result} to retrain"
         raise UserError(f"{path} cannot be read ({error.strerror}): {advice}") from error
     return None
 

@@ -1,4 +1,4 @@
-"""Augmentation as one keras layer: every image is moved by one random affine resampling, drawn anew at every call.
+"""Augmentation as one keras layer: every image is moved by one random affine resampling, drawn at every call.
 
 The knobs and their order of composition are those of the course's `ImageDataGenerator`; unlike there, the images are
 moved on the training device, a batch at a time, and `shear` is a proportion (there it is read as degrees).
@@ -45,12 +45,12 @@ def sample_parameters(knobs: Augmentation, batch: Any, seed: Any) -> dict[str, A
 
 
 def _sign(draw: Any) -> Any:
-    """Return -1.0 where a draw is negative, else 1.0: also where its knob is off, which makes it zero."""
+    """Return -1.0 where a draw is negative and 1.0 elsewhere: also where its knob is off, which makes it zero."""
     return ops.where(draw < 0, ops.full_like(draw, -1.0), ops.ones_like(draw))
 
 
 def compose_matrices(parameters: dict[str, Any], height: int, width: int) -> Any:
-    """Compose the moves into one matrix per image that says where each output pixel is read from.
+    """Compose the moves into one matrix per image that gives the place each output pixel is read from.
 
     As in `ImageDataGenerator`, about the centre of the image and with x to the right, y down, in pixels:
     `source = rotation @ shift @ shear @ zoom @ flip @ output`.
@@ -91,7 +91,7 @@ def resample(images: Any, matrices: Any, fill: str = "nearest") -> Any:
     Args:
         images: (batch, height, width, channels), any real dtype, sides of 2 pixels or more.
         matrices: float32 (batch, 2, 3), see `compose_matrices`.
-        fill: what lies beyond the edge: "nearest" aaa|abcd|ddd, "constant" 000|abcd|000, "reflect" cba|abcd|dcb or
+        fill: the pixels beyond the edge: "nearest" aaa|abcd|ddd, "constant" 000|abcd|000, "reflect" cba|abcd|dcb or
             "wrap" bcd|abcd|abc.
 
     Returns:
@@ -157,7 +157,7 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]  # keras ships no 
         zoom: the scale is uniform in [1 - zoom, 1 + zoom], drawn for x and for y apart as in the course; 0 to below 1.
         horizontal_flip: mirror left and right half of the time.
         vertical_flip: mirror top and bottom half of the time.
-        fill: what lies beyond the edge, see `resample`.
+        fill: the pixels beyond the edge, see `resample`.
         seed: start of the layer's own `keras.random.SeedGenerator`; None: drawn at random.
         **kwargs: `name` and the like, for `keras.layers.Layer`.
 

@@ -77,7 +77,7 @@ def find_layer(model: keras.Model, name: str, key: str) -> keras.Layer:
     """Return the layer called `name`.
 
     Raises:
-        UserError: there is none; the sentence gives the nearest names. `key` says where the name was written.
+        UserError: there is none; the sentence gives the nearest names. `key` is the place where the name was written.
     """
     names = [layer.name for layer in model.layers]
     if name not in names:
@@ -90,7 +90,7 @@ def cut(model: keras.Model, last_layer: str, key: str) -> keras.Model:
     """Return `model` up to and with `last_layer`, frozen, named `backbone`.
 
     Raises:
-        UserError: there is no such layer, or it has no feature maps (batch, height, width, channels).
+        UserError: the layer is missing, or it has no feature maps (batch, height, width, channels).
     """
     output = find_layer(model, last_layer, key).output
     if len(output.shape) != 4:

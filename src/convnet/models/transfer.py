@@ -26,7 +26,8 @@ def build_transfer(
 ) -> keras.Model:
     """Join a cut backbone and a head: pixels 0..255 (batch, height, width, 3) -> outputs (batch, units).
 
-    The backbone is called with `training=False`, so batch normalisation keeps its statistics whatever is unfrozen.
+    The backbone is called with `training=False`: batch normalisation keeps its statistics, also where layers are
+    unfrozen.
     """
     inputs = keras.Input(backbone.input_shape[1:], name="pixels")
     x = backbone(rescale(input_range)(inputs), training=False)
@@ -35,7 +36,7 @@ def build_transfer(
 
 
 def compute_in(model: keras.Model, policy: keras.DTypePolicy) -> None:
-    """Let a loaded model compute as `policy` says; the output stays in float32, as in a model built under it.
+    """Let a loaded model compute by `policy`; the output stays in float32, as in a model built under it.
 
     A file keeps each layer's policy, so what is set for the process does not reach it.
     """

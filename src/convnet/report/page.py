@@ -78,8 +78,8 @@ class DatasetReport:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One row per variant: its means, its cost and its comparison; the baseline is compared with nothing."""
-        comparisons = {row.variant: row for row in self.verdict.comparisons}
+        """One row per variant: its means, its cost and its first comparison; the baseline has none."""
+        comparisons = {row.variant: row for row in reversed(self.verdict.comparisons)}
         summaries = tables.summary_table(self.evaluations).merge(
             tables.overfitting_table(self.evaluations), on="variant"
         )

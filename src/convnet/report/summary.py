@@ -25,14 +25,18 @@ def write_summary(verdicts: Sequence[Verdict], path: Path) -> None:
 
 
 def _rows(verdict: Verdict) -> str:
-    compared = {row.variant: row for row in verdict.comparisons}
+    compared = {row.variant: row for row in reversed(verdict.comparisons)}
     lines = ""
     for row in verdict.variants:
         found = compared.get(row.variant)
         judged = ["", "", "baseline" if row.variant == verdict.baseline else ""]
         if found is not None:
             low, high = found.interval
-            judged = [points(found.mean), f"{points(low)} to {points(high)}", found.decision]
+            judged = [
+                points(found.mean),
+                f"{points(low)} to {points(high)}",
+                f"{found.decision} (against {found.baseline})",
+            ]
         reached = f"{100 * row.accuracy.mean:.1f} %"
         cells = [verdict.dataset, verdict.kind, row.variant, reached, *judged]
         lines += "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
