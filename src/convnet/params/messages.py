@@ -44,7 +44,7 @@ def validate(model: type[Any], content: Any, where: str) -> Any:
 
 
 def _sentence(model: type[BaseModel], error: Any, where: str) -> str:
-    """Say one pydantic error in a sentence: key, value, what is wrong, nearest name."""
+    """Return one pydantic error as a sentence: key, value, what is wrong, nearest name."""
     path = [str(part) for part in error["loc"]]
     key = ".".join([*([where] if where else []), *path]) or "the file"
     value = error.get("input")

@@ -200,5 +200,5 @@ def _check_image_size(recipe: CommonRecipe, least: int, needs: str, remedy: str)
 
 
 def _fit(section: Fit) -> Fit:
-    """Return the part of a section that says how a model is trained."""
+    """Return the part of a section that decides how a model is trained."""
     return Fit(**{name: getattr(section, name) for name in Fit.model_fields})

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from convnet.data import splits
 from convnet.system.errors import UserError
 
-# Rows predicted at once: not what a recipe says, or equal models would predict different bits; fewer of large ones, so
-# that predicting takes no more memory than training.
+# Rows predicted at once. The recipe does not set them, or equal models would predict different bits. Large rows come
+# in smaller numbers, so that predicting takes no more memory than training.
 MOST_PREDICTED_AT_ONCE = 100
 NUMBERS_PREDICTED_AT_ONCE = MOST_PREDICTED_AT_ONCE * 224 * 224 * 3
 

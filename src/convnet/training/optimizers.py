@@ -55,7 +55,7 @@ def _of_backend(variable: Any) -> Any:
 
 
 def compile_model(model: keras.Model, fit: Fit, head: Head) -> None:
-    """Give `model` its optimizer, loss and accuracy as `fit` says."""
+    """Give `model` its optimizer, loss and accuracy by `fit`."""
     optimizers = {"rmsprop": FusedRMSprop, "adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
     metric = "categorical_accuracy" if head.one_hot else "binary_accuracy"
     if head.units > 1 and not head.one_hot:
