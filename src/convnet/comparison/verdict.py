@@ -78,9 +78,17 @@ def verdict(
     )
     worded = {
         "comparisons": [row.model_copy(update={"sentence": comparison_sentence(row, result)}) for row in comparisons],
-        "warnings": warning_sentences(result, baseline, against or {}),
+        "warnings": [*warning_sentences(result, baseline, against or {}), *_at_cap(ordered)],
     }
     return Verdict.model_validate(_rounded(result.model_copy(update=worded).model_dump()))
+
+
+def _at_cap(evaluations: Sequence[Evaluation]) -> list[str]:
+    return [
+        f"{evaluation.variant} is still improving at its cap of epochs; raise `epochs` for the whole dataset."
+        for evaluation in evaluations
+        if any(run.at_cap for run in evaluation.seeds)
+    ]
 
 
 def _check(evaluations: Sequence[Evaluation]) -> None:

@@ -90,7 +90,9 @@ def sequence_remark(
         return None
     first, second = (members[index] for index in apart[0])
     named = [(blank, before - {""}) for blank, before in patterns.items() if len(before - {""}) > 2]
-    remedy = f"--group-from-name '{{group}}{named[0][0]}{{number}}'" if named else "a column named group in a label table"
+    remedy = (
+        f"--group-from-name '{{group}}{named[0][0]}{{number}}'" if named else "a column named group in a label table"
+    )
     return (
         f"{len(apart):,} neighbours in numbered sequences look alike and are in different splits, the first are "
         f"{first} and {second}: if they show one scene, keep it in one split with {remedy}"
