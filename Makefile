@@ -3,6 +3,7 @@
 #   make              make the environment (.venv) and the page of dvc plots show
 #   make repro        run the whole pipeline: every training job in one queue, then dvc repro
 #   make report       run only the stages that the report needs
+#   make showcase     copy the figures that README shows into docs/showcase
 #   make prune        delete the outputs of datasets and variants that params.yaml no longer runs;
 #                     make prune DRY_RUN=1 lists them
 #   make check        style, types and layers
@@ -14,7 +15,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: all repro report prune check test test-slow bench lock clean scm
+.PHONY: all repro report showcase prune check test test-slow bench lock clean scm
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -47,6 +48,9 @@ results-of-%:
 
 report: .venv/.stamp $(PLOTS_PAGE) scm
 	$(BIN)/dvc repro report
+
+showcase: report
+	for name in accuracy curves_loss robustness; do cp reports/figures/pets/$$name.png docs/showcase/pets-$$name.png || exit 1; done
 
 prune: .venv/.stamp scm
 	$(BIN)/convnet prune $(if $(DRY_RUN),--dry-run)

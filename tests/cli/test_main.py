@@ -138,7 +138,7 @@ def test_export_without_output_is_named_after_the_dataset(
         (["predikt"], "invalid choice: 'predikt'"),
         (["predict"], "the following arguments are required: MODEL, PATH"),
         (["predict", "nothing.keras", "."], "the model nothing.keras is missing"),
-        (["predict", ".", "."], "no job.json lies there"),
+        (["predict", ".", "."], "it lacks job.json"),
         (["evaluate", "nothing.keras", "."], "the model nothing.keras is missing"),
         (["export", "nothing.keras", "--to", "onyx", "--output", "x"], "invalid choice: 'onyx'"),
         (["export", "nothing.keras", "--to", "onnx"], "the model nothing.keras is missing"),

@@ -27,10 +27,10 @@ STAGES: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "dvc.yaml").read_t
 
 
 def test_data_are_where_the_pipeline_puts_them() -> None:
-    places = {"prepare": ARRAYS, "features": FEATURES, "backbone": BACKBONES}
-    for stage, place in places.items():
-        assert STAGES[stage]["outs"] == [f"{place}/${{item.dataset}}"]
-    assert {BEFORE_PIXELS, BEFORE_HEADS} <= set(places)
+    places = {"prepare": [ARRAYS], "features": [BACKBONES, FEATURES]}
+    for stage, folders in places.items():
+        assert STAGES[stage]["outs"] == [f"{folder}/${{item.dataset}}" for folder in folders]
+    assert {BEFORE_PIXELS, BEFORE_HEADS} == set(places)
     assert str(ARRAYS) in " ".join(STAGES[BEFORE_HEADS]["deps"])
 
 

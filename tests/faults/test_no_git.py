@@ -28,7 +28,7 @@ def test_pipeline_runs_without_git_and_says_once_what_is_missing(archive: Clone)
     said = make(archive, "--assume-old=.venv/.stamp", "scm").stderr
     assert said.count("no git history here: dvc repro, metrics show and plots show work") == 1
     done = archive.run("dvc", "repro", "prepare@pets")
-    assert len(re.findall(r"^Running stage ", done.stdout, re.MULTILINE)) == 4
+    assert len(re.findall(r"^Running stage ", done.stdout, re.MULTILINE)) == 5
     assert (archive.path / "data" / "arrays" / "pets" / "dataset.json").is_file()
     again = archive.run("dvc", "repro", "prepare@pets")
     assert "Running stage" not in again.stdout

@@ -113,7 +113,7 @@ def _report(folder: Path, classes: list[str], members: list[str]) -> None:
             run["test_labels"] = run["test_labels"][: len(members)]
             run["test_predicted"] = run["test_predicted"][: len(members)]
             run["test_probabilities"] = run["test_probabilities"][: len(members)]
-        write_json(folder / "data" / "evaluations" / f"tiny-{variant}.json", evaluation)
+        write_json(folder / "data" / "evaluations" / "tiny" / "variants" / f"{variant}.json", evaluation)
         evaluations.append(Evaluation.model_validate(evaluation))
     tables = folder / "reports" / "tables"
     found = verdict(evaluations)
@@ -127,6 +127,7 @@ def _report(folder: Path, classes: list[str], members: list[str]) -> None:
     write_json(folder / "sweeps" / "tiny.json", {"variants": {}})
     write_json(folder / "backbones" / "tiny" / "backbone.json", {"needed": False})
     folders = Folders(
+        folder / "plans",
         folder / "data" / "evaluations",
         tables,
         folder / "data" / "splits",
@@ -137,7 +138,7 @@ def _report(folder: Path, classes: list[str], members: list[str]) -> None:
         folder / "features",
         folder / "backbones",
     )
-    report(folders, ["tiny"], ["baseline", "augmented"], (folder / "params.yaml").read_text(), folder / "reports")
+    report(folders, ["tiny"], ["baseline", "augmented"], folder / "reports")
 
 
 class _Elements(HTMLParser):
@@ -296,7 +297,7 @@ def test_dvc_plots_page_draws_hostile_names_and_runs_none(hostile: Hostile, tmp_
     dvc = Path(sys.executable).with_name("dvc")
     repository = tmp_path / "repository"
     (repository / "reports").mkdir(parents=True)
-    shutil.copytree(hostile.folder / "reports" / "tables", repository / "reports" / "tables")
+    shutil.copytree(hostile.folder / "reports" / "tables", repository / "reports" / "plots")
     plots = [
         plot for plot in yaml.safe_load((PROJECT / "dvc.yaml").read_text("utf-8"))["plots"] if isinstance(plot, dict)
     ]  # not the folders of images

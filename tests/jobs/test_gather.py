@@ -20,13 +20,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_folder_holds_one_model_per_seed_and_the_joint_files(study: Path) -> None:
-    assert sorted(path.name for path in (study / "models").iterdir()) == [
+    assert sorted(path.name for path in (study / "models" / "hard").iterdir()) == [
         *("history.csv", "job.json", "predictions.npz", "seed-0.keras", "seed-1.keras", "timing.json"),
     ]
 
 
 def test_history_is_one_long_table(study: Path) -> None:
-    with (study / "models" / "history.csv").open(newline="") as file:
+    with (study / "models" / "hard" / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["seed", *HISTORY]
     assert [(row["seed"], row["epoch"]) for row in rows] == [
@@ -39,7 +39,7 @@ def test_history_is_one_long_table(study: Path) -> None:
 
 
 def test_job_names_the_recipe_and_every_seed(study: Path) -> None:
-    job = json.loads((study / "models" / "job.json").read_text())
+    job = json.loads((study / "models" / "hard" / "job.json").read_text())
     assert set(job) == {
         "dataset",
         "variant",
@@ -50,6 +50,9 @@ def test_job_names_the_recipe_and_every_seed(study: Path) -> None:
         "threads",
         "versions",
         "seeds",
+        "images",
+        "keys",
+        "files",
     }
     assert (job["dataset"], job["variant"], job["classes"]) == ("tiny", "hard", ["blue", "green"])
     assert job["kind"] == "rendered"
@@ -60,17 +63,17 @@ def test_job_names_the_recipe_and_every_seed(study: Path) -> None:
 
 
 def test_seconds_and_machine_are_kept_apart(study: Path) -> None:
-    timing = json.loads((study / "models" / "timing.json").read_text())
+    timing = json.loads((study / "models" / "hard" / "timing.json").read_text())
     assert list(timing) == ["0", "1"]
     for seed in timing.values():
         assert seed["seconds_training"] > 0
         assert seed["images_per_second"] > 0
         assert seed["machine"]["cores"] >= 1
-    assert "seconds" not in (study / "models" / "job.json").read_text()
+    assert "seconds" not in (study / "models" / "hard" / "job.json").read_text()
 
 
 def test_predictions_of_all_seeds_are_in_one_file(study: Path) -> None:
-    with np.load(study / "models" / "predictions.npz") as file:
+    with np.load(study / "models" / "hard" / "predictions.npz") as file:
         assert {name.split("/")[0] for name in file.files} == {"seed-0", "seed-1"}
         for split, count in tiny.COUNTS.items():
             for seed in SEEDS:
@@ -84,9 +87,9 @@ def test_gathering_again_gives_equal_bytes_and_the_models_themselves(
     monkeypatch.chdir(study)
     jobs = plan_jobs(tiny.params(tmp_path, tiny.HARD), "hard", Path("arrays"))
     gather(jobs, tmp_path / "again")
-    for path in (study / "models").iterdir():
+    for path in (study / "models" / "hard").iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
-    assert facts(jobs[0])["model_bytes"] == (study / "models" / "seed-0.keras").stat().st_size
+    assert facts(jobs[0])["model_bytes"] == (study / "models" / "hard" / "seed-0.keras").stat().st_size
 
 
 def test_fewer_seeds_leave_no_orphans_in_a_new_folder(

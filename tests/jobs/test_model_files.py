@@ -81,7 +81,7 @@ def test_truncated_model_with_a_fitting_digest_is_refused(variant: Path, tmp_pat
 def test_model_without_job_is_refused(variant: Path, tmp_path: Path) -> None:
     path = tmp_path / "seed-1.keras"
     path.write_bytes((variant / "seed-1.keras").read_bytes())
-    with pytest.raises(UserError, match=r"no job\.json lies there"):
+    with pytest.raises(UserError, match=r"it lacks job\.json"):
         load_model_checked(path)
 
 
@@ -142,7 +142,7 @@ def test_model_of_other_classes_than_its_job_says_is_refused(tmp_path: Path) -> 
     folder = write_variant(tmp_path / "baseline", ("blue", "green", "red"))
     job = json.loads((folder / "job.json").read_text())
     (folder / "job.json").write_text(json.dumps(job | {"classes": ["blue", "green"]}))
-    with pytest.raises(UserError, match=r"does not fit the job\.json"):
+    with pytest.raises(UserError, match=r"does not fit job\.json"):
         load_model_checked(folder / "seed-0.keras")
 
 
