@@ -50,7 +50,7 @@ report: .venv/.stamp $(PLOTS_PAGE) scm
 	$(BIN)/dvc repro report
 
 showcase: report
-	for name in accuracy curves_loss robustness; do cp reports/figures/pets/$$name.png docs/showcase/pets-$$name.png || exit 1; done
+	for name in accuracy curves_loss robustness; do cp reports/figures/pets/$$name.png docs/showcase/pets/ || exit 1; done
 
 prune: .venv/.stamp scm
 	$(BIN)/convnet prune $(if $(DRY_RUN),--dry-run)
