@@ -62,14 +62,25 @@ def repeat_arrays(arrays: Path, images: int, destination: Path) -> None:
     write_json(destination / "dataset.json", described | {"digest": str(images)})
 
 
+# What the features stage does once the weights of the backbone are there.
+FEATURES = """
+import sys
+from pathlib import Path
+from convnet.features.cache import bring_features
+from convnet.params.load import load_params
+from convnet.system.files import read_json
+plan, backbone = map(Path, sys.argv[1:])
+bring_features(load_params(), read_json(plan), Path("arrays"), backbone, Path("features"))
+"""
+
+
 def peak_mib(folder: Path, images: int) -> tuple[float, float]:
     """Run the stage on `images` images; return its peak in MiB, and images/s."""
     with tempfile.TemporaryDirectory(prefix="many-", dir=folder) as name:
         many = Path(name)
         repeat_arrays(folder / "arrays", images, many / "arrays")
         shutil.copy(folder / "params.yaml", many)
-        stage: list[str | Path] = [sys.executable, PROJECT / "stages" / "features.py"]
-        stage += [folder / "plan.json", "arrays", folder / "backbone", "features"]
+        stage: list[str | Path] = [sys.executable, "-c", FEATURES, folder / "plan.json", folder / "backbone"]
         watched = watch(stage, many, {"PYTHONPATH": str(PROJECT / "src")})
         rate = read_json(many / "features" / "timing.json")["images_per_second"]
     return watched.peak_bytes / 2**20, rate

@@ -73,16 +73,17 @@ def study(size: Size, epochs: int) -> Cost:
                 "training.epochs": epochs,
             },
         )
-        _stage(folder, "download", "archives")
-        ingest = _stage(folder, "split", "archives", "rows.csv", "summary.json")
-        ingest += _stage(folder, "prepare", "archives", "rows.csv", "arrays")
-        train = sum(_stage(folder, "train", "--variant", name, "arrays", f"models/{name}") for name in variants)
+        named = ("--dataset", "pets")
+        _stage(folder, "download", *named, "archives")
+        ingest = _stage(folder, "split", *named, "archives", "rows.csv", "summary.json")
+        ingest += _stage(folder, "prepare", *named, "archives", "rows.csv", "arrays")
+        train = _stage(folder, "train", "arrays", "features", "backbone", "models")
         timings = [read_json(folder / "models" / variant / "timing.json") for variant in variants]
     return Cost(ingest, train, sum(seed["seconds_training"] for timing in timings for seed in timing.values()))
 
 
 def _stage(folder: Path, stage: str, *arguments: str) -> float:
-    command: list[str | Path] = [sys.executable, PROJECT / "stages" / f"{stage}.py", "--dataset", "pets", *arguments]
+    command: list[str | Path] = [sys.executable, PROJECT / "stages" / f"{stage}.py", *arguments]
     return watch(command, folder, {"PYTHONPATH": str(PROJECT / "src")}).seconds
 
 

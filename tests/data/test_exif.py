@@ -39,8 +39,8 @@ STAGES = {
     "download": ["archives"],
     "split": ["archives", "manifest.csv", "summary.json"],
     "prepare": ["archives", "manifest.csv", "arrays"],
-    "train": ["--variant", "baseline", "arrays", "models/tiny/baseline"],
-    "explain": ["arrays", "models/tiny", "explanations"],
+    "train": ["arrays", "features", "backbone", "models/tiny"],
+    "look": ["arrays", "models/tiny", "explanations", "robustness.json"],
 }
 
 
@@ -70,7 +70,7 @@ def run_study(folder: Path, *, turned: bool) -> Study:
     write_pictures(folder / "pictures", turned=turned)
     write_params(folder, CHANGES)
     for stage, paths in STAGES.items():
-        done = run_stage(folder, stage, "--dataset", "tiny", *paths)
+        done = run_stage(folder, stage, *(() if stage == "train" else ("--dataset", "tiny")), *paths)
         assert done.returncode == 0, done.stderr
     command = [sys.executable, "-c", "from convnet.cli.main import main; main()"]
     words = ["predict", "models/tiny/baseline", "pictures", "--output", "predictions.csv"]
