@@ -69,20 +69,16 @@ def _computing(name: str, project: Path | None) -> float | None:
     """Return the seconds of computing in the timing.json of a stage."""
     if project is None:
         return None
-    stage, _, item = name.partition("@")
-    dataset, _, variant = item.partition("-")
-    folder = {
-        "train": project / "models" / dataset / variant,
-        "transfer": project / "models" / dataset / variant,
-        "fine_tune": project / "models" / dataset / variant,
-        "backbone": project / "data" / "backbones" / dataset,
-        "features": project / "data" / "features" / dataset,
-    }.get(stage)
-    if folder is None or not (folder / "timing.json").is_file():
+    stage, _, dataset = name.partition("@")
+    folders = {
+        "train": sorted((project / "models" / dataset).glob("*")),
+        "features": [project / "data" / "backbones" / dataset, project / "data" / "features" / dataset],
+    }.get(stage, [])
+    found = [read_json(folder / "timing.json") for folder in folders if (folder / "timing.json").is_file()]
+    if not found:
         return None
-    timing = read_json(folder / "timing.json")
-    entries = list(timing.values()) if all(isinstance(value, dict) for value in timing.values()) else [timing]
     keys = ("seconds_training", "seconds_predicting", "seconds")
+    entries = [entry for timing in found for entry in (*timing.values(), timing) if isinstance(entry, dict)]
     return float(sum(entry.get(key, 0.0) for entry in entries for key in keys))
 
 

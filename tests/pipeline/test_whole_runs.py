@@ -155,8 +155,6 @@ def test_plots_page_needs_no_network(finished: Clone, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_plots_diff_shows_both_sides_with_an_empty_cache(finished: Clone, tmp_path: Path) -> None:
     clone = copy_of(finished, tmp_path / "copy")
-    clone.run("git", "add", "--all")
-    clone.run("git", "commit", "--quiet", "--message", "run")
     fresh = tmp_path / "fresh"
     clone.run("git", "clone", "--quiet", clone.path, fresh)
     other = dataclasses.replace(clone, path=fresh)
