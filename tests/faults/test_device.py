@@ -68,7 +68,7 @@ def test_machine_without_gpu_is_one_line_for_all_jobs_of_a_run(tmp_path: Path, p
 
 def _train(folder: Path, inside: Sequence[str], processes: int) -> list[str]:
     """Train two seeds by the stage; return what it says, progress left out."""
-    write_params(folder, CHANGES | {"engine.parallel_jobs": processes})
+    write_params(folder, CHANGES | {"run.pixel_variants": ["baseline"], "engine.parallel_jobs": processes})
     write_arrays(folder / "arrays")
     stage = stage_command(*TRAIN)
     done = subprocess.run(

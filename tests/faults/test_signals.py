@@ -30,7 +30,7 @@ CHANGES = {
     "training.epochs": EPOCHS,
     "checkpoints.seconds_between": 0.0,  # after every epoch
 }
-TARGET = "train@pets-baseline"
+TARGET = "train@pets"
 REPRO = ("dvc", "repro", TARGET)
 MARK = 123.0  # a loss that no training gives: what was taken from the state still shows it
 
