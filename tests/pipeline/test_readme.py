@@ -50,7 +50,9 @@ def test_own_folder_goes_from_init_to_prediction_and_export(
     assert "Kätzchen &amp; co" in page
 
     job = json.loads((clone.path / "models" / "best" / "photos" / "job.json").read_text("utf-8"))
-    evaluation = json.loads((clone.path / f"data/evaluations/photos-{job['variant']}.json").read_text("utf-8"))
+    evaluation = json.loads(
+        (clone.path / "data/evaluations/photos/variants" / f"{job['variant']}.json").read_text("utf-8")
+    )
     tested = dict(
         zip(evaluation["seeds"][0]["test_members"], evaluation["seeds"][0]["test_probabilities"], strict=True)
     )
