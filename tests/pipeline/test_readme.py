@@ -44,7 +44,8 @@ def test_own_folder_goes_from_init_to_prediction_and_export(
     write_photos(clone.path / "photos")
     told = clone.run("convnet", "init", "photos/").stdout
     assert "photos: 60 usable images in 2 classes" in told
-    assert "2 files are not usable as images; skipped" in told
+    assert "1 file is skipped: dogs/empty.jpg: empty file" in told
+    assert "1 file is skipped: dogs/notes.jpg: text file, not an image" in told
     clone.run("dvc", "repro")
     page = (clone.path / "reports" / "index.html").read_text("utf-8")
     assert "Kätzchen &amp; co" in page
