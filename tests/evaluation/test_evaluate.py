@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as sklearn
 
 from convnet.data.splits import SPLITS
-from convnet.evaluation.evaluate import evaluate, summarise
+from convnet.evaluation.evaluate import evaluate
 from convnet.evaluation.schema import Evaluation, read_evaluation
 from convnet.jobs.predictions import Predictions, load_predictions
 from convnet.system.errors import UserError
@@ -127,20 +127,6 @@ def test_features_add_their_seconds_to_the_variants_that_use_them(
     uses_them = with_job(study, tmp_path, recipe=evaluation.recipe | {"kind": "features", "augmented_views": None})
     assert evaluate(study / "arrays", uses_them, features).seconds.features == 12.5
     assert evaluate(study / "arrays", study / "models" / "hard", features).seconds.features is None
-
-
-def test_metrics_are_means_over_seeds(evaluation: Evaluation) -> None:
-    summary = summarise(evaluation)
-    accuracies = [run.splits["test"].accuracy for run in evaluation.seeds]
-    assert summary["test"]["accuracy"] == pytest.approx(np.mean(accuracies))
-    assert summary["test_accuracy_sd"] == pytest.approx(np.std(accuracies, ddof=1))
-    assert summary["generalisation_gap"] == pytest.approx(np.mean([run.generalisation_gap for run in evaluation.seeds]))
-    assert summary["seeds"] == 2
-    assert set(summary) == {*SPLITS, "generalisation_gap", "test_accuracy_sd", "seeds"}
-
-
-def test_one_seed_has_no_spread(evaluation: Evaluation) -> None:
-    assert summarise(evaluation.model_copy(update={"seeds": evaluation.seeds[:1]}))["test_accuracy_sd"] is None
 
 
 def test_stage_writes_equal_bytes_every_time(study: Path, tmp_path: Path) -> None:

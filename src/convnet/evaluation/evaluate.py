@@ -2,7 +2,6 @@
 
 import csv
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -53,25 +52,6 @@ def evaluate(arrays: Path, model: Path, features: Path | None = None) -> Evaluat
         machine=timing[str(first["seed"])]["machine"],
         versions=job["versions"],
     )
-
-
-def summarise(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the few numbers that `dvc metrics show` lists: means over seeds, and the spread of test accuracy."""
-    seeds = evaluation.seeds
-    accuracies = [run.splits["test"].accuracy for run in seeds]
-    of_splits = {
-        split: {
-            "accuracy": mean(run.splits[split].accuracy for run in seeds),
-            "loss": mean(run.splits[split].loss for run in seeds),
-        }
-        for split in SPLITS
-    }
-    return {
-        **of_splits,
-        "generalisation_gap": mean(run.generalisation_gap for run in seeds),
-        "test_accuracy_sd": stdev(accuracies) if len(accuracies) > 1 else None,
-        "seeds": len(seeds),
-    }
 
 
 def _of_seed(
