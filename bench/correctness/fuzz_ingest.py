@@ -36,7 +36,7 @@ from convnet.data.archive_base import ArchiveLimits
 from convnet.data.archives import open_archive
 from convnet.data.decoding import BadImage, decode, load_image, silent_libtiff
 from convnet.data.manifest import build_manifest
-from convnet.params.schema import Images, Split
+from convnet.params.data import Images, Split
 from convnet.system.errors import UserError
 from convnet.system.files import write_json
 

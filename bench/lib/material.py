@@ -17,8 +17,9 @@ from convnet.data.decoding import DEFAULT_LIMITS
 from convnet.data.manifest import build_manifest
 from convnet.data.sources import DATA_VARIABLE, data_folder
 from convnet.jobs.job import Job, UsedBackbone
+from convnet.params.data import Split
 from convnet.params.recipe import HeadRecipe, PixelRecipe, Recipe
-from convnet.params.schema import Augmentation, Fit, Network, Split
+from convnet.params.training import Augmentation, Fit, Network
 from convnet.rendering.datasets import render_archive
 from convnet.system.files import read_json, write_json
 from convnet.system.processes import usable_cores

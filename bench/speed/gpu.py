@@ -43,8 +43,8 @@ from bench.lib.sides import alternate
 from convnet.backend.device import configure_device
 from convnet.jobs.job import Job, UsedBackbone
 from convnet.jobs.predictions import load_predictions
+from convnet.params.backbone import Backbone, Weights
 from convnet.params.recipe import FineTuneRecipe, HeadRecipe, PixelRecipe, Recipe
-from convnet.params.schema import Backbone, Weights
 from convnet.system.files import read_json
 from convnet.system.processes import usable_cores
 

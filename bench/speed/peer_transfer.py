@@ -31,7 +31,7 @@ from bench.lib.numbers import announce, compare, make_parser, write_result
 from bench.lib.sides import Side, alternate
 from convnet.data.sources import data_folder
 from convnet.jobs.job import UsedBackbone
-from convnet.params.schema import Backbone, Weights
+from convnet.params.backbone import Backbone, Weights
 from convnet.system.files import read_json
 from convnet.system.processes import usable_cores
 

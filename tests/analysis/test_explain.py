@@ -30,7 +30,8 @@ from convnet.models.backbones import build_compact, cut
 from convnet.models.cnn import build_cnn, build_head
 from convnet.models.heads import choose_head
 from convnet.models.transfer import build_transfer
-from convnet.params.schema import Augmentation, Network, Params
+from convnet.params.schema import Params
+from convnet.params.training import Augmentation, Network
 from convnet.report.charts.feature_maps import standardise, tile_channels
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, read_json, write_json

@@ -10,7 +10,7 @@ from convnet.data.arrays import load_arrays, prepare_arrays
 from convnet.data.decoding import DEFAULT_LIMITS, load_image
 from convnet.data.manifest import build_manifest
 from convnet.data.splits import SPLITS
-from convnet.params.schema import Split
+from convnet.params.data import Split
 from convnet.system.csv_tables import write_csv
 from convnet.system.errors import UserError
 from convnet.system.files import read_json

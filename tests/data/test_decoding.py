@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from convnet.data.decoding import DEFAULT_LIMITS, BadImage, decode, load_image
-from convnet.params.schema import Images
+from convnet.params.data import Images
 
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
 
@@ -198,7 +198,7 @@ def test_pixel_bomb_takes_no_memory():
     code = """
 from pathlib import Path
 from convnet.data.decoding import BadImage, decode
-from convnet.params.schema import Images
+from convnet.params.data import Images
 from data.test_decoding import gif_that_grows, png
 # Not getrusage: a child begins with the peak of the process it was forked from.
 peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024

@@ -13,7 +13,7 @@ from convnet.data.arrays import load_arrays, prepare_arrays
 from convnet.data.decoding import DEFAULT_LIMITS
 from convnet.data.groups import join_groups
 from convnet.data.manifest import build_manifest
-from convnet.params.schema import Split
+from convnet.params.data import Split
 from convnet.system.errors import UserError
 from convnet.system.files import read_json, write_json
 from helpers.tiny_dataset import encoded, picture, write_dataset

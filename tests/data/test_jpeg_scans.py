@@ -8,7 +8,7 @@ from PIL import Image
 from convnet.data.decoding import BadImage, decode
 from convnet.data.frames import MOST_FRAMES
 from convnet.data.jpeg_scans import read_scans
-from convnet.params.schema import Images
+from convnet.params.data import Images
 from helpers.tiny_dataset import encoded, picture
 
 SCAN = b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x00"  # an AC scan of the first component

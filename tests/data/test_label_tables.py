@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from convnet.data.label_tables import Labelled, apply_table, read_table, write_table
-from convnet.params.schema import LabelSource
+from convnet.params.data import LabelSource
 from convnet.system.errors import UserError
 
 FILES = [

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from convnet.data.decoding import DEFAULT_LIMITS
 from convnet.data.manifest import COLUMNS, build_manifest
 from convnet.data.split_summary import duplicates_line, rejected_line
-from convnet.params.schema import Split
+from convnet.params.data import Split
 from convnet.system.csv_tables import read_csv, write_csv
 from convnet.system.errors import UserError
 from convnet.system.files import read_json, write_json

@@ -8,7 +8,7 @@ from convnet.data.arrays import load_arrays, prepare_arrays
 from convnet.data.decoding import DEFAULT_LIMITS
 from convnet.data.manifest import build_manifest
 from convnet.data.remarks import cut_remark
-from convnet.params.schema import Images, Split
+from convnet.params.data import Images, Split
 from helpers.tiny_dataset import encoded, picture, write_dataset
 
 RULES = Split(

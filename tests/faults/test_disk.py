@@ -17,7 +17,7 @@ from convnet.data.packing import pack_folder
 from convnet.download.fetch import Address, fetch
 from convnet.jobs.checkpoints import Checkpoint, save_checkpoint
 from convnet.jobs.predictions import Prediction, save_predictions
-from convnet.params.schema import Split
+from convnet.params.data import Split
 from convnet.rendering.datasets import render_archive
 from convnet.report.chart import Numbers
 from convnet.report.charts import confusion

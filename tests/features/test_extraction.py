@@ -20,7 +20,8 @@ from convnet.jobs.planning import plan_jobs
 from convnet.jobs.predictions import load_predictions
 from convnet.jobs.store import facts
 from convnet.models.backbones import load_backbone
-from convnet.params.schema import Augmentation, Params
+from convnet.params.schema import Params
+from convnet.params.training import Augmentation
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, read_json
 from convnet.training.job_data import load_job_data

@@ -7,7 +7,7 @@ import pytest
 
 from convnet.data.sources import DATA_VARIABLE
 from convnet.features.weights import fetch_weights
-from convnet.params.schema import Weights
+from convnet.params.backbone import Weights
 from convnet.system.errors import UserError
 
 CONTENT, OTHER = b"\x89HDF the published weights", b"\x89HDF other weights"

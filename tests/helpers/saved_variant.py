@@ -12,7 +12,7 @@ from convnet.jobs.predictions import Prediction, save_predictions
 from convnet.models.cnn import build_cnn
 from convnet.models.heads import choose_head
 from convnet.models.transfer import without_training
-from convnet.params.schema import Network
+from convnet.params.training import Network
 from convnet.system.files import file_digest
 from helpers.tiny_dataset import picture
 

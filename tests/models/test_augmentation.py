@@ -20,7 +20,7 @@ from convnet.models.augmentation import (
     sample_matrices,
     sample_parameters,
 )
-from convnet.params.schema import Augmentation
+from convnet.params.training import Augmentation
 
 OFF = Augmentation(
     rotation=0.0,

@@ -21,9 +21,10 @@ from convnet.models.backbones import (
 from convnet.models.cnn import build_cnn, build_head
 from convnet.models.heads import choose_head, encode_labels
 from convnet.models.transfer import build_transfer, weights_digest, with_augmentation, without_training
+from convnet.params.backbone import Backbone
 from convnet.params.load import load_params
 from convnet.params.recipe import smallest_image
-from convnet.params.schema import Augmentation, Backbone, Fit, Network
+from convnet.params.training import Augmentation, Fit, Network
 from convnet.system.errors import UserError
 from convnet.training.optimizers import compile_model
 from helpers import tiny_study as tiny

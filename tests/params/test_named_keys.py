@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from convnet.params.schema import Params, Variant
+from convnet.params.schema import Params
+from convnet.params.training import Variant
 
 ROOT = Path(__file__).parents[2]
 FILES = [*sorted(ROOT.glob("src/convnet/**/*.py")), *sorted(ROOT.glob("stages/*.py"))]

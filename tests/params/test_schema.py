@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnet.params.load import load_params
-from convnet.params.schema import Drawn, Params
+from convnet.params.schema import Params
+from convnet.params.section import Drawn
 from convnet.rendering.datasets import RENDERED
 from convnet.system.errors import UserError
 from helpers import tiny_study as tiny

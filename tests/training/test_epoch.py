@@ -17,7 +17,7 @@ from convnet.models.cnn import build_cnn
 from convnet.models.heads import choose_head, encode_labels
 from convnet.models.transfer import with_augmentation
 from convnet.params.load import load_params
-from convnet.params.schema import Augmentation, Network
+from convnet.params.training import Augmentation, Network
 from convnet.training import epoch as executions
 from convnet.training.batches import Batches, all_rows, epoch_order
 from convnet.training.epoch import EpochTrainer

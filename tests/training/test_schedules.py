@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convnet.params.load import load_params
-from convnet.params.schema import Fit
+from convnet.params.training import Fit
 from convnet.training.schedules import at_cap, best_epoch, learning_rate, next_epoch
 from helpers import tiny_study as tiny
 

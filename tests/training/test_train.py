@@ -21,7 +21,7 @@ from convnet.models.cnn import build_cnn
 from convnet.models.heads import choose_head
 from convnet.models.transfer import with_augmentation
 from convnet.params.load import load_params
-from convnet.params.schema import Network
+from convnet.params.training import Network
 from convnet.system.errors import UserError
 from convnet.system.files import read_json
 from convnet.training.job_data import load_job_data

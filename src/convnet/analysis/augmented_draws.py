@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from convnet.models.augmentation import RandomAffine
 from convnet.params.recipe import resolve
-from convnet.params.schema import Augmentation, Params
+from convnet.params.schema import Params
+from convnet.params.training import Augmentation
 
 
 def first_augmentation(params: Params, dataset: str) -> Augmentation | None:

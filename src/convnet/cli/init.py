@@ -9,9 +9,10 @@ from convnet.cli.options import standard_output
 from convnet.data.label_tables import write_table
 from convnet.data.suggestions import BY_FOLDERS, Advice, Look, advise, dataset_name, look_at, problems
 from convnet.params.checks import RESERVED, is_name
+from convnet.params.data import Dataset, GroupSource, LabelSource, ReadAs
 from convnet.params.edit import write_dataset
 from convnet.params.load import load_params
-from convnet.params.schema import Dataset, GroupSource, LabelSource, Params, ReadAs
+from convnet.params.schema import Params
 from convnet.system.errors import UserError, printable
 from convnet.system.files import file_digest
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from convnet.comparison.statistics import Interval
 from convnet.evaluation.schema import Frozen, TrivialScores, read_as
-from convnet.params.schema import ImageKind
+from convnet.params.section import ImageKind
 
 Decision = Literal["helps", "hurts", "no relevant difference", "not decided"]
 Deciding = Literal["accuracy", "balanced_accuracy"]  # the metric that decides

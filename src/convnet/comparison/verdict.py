@@ -25,7 +25,7 @@ from convnet.comparison.variant_summary import summarise_variant
 from convnet.comparison.wording import comparison_sentence, warning_sentences
 from convnet.data.splits import IMBALANCE
 from convnet.evaluation.schema import Evaluation, TrivialModel, TrivialScores
-from convnet.params.schema import BASELINE
+from convnet.params.section import BASELINE
 from convnet.system.errors import UserError
 
 DIGITS = 10  # significant digits kept, so that the last bits of a sum do not change the file

@@ -6,7 +6,7 @@ from convnet.comparison.decisions import FEWEST_SEEDS
 from convnet.comparison.random_effects import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
 from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
 from convnet.evaluation.metrics import METRICS
-from convnet.params.schema import BASELINE
+from convnet.params.section import BASELINE
 from convnet.system.formats import p_words, plural, points
 
 CHOSEN = "chosen on the same test images, so this gain may be a little too large"

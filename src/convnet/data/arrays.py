@@ -14,8 +14,9 @@ from convnet.data.archives import Key, read_members
 from convnet.data.decoding import BadImage, load_image
 from convnet.data.grey import resolved
 from convnet.data.splits import SPLITS, images_at
+from convnet.params.data import Images
 from convnet.params.recipe import resolve
-from convnet.params.schema import Images, Params
+from convnet.params.schema import Params
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, file_digest, json_digest, read_json, write_json
 from convnet.system.processes import FEWEST_FOR_PROCESSES, map_in_processes, usable_cores

@@ -20,7 +20,8 @@ from convnet.data.formats import SUFFIXES
 from convnet.data.label_names import NamePattern, propose_pattern
 from convnet.data.member_names import Member, is_clutter
 from convnet.data.part_names import Part, is_filler, part_of, parts_among
-from convnet.params.schema import ReadAs, SplitName
+from convnet.params.data import ReadAs
+from convnet.params.section import SplitName
 from convnet.system.errors import UserError
 
 Folders = list[list[str]]  # paths

@@ -35,7 +35,7 @@ from convnet.data.grey import FULL, GREY_16_BIT, GreyRange, grey_extrema, image_
 from convnet.data.jpeg_scans import LARGEST_REDUCTION, JpegScans, read_scans
 from convnet.data.resizing import fit
 from convnet.data.transparency import over_background
-from convnet.params.schema import Images
+from convnet.params.data import Images
 from convnet.system.errors import printable
 
 WITH_ALPHA = {"RGBA", "RGBa", "LA", "PA"}

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from convnet.params.schema import Images
+from convnet.params.data import Images
 
 if TYPE_CHECKING:
     import pandas as pd

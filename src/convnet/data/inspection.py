@@ -15,7 +15,7 @@ from convnet.data.decoding import BadImage, decode
 from convnet.data.duplicates import FINE_SIDE, SIDE, fine_thumbnail, thumbnail
 from convnet.data.formats import SUFFIXES
 from convnet.data.label_tables import apply_table, read_table
-from convnet.params.schema import Images, ReadAs
+from convnet.params.data import Images, ReadAs
 from convnet.system.processes import FEWEST_FOR_PROCESSES, map_in_processes, usable_cores
 from convnet.system.progress import progress
 

@@ -15,7 +15,8 @@ from convnet.data.class_folders import ImageMember, may_be_image
 from convnet.data.folder_checks import normalised, reject_twin_names
 from convnet.data.member_names import is_clutter
 from convnet.data.part_names import part_of
-from convnet.params.schema import LabelSource, SplitName
+from convnet.params.data import LabelSource
+from convnet.params.section import SplitName
 from convnet.system.csv_cells import plain_text
 from convnet.system.csv_tables import write_csv
 from convnet.system.errors import UserError

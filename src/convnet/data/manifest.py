@@ -27,7 +27,7 @@ from convnet.data.inspection import inspect_files, read_labels
 from convnet.data.remarks import remarks
 from convnet.data.split_summary import summarise
 from convnet.data.splits import assign_splits
-from convnet.params.schema import Images, Split
+from convnet.params.data import Images, Split
 from convnet.system.errors import UserError
 from convnet.system.files import read_json
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from convnet.data.grey import FEW_VALUES, FULL, deep_grey, range_of
-from convnet.params.schema import Images
+from convnet.params.data import Images
 
 SHARE = 0.9  # of a class with a property, and at most 1 - SHARE of each other class
 FEWEST = 5  # images of a class

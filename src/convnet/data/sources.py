@@ -7,7 +7,7 @@ from typing import Any
 
 from convnet.data.packing import pack_folder
 from convnet.download.fetch import Address, fetch
-from convnet.params.schema import ArchiveSource, Dataset, ReadAs, RenderedSource
+from convnet.params.data import ArchiveSource, Dataset, ReadAs, RenderedSource
 from convnet.rendering.datasets import render_archive
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, file_digest, json_digest, link, write_json

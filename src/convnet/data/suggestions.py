@@ -18,8 +18,10 @@ from convnet.data.sources import DOWNLOADS, data_folder, kept_at, reading_entry
 from convnet.data.split_summary import by_reason
 from convnet.data.splits import IMBALANCE
 from convnet.download.fetch import Address
+from convnet.params.backbone import Backbone
+from convnet.params.data import ReadAs
 from convnet.params.recipe import smallest_image
-from convnet.params.schema import Backbone, Params, ReadAs
+from convnet.params.schema import Params
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, write_json
 

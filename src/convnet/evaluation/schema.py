@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from convnet.params.schema import ImageKind
+from convnet.params.section import ImageKind
 from convnet.system.errors import UserError
 from convnet.system.files import read_json
 

@@ -11,7 +11,8 @@ from convnet.jobs.feature_plan import views_of
 from convnet.jobs.job import BUILDS_A_BACKBONE, STORE, UsedBackbone, code_digest, library_versions, source_digest
 from convnet.jobs.planning import weights_file
 from convnet.jobs.store import keep
-from convnet.params.schema import Backbone, Params
+from convnet.params.backbone import Backbone
+from convnet.params.schema import Params
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, json_digest, link, read_json
 

@@ -11,8 +11,9 @@ from convnet.evaluation.metrics import accuracy
 from convnet.jobs.job import STORE, Job, source_digest
 from convnet.jobs.predictions import load_predictions
 from convnet.jobs.store import keep, timing
+from convnet.params.backbone import Pretrain
 from convnet.params.recipe import PretrainRecipe
-from convnet.params.schema import Params, Pretrain
+from convnet.params.schema import Params
 from convnet.rendering.datasets import render_archive
 from convnet.system.files import file_digest, json_digest, link, read_json, write_json
 

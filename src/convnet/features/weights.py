@@ -6,7 +6,8 @@ from typing import Any
 from convnet.data.sources import fetch_entry
 from convnet.download.fetch import Address, md5_digest
 from convnet.features.pretraining import pretrain_backbone
-from convnet.params.schema import Params, Weights
+from convnet.params.backbone import Weights
+from convnet.params.schema import Params
 from convnet.system.errors import UserError
 from convnet.system.files import write_json
 

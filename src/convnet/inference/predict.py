@@ -18,7 +18,7 @@ from convnet.data.decoding import BadImage, load_image
 from convnet.inference.inputs import Place, find_places, read_places
 from convnet.inference.loading import fitted_temperature, load_model_checked, predict_probabilities
 from convnet.jobs.model_files import check_model
-from convnet.params.schema import Images
+from convnet.params.data import Images
 from convnet.system.csv_cells import safe_text
 from convnet.system.errors import printable
 from convnet.system.processes import FEWEST_FOR_PROCESSES, map_in_processes, usable_cores

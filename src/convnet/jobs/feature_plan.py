@@ -6,7 +6,8 @@ from typing import Any
 
 from convnet.data.splits import SPLITS
 from convnet.params.recipe import HeadRecipe, resolve
-from convnet.params.schema import Augmentation, Params
+from convnet.params.schema import Params
+from convnet.params.training import Augmentation
 from convnet.system.errors import UserError
 
 

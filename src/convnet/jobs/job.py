@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from convnet.params.backbone import Backbone
 from convnet.params.recipe import Recipe
-from convnet.params.schema import Backbone
 from convnet.system.files import json_digest
 
 STORE = Path(".jobs")

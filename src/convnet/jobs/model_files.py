@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from convnet.data.file_types import HDF5, HEAD_BYTES, describe_content
-from convnet.params.schema import Images
+from convnet.params.data import Images
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, read_json
 

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from convnet.backend.xla import fuse
-from convnet.params.schema import Augmentation
+from convnet.params.training import Augmentation
 
 # The columns of one draw, each uniform in [-1, 1) before it is scaled by its knob.
 DRAWS = ("rotation", "width_shift", "height_shift", "shear", "zoom_x", "zoom_y", "horizontal_flip", "vertical_flip")

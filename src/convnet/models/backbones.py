@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from convnet.params.schema import Backbone
+from convnet.params.backbone import Backbone
 from convnet.system.errors import UserError
 
 BACKBONE = "backbone"  # the name of the nested backbone in every saved transfer model

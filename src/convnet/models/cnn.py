@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from convnet.models.heads import Head
-from convnet.params.schema import Network
+from convnet.params.training import Network
 
 HEAD = "head"
 

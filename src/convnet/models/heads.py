@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.params.schema import Labels
+from convnet.params.section import Labels
 
 
 @dataclass(frozen=True)

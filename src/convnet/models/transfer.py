@@ -8,7 +8,7 @@ from keras import layers
 
 from convnet.models.augmentation import RandomAffine
 from convnet.models.backbones import rescale
-from convnet.params.schema import Augmentation
+from convnet.params.training import Augmentation
 
 
 def with_augmentation(classifier: keras.Model, knobs: Augmentation, seed: int) -> keras.Model:

@@ -6,7 +6,9 @@ from typing import Any
 
 from convnet.params.messages import check_known, nearest
 from convnet.params.recipe import check_length, knobs, of_variant, resolve
-from convnet.params.schema import BASELINE, Params, Section, Variant
+from convnet.params.schema import Params
+from convnet.params.section import BASELINE, Section
+from convnet.params.training import Variant
 from convnet.system.errors import UserError
 
 # Names become folders, shell arguments and stage names `<dataset>-<variant>`. Without a hyphen no two stages share one.

@@ -4,20 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from convnet.params.messages import merge
-from convnet.params.schema import (
-    Augmentation,
-    Counts,
-    FineTune,
-    Fit,
-    ImageSize,
-    Network,
-    Params,
-    Pooling,
-    Positive,
-    Section,
-    Share,
-    Transfer,
-)
+from convnet.params.schema import Params
+from convnet.params.section import Counts, ImageSize, Pooling, Positive, Section, Share
+from convnet.params.training import Augmentation, FineTune, Fit, Network, Transfer
 from convnet.system.errors import UserError
 
 

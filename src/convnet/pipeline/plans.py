@@ -11,7 +11,8 @@ from typing import Any
 from convnet.jobs.feature_plan import plan_features
 from convnet.jobs.job import BUILDS_A_BACKBONE
 from convnet.params.recipe import VariantRecipe, resolve
-from convnet.params.schema import Params, Section
+from convnet.params.schema import Params
+from convnet.params.section import Section
 from convnet.system.files import write_json
 
 

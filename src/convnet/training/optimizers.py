@@ -11,7 +11,7 @@ import keras
 
 from convnet.backend.xla import fuse
 from convnet.models.heads import Head
-from convnet.params.schema import Fit
+from convnet.params.training import Fit
 
 LARGE = 1_000_000  # weights; below, compiling costs more than it saves
 

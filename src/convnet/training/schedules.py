@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from convnet.params.schema import Fit
+from convnet.params.training import Fit
 
 
 class NextEpoch(NamedTuple):
