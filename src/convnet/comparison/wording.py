@@ -152,9 +152,38 @@ def opening_sentences(verdicts: Sequence[Verdict]) -> list[str]:
     Args:
         verdicts: one per dataset.
     """
-    first, second = "; ".join(_answer(v) for v in verdicts), _others(verdicts)
+    return [_sentence("; ".join(_answer(v) for v in verdicts)), _sentence(_others(verdicts))]
+
+
+def headline(verdict: Verdict) -> str:
+    """Return the answer on one dataset in one sentence: the helper that is ahead of every other, or all helpers."""
+    return _sentence(_answer(verdict))
+
+
+def pair_sentences(verdict: Verdict) -> list[str]:
+    """Return one sentence for every two helpers: the one that is ahead, or that this is not decided."""
+    pairs = len(verdict.pairs)
+    correction = f", Holm over {pairs} pairs of helpers" if pairs > 1 else ""
+    sentences = []
+    for pair in verdict.pairs:
+        lower, upper = pair.interval
+        other = pair.second if pair.ahead == pair.first else pair.first
+        opening = (
+            f"{pair.ahead} is ahead of {other}"
+            if pair.ahead
+            else f"It is not decided whether {pair.first} or {pair.second} is ahead"
+        )
+        sentences.append(
+            f"{opening}: {pair.first} less {pair.second} is {points(pair.mean)} points of "
+            f"{metric_words(verdict.metric)} (95 % interval {points(lower)} to {points(upper)}; "
+            f"{p_words(pair.p_holm)}{correction})."
+        )
+    return sentences
+
+
+def _sentence(words: str) -> str:
     # Only the sentence's own words are changed: a dataset or variant name keeps its spelling.
-    return [sentence[:1].upper() + sentence[1:] + "." for sentence in (first, second)]
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _answer(verdict: Verdict) -> str:
