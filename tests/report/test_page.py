@@ -429,7 +429,7 @@ def test_model_card_holds_numbers_recipe_and_limits(tmp_path: Path) -> None:
     assert f"| accuracy | {100 * accuracy:.1f} % |" in card
     for expected in (
         "rendered images",
-        "| learning\\_rate | 0.0001 |",
+        "| fit.learning\\_rate | 0.0001 |",
         "80 test images",
         "backbone compact",
     ):

@@ -26,6 +26,7 @@ from convnet.report.answer import MORE_IMAGES, Answer, DetectableTable, answer_o
 from convnet.report.backbone_text import fine_tuning_sentences
 from convnet.report.embedding import EmbeddedImage, embed_image, fit_images
 from convnet.report.style import kind_words
+from convnet.report.variant_part import VariantPart, variant_parts
 from convnet.system.errors import UserError, printable
 from convnet.system.files import write_text
 from convnet.system.formats import p_value, percent, points, points_interval
@@ -34,7 +35,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 PAGE_BUDGET = 5_000_000  # bytes of the whole page: text, tables and images in base64
 SHOWN_FILES = 50  # of each list of files; the manifest holds the rest
 SHOWN_ROWS = 1000  # of each table of numbers; the confusion matrices of 100 classes alone would have 10,000 a variant
-OWN_PARTS = ("verdict", "epochs", "transfer", "cost", "data")  # sections with a template of their own
+OWN_PARTS = ("verdict", "variants", "epochs", "transfer", "cost", "data")  # sections with a template of their own
 NO_NUMBER = "–"  # noqa: RUF001 - a dash
 
 
@@ -52,10 +53,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class FigureGroup:
-    """Figures with one caption: one figure, or one per variant, of which the most telling is open."""
+    """Figures with one caption: one figure, or one per variant, of which one is open."""
 
     figures: Sequence[Figure]
-    telling: int = 0  # place of the figure that is open
+    opened: int = 0  # place of the open figure
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,11 @@ class DatasetReport:
     def _group(self, figures: Sequence[Figure]) -> FigureGroup:
         kept = [i for i, figure in enumerate(figures) if figure.path.stem.endswith(f"_{self.answer.kept}")]
         return FigureGroup(figures, kept[0] if kept else 0)
+
+    @cached_property
+    def variants(self) -> list[VariantPart]:
+        """The variants, their recipes and their layers."""
+        return variant_parts(self.evaluations, self.verdict, self.layers)
 
     @cached_property
     def detectable(self) -> DetectableTable:
@@ -178,7 +184,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
 
 def _shown(dataset: DatasetReport) -> set[str]:
     """Return the sections that have content."""
-    there = {"verdict": True, "cost": True, "data": dataset.summary, "transfer": dataset.backbone}
+    there = {"verdict": True, "variants": True, "cost": True, "data": dataset.summary, "transfer": dataset.backbone}
     return {key for key in lesson.SECTIONS if there.get(key) or key in dataset.groups}
 
 
