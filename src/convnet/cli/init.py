@@ -7,9 +7,9 @@ from typing import Any
 from convnet.cli.length import check_course, length_reason, with_length
 from convnet.cli.options import standard_output
 from convnet.data.label_tables import write_table
-from convnet.data.suggestions import BY_FOLDERS, Advice, Look, advise, dataset_name, look_at, problems
+from convnet.data.suggestions import BY_FOLDERS, DEFAULT_RESIZE, Advice, Look, advise, dataset_name, look_at, problems
 from convnet.params.checks import RESERVED, is_name
-from convnet.params.data import Dataset, GroupSource, LabelSource, ReadAs
+from convnet.params.data import Dataset, GroupSource, LabelSource, ReadAs, Source
 from convnet.params.edit import write_dataset
 from convnet.params.load import load_params
 from convnet.params.schema import Params
@@ -94,9 +94,7 @@ def initialise(
     advice = None if known else advise(look, kind, params, backbone)
     settings = _fingerprinted(_with_table(settings, look, write_labels))
     if advice is None:
-        before = params.datasets[name].source
-        entry = {"source": {"fingerprint": look.fingerprint, **_changes(before, settings)}}
-        done = [_known_line(name, before.fingerprint != look.fingerprint, len(entry["source"]) > 1)]
+        entry, done = _updated(params.datasets[name].source, name, look, settings)
     else:
         entry = with_length(_entry(folder, kind, look, advice, settings), params, course)
         reasons = (*advice.reasons, length_reason(entry))
@@ -110,10 +108,13 @@ def _text(lines: list[str]) -> str:
     return "\n".join(map(printable, lines)) + "\n"
 
 
-def _known_line(name: str, changed: bool, read_otherwise: bool) -> str:
+def _updated(before: Source, name: str, look: Look, settings: ReadAs) -> tuple[dict[str, Any], list[str]]:
+    """Return what changes in the entry of a known dataset, and the line on it."""
+    source = {"fingerprint": look.fingerprint, **_changes(before, settings)}
+    changed = before.fingerprint != look.fingerprint
     found = "the images have changed, its fingerprint is new" if changed else "the images are the same"
-    more = "; its labels or groups are new" if read_otherwise else ""
-    return f"datasets.{name} is known; {found}{more}; all its settings stay"
+    more = "; its labels or groups are new" if len(source) > 1 else ""
+    return {"source": source}, [f"datasets.{name} is known; {found}{more}; all its settings stay"]
 
 
 def _found(name: str, look: Look) -> list[str]:
@@ -127,8 +128,10 @@ def _found(name: str, look: Look) -> list[str]:
     lines.append(f"sizes (width x height): {shown['smallest']} to {shown['largest']}, median {shown['median']}")
     if groups := look.summary["groups"]:
         lines.append(f"groups: {groups:,}, each in one split")
-    found = problems(look)
-    return [*lines, "no problems found"] if not found else [*lines, "problems:", *(f"  {line}" for line in found)]
+    found, remarks = problems(look), look.summary["remarks"]
+    lines += ["problems:", *(f"  {line}" for line in found)] if found else ["no problems found"]
+    lines += ["remarks:", *(f"  {line}" for line in remarks)] if remarks else []
+    return lines
 
 
 def _entry(folder: str, kind: str, look: Look, advice: Advice, settings: ReadAs) -> dict[str, Any]:
@@ -139,6 +142,7 @@ def _entry(folder: str, kind: str, look: Look, advice: Advice, settings: ReadAs)
         "kind": kind,
         "source": {"folder": folder, "fingerprint": look.fingerprint, **reading},
         "image_size": list(advice.image_size),
+        **({} if advice.resize == DEFAULT_RESIZE else {"images": {"resize": advice.resize}}),
         "backbone": advice.backbone,
         "training": batch,
         "fine_tune": dict(batch),
