@@ -198,7 +198,8 @@ def test_grey_range_that_auto_chose_is_printed(project: Path) -> None:
             "stretch",
             "is 1.00 to 1.30 in nine of ten images, so all are distorted nearly alike",
         ),
-        ([(130, 100), (100, 130)], "pad", "is 0.77 to 1.30 in nine of ten images, so stretching would distort them"),
+        ([(130, 100), (100, 130)], "crop", "would distort them unequally; the middle keeps 77% or more"),
+        ([(300, 100), (100, 130)], "pad", "and cropping would cut off too much"),
         ([(100, 300), (100, 303)], "stretch", "so all are distorted nearly alike"),
     ],
 )

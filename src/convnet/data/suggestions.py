@@ -33,6 +33,7 @@ SMALLEST_BATCH = 4
 TINY_CLASS = 20  # images
 SECONDS_TO_REACH = 5.0
 ALIKE = 1.5  # proportions that differ by a smaller factor are stretched; 4:3 beside 3:4 differ by 1.8
+LEAST_KEPT = 0.5  # share of an image that a crop to a square keeps
 DEFAULT_RESIZE: Resize = "stretch"  # the course's
 BY_FOLDERS = ReadAs()
 FALLBACK = "compact"  # trained here, so always available
@@ -222,7 +223,10 @@ def _choose_resize(accepted: pd.DataFrame, params: Params) -> tuple[Resize, str]
     found = f"width divided by height is {low:.2f} to {high:.2f} in nine of ten images"
     if high <= ALIKE * low:
         return DEFAULT_RESIZE, f"{found}, so all are distorted nearly alike"
-    return "pad", f"{found}, so stretching would distort them unequally"
+    kept = min(low, 1 / high)
+    if kept >= LEAST_KEPT:
+        return "crop", f"{found}, so stretching would distort them unequally; the middle keeps {kept:.0%} or more"
+    return "pad", f"{found}, so stretching would distort them, and cropping would cut off too much"
 
 
 def _where_weights_are(backbone: Backbone) -> str | None:
