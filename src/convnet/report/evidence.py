@@ -70,7 +70,7 @@ def _epochs(study: Study) -> list[str]:
     gaps = {e.variant: fmean(run.generalisation_gap for run in e.seeds) for e in study.evaluations}
     least = min(gaps, key=lambda name: abs(gaps[name]))
     if least != network.variant:
-        sentences.append(f"The smallest gap between the two has {least}: {points(gaps[least])} points.")
+        sentences.append(f"{least} has the smallest gap between the two: {points(gaps[least])} points.")
     return sentences
 
 

@@ -38,6 +38,7 @@ PAGE_BUDGET = 5_000_000  # bytes of the whole page: text, tables and images in b
 SHOWN_FILES = 50  # of each list of files; the manifest holds the rest
 SHOWN_ROWS = 1000  # of each table of numbers; the confusion matrices of 100 classes alone would have 10,000 a variant
 OWN_PARTS = ("verdict", "variants", "epochs", "transfer", "cost", "data")  # sections with a template of their own
+SHOWN_CLASSES = 12  # in a sentence; the table of the data lists all
 NO_NUMBER = "–"  # noqa: RUF001 - a dash
 
 
@@ -206,6 +207,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
             style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             shown_files=SHOWN_FILES,
             shown_rows=SHOWN_ROWS,
+            shown_classes=SHOWN_CLASSES,
             splits=SPLITS,
             fine_tuning={dataset.name: fine_tuning_sentences(dataset.evaluations) for dataset in datasets},
             origins=_origins(datasets),

@@ -72,7 +72,9 @@ def _chart(numbers: Numbers, history: pd.DataFrame, metric: str) -> Chart:
     handles.append(Line2D([], [], color="black", linewidth=1.0, linestyle=":"))
     names = ["train", "validation (colour of the variant)", "lowest validation loss"]
     figure.legend(handles, names, loc="outside lower center", ncols=3)
-    turn = "Right of the dotted line the validation loss rises: overfitting starts there. " if metric == "loss" else ""
+    turn = (
+        "Overfitting starts at the dotted line where the validation loss rises behind it. " if metric == "loss" else ""
+    )
     seeds = "Thick lines are means over seeds, thin lines seeds. " if numbers.several_seeds else ""
     return Chart(
         f"curves_{metric}",
