@@ -55,6 +55,8 @@ EXPECTED: dict[str, set[str]] = {
     "explain": {"look"},
     "sweep": NOTHING,
     "sweep.enabled": {"sweep"},
+    "tuning": NOTHING,
+    "tuning.trials": {"tune"},
     "checkpoints": NOTHING,
     "engine": NOTHING,
     "engine.threads_per_job": {*MODELS, "features"},
@@ -170,5 +172,5 @@ def test_setting_of_a_dataset_changes_nothing_of_the_others(tmp_path: Path) -> N
 def test_whole_params_yaml_makes_plans() -> None:
     params = load_params(PROJECT / "params.yaml")
     assert set(plans_of(params, "pets")) == {
-        "download", "split", "prepare", "features", "train", "evaluate", "look", "sweep", "best"
+        "download", "split", "prepare", "features", "train", "tune", "evaluate", "look", "sweep", "best"
     }  # fmt: skip

@@ -33,7 +33,7 @@ STORE = find_store(Path.cwd())
 CODE = ("backend", "models", "training", "data/splits.py", "jobs/checkpoints.py")
 PACKAGE = Path(__file__).parents[1]
 # What decides how a backbone is built from its weights; the rest of its entry is for reports.
-BUILDS_A_BACKBONE = {"architecture", "alpha", "input_range"}
+BUILDS_A_BACKBONE = {"architecture", "alpha", "input_range", "channels"}
 LIBRARIES = ("keras", "numpy", "tensorflow")
 
 
