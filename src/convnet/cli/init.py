@@ -7,7 +7,7 @@ from typing import Any
 from convnet.cli.length import check_course, length_reason, with_length
 from convnet.cli.options import add_reading, labels_of, standard_output
 from convnet.data.label_tables import write_table
-from convnet.data.suggestions import BY_FOLDERS, DEFAULT_RESIZE, Advice, Look, advise, dataset_name, look_at, problems
+from convnet.data.suggestions import BY_FOLDERS, Advice, Look, advise, dataset_name, look_at, problems
 from convnet.params.checks import RESERVED, is_name
 from convnet.params.data import Dataset, GroupSource, LabelSource, ReadAs, Source
 from convnet.params.edit import write_dataset
@@ -132,7 +132,7 @@ def _entry(folder: str, kind: str, look: Look, advice: Advice, settings: ReadAs)
         "kind": kind,
         "source": {"folder": folder, "fingerprint": look.fingerprint, **reading},
         "image_size": list(advice.image_size),
-        **({} if advice.resize == DEFAULT_RESIZE else {"images": {"resize": advice.resize}}),
+        **({"images": advice.images} if advice.images else {}),
         "backbone": advice.backbone,
         "training": batch,
         "fine_tune": dict(batch),
