@@ -12,17 +12,14 @@ validation accuracies of one training each, so the ranges below are wide. The co
 """
 
 import argparse
-import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.lib.material import copy_project, run_environment
-from bench.lib.numbers import MACHINE, RESULTS, command_of
-from convnet.backend.machine import machine_facts
-from convnet.comparison.schema import Comparison, Verdict, read_verdicts
-from convnet.system.files import read_json, write_json
+from bench.lib.numbers import RESULTS
+from bench.lib.studies import facts_of_run, line_of, minutes_of, rows_of, run_study
+from convnet.comparison.schema import Verdict
+from convnet.system.files import write_json
 
 VARIANTS = {"pixel_variants": ["baseline", "augmented"], "feature_variants": ["transfer", "transfer_dropout"]}
 
@@ -57,7 +54,7 @@ PUBLISHED: dict[str, list[Range]] = {
 }
 
 
-def changes(datasets: Sequence[str], seeds: int, epochs: int) -> dict[str, Any]:
+def changes(datasets: Sequence[str], seeds: int, epochs: int, patience: int) -> dict[str, Any]:
     """Return what the copy's params.yaml changes, by dotted key: every variant trains to its plateau."""
     settings: dict[str, Any] = {
         "run.datasets": list(datasets),
@@ -66,36 +63,26 @@ def changes(datasets: Sequence[str], seeds: int, epochs: int) -> dict[str, Any]:
         "run.fine_tune_variants": [],
         "robustness.images_per_split": 0,
     }
+    plateau = {"length": "plateau", "epochs": epochs, "patience": patience}
     for name in datasets:
         settings[f"datasets.{name}.recipe"] = None
-        settings[f"datasets.{name}.training"] = {"length": "plateau", "epochs": epochs}
-        settings[f"datasets.{name}.transfer"] = {"length": "plateau", "epochs": epochs}
+        settings[f"datasets.{name}.training"] = plateau
+        settings[f"datasets.{name}.transfer"] = plateau
     return settings
 
 
-def row_of(comparison: Comparison, verdict: Verdict) -> dict[str, Any]:
-    """Return a comparison in points, with the published range where there is one, and whether it is within."""
-    accuracy = {summary.variant: summary.accuracy for summary in verdict.variants}
-    published = [
-        known
-        for known in PUBLISHED[verdict.dataset]
-        if (known.variant, known.against) == (comparison.variant, comparison.baseline)
-    ]
-    points = 100 * comparison.mean
+def with_published(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with the published range of its comparison, where there is one, and whether it is within."""
+    known = [found for found in PUBLISHED[row["dataset"]] if (found.variant, found.against) == _pair(row)]
     return {
-        "dataset": verdict.dataset,
-        "kind": verdict.kind,
-        "variant": comparison.variant,
-        "against": comparison.baseline,
-        "accuracy": round(accuracy[comparison.variant].mean, 4),
-        "accuracy_of_the_other": round(accuracy[comparison.baseline].mean, 4),
-        "difference_points": round(points, 1),
-        "interval_points": [round(100 * bound, 1) for bound in comparison.interval],
-        "decision": comparison.decision,
-        "n_test": verdict.n_test,
-        "published": [{"from": known.least, "to": known.most, "source": known.source} for known in published],
-        "within": all(known.least <= points <= known.most for known in published),
+        **row,
+        "published": [{"from": found.least, "to": found.most, "source": found.source} for found in known],
+        "within": all(found.least <= row["difference_points"] <= found.most for found in known),
     }
+
+
+def _pair(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["variant"], row["against"]
 
 
 def claims(verdicts: Mapping[str, Verdict]) -> dict[str, bool]:
@@ -114,15 +101,6 @@ def claims(verdicts: Mapping[str, Verdict]) -> dict[str, bool]:
     }
 
 
-def minutes_of(project: Path, dataset: str) -> dict[str, float]:
-    """Return the summed minutes of the jobs of each variant of a dataset."""
-    files = sorted((project / "models" / dataset).glob("*/timing.json"))
-    return {
-        file.parent.name: round(sum(job["seconds_training"] for job in read_json(file).values()) / 60, 1)
-        for file in files
-    }
-
-
 def main() -> None:
     """Run the studies, compare them with the published ranges, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -130,37 +108,25 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", choices=list(PUBLISHED), default=list(PUBLISHED))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=100, help="cap of the plateau")
+    parser.add_argument("--patience", type=int, default=25, help="of the plateau, in epochs")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once, of one thread each")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the result file")
     arguments = parser.parse_args()
-    settings = changes(arguments.datasets, arguments.seeds, arguments.epochs)
-    project = arguments.project
-    environment = run_environment(project) if project.exists() else copy_project(project, settings)
-    variables = os.environ | environment
-    subprocess.run(["git", "init", "--quiet"], cwd=project, env=variables, check=True)
-    subprocess.run(["convnet", "train", "--jobs", str(arguments.jobs)], cwd=project, env=variables, check=True)
-    subprocess.run(["dvc", "repro", "compare"], cwd=project, env=variables, check=True)
-    verdicts = read_verdicts(project / "reports" / "tables" / "verdict.json")
-    machine = machine_facts()
-    rows = [row_of(comparison, verdict) for verdict in verdicts.values() for comparison in verdict.comparisons]
+    settings = changes(arguments.datasets, arguments.seeds, arguments.epochs, arguments.patience)
+    verdicts = run_study(arguments.project, settings, arguments.jobs)
+    rows = [with_published(row) for verdict in verdicts.values() for row in rows_of(verdict)]
     held = claims(verdicts)
     result = {
-        "command": command_of(arguments),
-        "machine": {key: value for key, value in machine.items() if key in MACHINE},
-        "versions": {key: value for key, value in machine.items() if key not in MACHINE},
+        **facts_of_run(arguments),
         "claims": held,
         "rows": rows,
-        "minutes_of_jobs": {name: minutes_of(project, name) for name in verdicts},
+        "minutes_of_training": {name: minutes_of(arguments.project, name) for name in verdicts},
     }
     write_json(arguments.out / "known_answers.json", result)
     for sentence, holds in held.items():
         print(f"{'holds' if holds else 'FAILS'}: {sentence}")
     for row in rows:
-        low, high = row["interval_points"]
-        print(
-            f"{row['dataset']} ({row['kind']}), {row['variant']} against {row['against']}: "
-            f"{row['difference_points']:+.1f} ({low:+.1f} to {high:+.1f}), {row['decision']}"
-        )
+        print(line_of(row), "" if row["within"] else "OUTSIDE the published range")
 
 
 if __name__ == "__main__":

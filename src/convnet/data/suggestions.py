@@ -22,6 +22,7 @@ from convnet.data.splits import IMBALANCE
 from convnet.download.fetch import Address
 from convnet.params.backbone import Backbone
 from convnet.params.data import Images, ReadAs
+from convnet.params.messages import nearest
 from convnet.params.recipe import smallest_image
 from convnet.params.schema import Params
 from convnet.system.errors import UserError
@@ -130,7 +131,7 @@ def advise(look: Look, kind: str, params: Params, backbone: str | None = None) -
         UserError: the chosen backbone is not defined.
     """
     if backbone is not None and backbone not in params.backbones:
-        raise UserError(f"the backbone {backbone!r} is unknown; params.yaml defines {', '.join(params.backbones)}")
+        raise UserError(f"the backbone {backbone!r} is unknown{nearest(backbone, list(params.backbones))}")
     accepted = look.manifest[look.manifest["verdict"] == "accepted"]
     side = int(accepted[["height", "width"]].min(axis=1).median())
     chosen, why = (backbone, "as asked") if backbone else _choose_backbone(side, kind, params)

@@ -21,8 +21,12 @@ def write_plans(params: Params, folder: Path) -> None:
     for dataset in params.run.datasets:
         for stage, content in plans_of(params, dataset).items():
             write_json(folder / dataset / f"{stage}.json", content)
-    against = {variant: params.against(variant) for variant in params.run.variants}
-    write_json(folder / "run.json", _dump(params.run) | {"against": against})
+    write_json(folder / "run.json", plan_of_run(params))
+
+
+def plan_of_run(params: Params) -> dict[str, Any]:
+    """Return the settings of the comparison."""
+    return _dump(params.run) | {"against": {variant: params.against(variant) for variant in params.run.variants}}
 
 
 def plans_of(params: Params, dataset: str) -> dict[str, Any]:
