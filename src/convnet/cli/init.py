@@ -18,6 +18,7 @@ from convnet.system.files import file_digest
 
 HELP = "look at own images and make them a dataset in params.yaml"
 EXAMPLE = "convnet init photos/ && dvc repro"
+PARAMS = Path("params.yaml")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +70,7 @@ def initialise(
         UserError: the images cannot be a dataset, the name is taken, the known entry has other settings, or
             params.yaml is not valid. params.yaml stays as it is then.
     """
-    path = Path("params.yaml")
-    params = load_params(path)
+    params = load_params(PARAMS)
     name = name or dataset_name(source)
     _check_name(name)
     folder = _as_written(source, Path.cwd())
@@ -88,9 +88,9 @@ def initialise(
     else:
         entry = with_length(_entry(folder, kind, look, advice, settings), params, course)
         reasons = (*advice.reasons, length_reason(entry))
-        done = [f"datasets.{name} is added to {path}", *(f"  {reason}" for reason in reasons)]
-    datasets = [*params.run.datasets, *([] if name in params.run.datasets else [name])] if keep else [name]
-    write_dataset(path, name, entry, datasets)
+        done = [f"datasets.{name} is added to {PARAMS}", *(f"  {reason}" for reason in reasons)]
+    datasets = list(dict.fromkeys([*params.run.datasets, name])) if keep else [name]
+    write_dataset(PARAMS, name, entry, datasets)
     return _text([*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"])
 
 
