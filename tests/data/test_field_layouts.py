@@ -229,6 +229,9 @@ def test_class_names_that_look_alike_are_refused(twin: str) -> None:
         ("{label} ({n})", "{label} ({number})"),
         ("{label}{n}", "{label}{number}"),
         ("{n:05}_{label}", "{number}_{label}"),
+        ("{label}({n})", "{label}({number})"),
+        ("{label}__{n}", "{label}__{number}"),
+        ("IMG_{n:04}_{label}", "{name}_{number}_{label}"),
     ],
 )
 def test_labels_in_file_names_are_proposed_and_read(stem: str, pattern: str) -> None:
@@ -240,7 +243,14 @@ def test_labels_in_file_names_are_proposed_and_read(stem: str, pattern: str) -> 
 
 
 @pytest.mark.parametrize(
-    "names", [["IMG_0001", "IMG_0002", "IMG_0003"], ["a1", "b2", "c3"], ["clip0_1", "clip1_1"], []]
+    "names",
+    [
+        ["IMG_0001", "IMG_0002", "IMG_0003"],
+        ["a1", "b2", "c3"],
+        ["clip0_1", "clip1_1"],
+        ["IMG_1", "IMG_2", "DSC_1", "DSC_2"],
+        [],
+    ],
 )
 def test_names_without_labels_are_not_proposed(names: list[str]) -> None:
     assert propose_pattern([["photos", f"{name}.jpg"] for name in names]) is None
