@@ -26,8 +26,8 @@ MARGIN = 0.02
 class Open(NamedTuple):
     """Comparisons that a correction covers: the declared ones, without those rejected at an earlier look."""
 
-    differences: int  # of "there is no difference"
-    margins: int  # of "the difference is the margin or more"
+    differences: int  # hypotheses of no difference
+    margins: int  # hypotheses of a difference of the margin or more
 
 
 class Decided(NamedTuple):

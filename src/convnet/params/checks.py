@@ -45,7 +45,7 @@ def check_params(params: Params) -> None:
         _check_against(params, variant)
     for dataset, data in params.datasets.items():
         _refuse_start(data.fine_tune, f"datasets.{dataset}.fine_tune")
-        for name in ("split", "network", "training", "transfer", "fine_tune"):
+        for name in ("images", "split", "network", "training", "transfer", "fine_tune"):
             params.of_dataset(name, dataset)
     # Whether images are large enough depends on both; what does not run may be too small.
     for dataset in params.run.datasets:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from convnet.params.backbone import Backbone
+from convnet.params.backbone import Backbones
 from convnet.params.data import Dataset, Images, Split
 from convnet.params.messages import check_known, merge
 from convnet.params.section import BASELINE, Names, Positive, Section, Seed
@@ -118,7 +118,7 @@ class Params(Section):
     transfer: Transfer
     fine_tune: FineTune
     variants: dict[str, Variant]
-    backbones: dict[str, Backbone]
+    backbones: Backbones
     datasets: dict[str, Dataset]
     robustness: Robustness
     sweep: Sweep
