@@ -1,0 +1,54 @@
+"""A box of one image pasted into another, with the labels mixed by area."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from convnet.params.remedies import Batch, Remedy, Strength
+from convnet.params.section import Section
+from convnet.remedies.mixup import mix_labels
+
+
+class Cutmix(Section):
+    """How many images are cut."""
+
+    probability: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # of an image to get a box
+
+
+def _draw(settings: Cutmix, generator: np.random.Generator, images: int) -> NDArray[np.float32]:
+    """Draw the side and the centre of every box, in shares of a side: float32 (images, 3).
+
+    The area is drawn by Beta(1, 1), which is uniform.
+    """
+    area, x, y, cut = generator.random((4, images), dtype=np.float32)
+    return np.stack([np.sqrt(area) * (cut < settings.probability), x, y], axis=1)
+
+
+def _paste(settings: Cutmix, batch: Batch, draws: Any) -> Batch:
+    """Paste a box of the image before into every image; a box ends at the edge."""
+    from keras import ops
+
+    _, height, width, _ = batch.images.shape
+    side, x, y = (ops.reshape(draws[:, column], (-1, 1, 1)) for column in range(3))
+    across = ops.abs((ops.arange(width, dtype="float32") + 0.5) / width - x) < side / 2  # (n, 1, width)
+    down = ops.abs(ops.reshape((ops.arange(height, dtype="float32") + 0.5) / height, (1, -1, 1)) - y) < side / 2
+    box = ops.cast(ops.logical_and(across, down), "float32")  # (n, height, width)
+    inside = ops.expand_dims(box, -1)
+    images = batch.images * (1.0 - inside) + ops.roll(batch.images, 1, axis=0) * inside
+    return mix_labels(batch._replace(images=images), 1.0 - ops.mean(box, axis=(1, 2)))
+
+
+REMEDY = Remedy(
+    sentence="A box of one image is pasted into another, and their labels are mixed by area.",
+    source='Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers", 2019',
+    settings=Cutmix,
+    on_features="Cached features have no area to paste; name it in a variant that trains on pixels.",
+    refuses_features=True,
+    strength=Strength("probability", 0.1, 1.0, "linear"),
+    excludes=("mixup",),
+    draws=_draw,
+    batch=_paste,
+    mixes=True,
+)
