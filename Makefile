@@ -6,7 +6,7 @@
 #   make showcase     copy the figures that README shows into docs/showcase
 #   make prune        delete the outputs of datasets and variants that params.yaml no longer runs;
 #                     make prune DRY_RUN=1 lists them
-#   make check        style, types and layers
+#   make check        style, types, layers and plain language
 #   make test         the tests that take seconds
 #   make test-slow    the tests that train or run whole pipelines
 #   make bench        the measurements against peers
@@ -22,6 +22,7 @@ BIN := .venv/bin
 PLOTS_PAGE := .dvc/plots_page.html
 # --no-compile: Python compiles what is really imported, which is a small part.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes
+STARTED := $(shell date +%s)
 CORES = $(shell getconf _NPROCESSORS_ONLN)
 DATASETS = $(shell $(BIN)/python -c 'from convnet.params.load import load_params; print(*load_params().run.datasets)' 2>/dev/null)
 # Most tests wait for a process of one thread. By file, because the tests of a file share costly fixtures.
@@ -39,12 +40,12 @@ all: .venv/.stamp $(PLOTS_PAGE)
 repro: .venv/.stamp $(PLOTS_PAGE) scm
 	$(BIN)/convnet train
 	-$(if $(word 2,$(DATASETS)),$(MAKE) --jobs=$(CORES) $(DATASETS:%=results-of-%))
-	$(BIN)/dvc repro
+	$(BIN)/python -m convnet.pipeline.repro $(STARTED)
 
 # DVC runs one stage at a time; here each dataset has a process, whose lines name it. The last `dvc repro` runs the other stages.
 results-of-%:
 	exec $(BIN)/dvc --wait-for-lock repro --single-item --glob '*@$*' \
-	  > >(trap '' INT; awk '{ print "$* | " $$0; fflush() }') 2>&1
+	  > >(trap '' INT; awk '!/^Use .dvc push/ { print "$* | " $$0; fflush() }') 2>&1
 
 report: .venv/.stamp $(PLOTS_PAGE) scm
 	$(BIN)/dvc repro report
@@ -60,6 +61,7 @@ check: .venv/.stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest --quiet tests/pipeline/test_language.py
 
 test: .venv/.stamp scm
 	$(TWO_AT_A_TIME) -m "not slow"

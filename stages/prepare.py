@@ -24,7 +24,8 @@ def main() -> None:
     manifest = read_csv(arguments.manifest, COLUMNS)
     training = manifest.loc[manifest["split"] == "train", "class"]
     check_batch_sizes(params, arguments.dataset, len(training), training.nunique())  # before the long packing
-    prepare_arrays(manifest, arguments.archives, image_size, params.images, arguments.destination)
+    images = params.of_dataset("images", arguments.dataset)
+    prepare_arrays(manifest, arguments.archives, image_size, images, arguments.destination)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from convnet.comparison.random_effects import crossed_estimate
 from convnet.comparison.schema import Comparison, Verdict, read_verdicts
 from convnet.comparison.statistics import holm
 from convnet.comparison.verdict import verdict
-from convnet.comparison.wording import opening_sentences
+from convnet.comparison.wording import headline, opening_sentences, pair_sentences
 from convnet.evaluation.metrics import evaluate_split
 from convnet.evaluation.schema import Evaluation, TrivialModel
 from convnet.system.errors import UserError
@@ -316,6 +316,25 @@ def test_helpers_that_differ_little_are_named_together():
     assert first.startswith(f"On pets {names} help, and none is shown to be ahead of all others: ")
     assert "(95 % interval +" in first
     assert second == "No other remedy was compared."
+
+
+def test_headline_is_one_sentence_per_dataset_and_pairs_give_its_evidence():
+    found = verdict([evaluation(*v) for v in [("baseline", 0.5), ("best", 0.85), ("good", 0.65), ("fair", 0.65)]])
+    assert headline(found) == opening_sentences([found])[0]
+    assert headline(found).startswith("On pets best helps and is ahead of ")
+    sentences = pair_sentences(found)
+    assert [sentence.split(":")[0] for sentence in sentences[:2]] == [
+        f"best is ahead of {pair.second}" for pair in found.pairs[:2]
+    ]
+    assert all(points(pair.mean) in sentence for pair, sentence in zip(found.pairs, sentences, strict=True))
+    assert re.match(r"It is not decided whether (good or fair|fair or good) is ahead: ", sentences[2])
+    assert all("Holm over 3 pairs of helpers" in sentence for sentence in sentences)
+
+
+def test_without_helpers_there_are_no_pairs():
+    found = verdict([evaluation(*v) for v in [("baseline", 0.5), ("twin", 0.5)]])
+    assert headline(found) == "On pets no remedy is shown to help."
+    assert pair_sentences(found) == []
 
 
 def test_a_single_helper_carries_no_caution():

@@ -1,5 +1,6 @@
 """Folders as people have them: every situation is read rightly, or refused with the option to type."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -274,3 +275,27 @@ def test_group_is_read_from_a_name() -> None:
 def test_pattern_without_its_field_is_refused(pattern: str) -> None:
     with pytest.raises(UserError, match=r"needs \{label\} exactly once"):
         NamePattern.parse(pattern, "label", "--label-from-name")
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        (("p1", "p2"), ("ill", "well", "unsure")),
+        (("p1", "p2"), ("ill", "well")),
+        (("cat", "dog"), ("house 1", "house 2", "house 3")),
+        (("monday", "tuesday"), ("cat", "dog", "bird")),
+        (("monday", "tuesday"), ("cat", "dog")),
+        (("monday", "tuesday", "friday"), ("cat", "dog")),
+    ],
+)
+def test_each_option_that_a_refusal_names_reads_what_it_promises(
+    outer: tuple[str, ...], inner: tuple[str, ...]
+) -> None:
+    names = [f"{a}/{b}/{i}.png" for a in outer for b in inner for i in range(3)]
+    with pytest.raises(UserError) as refused:
+        read(names)
+    promises = re.findall(r"If ('[^.]*') are the classes, add (--\S+)(?: '([^']*)')?", str(refused.value))
+    assert [name for _, name, _ in promises].count("--group-by-folder") == 1
+    for classes, _, pattern in promises:
+        layout = read(names, labelled(pattern) if pattern else Reading(group_by_folder=True))
+        assert {image.class_name for image in layout.images} == set(re.findall("'(.*?)'", classes))

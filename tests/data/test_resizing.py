@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from convnet.data.decoding import DEFAULT_LIMITS, BadImage, decode, load_image
+from convnet.data.decoding import DEFAULT_LIMITS, decode, load_image
+from convnet.data.image_faults import BadImage
 from convnet.data.resizing import fit
 from helpers.tiny_dataset import encoded, picture
 

@@ -318,8 +318,8 @@ def test_sources_and_origins_exclude_each_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("backbones.inception_v3.alpha", 0.5, "inception_v3: `alpha` is 0.5, but only MobileNetV2 has one"),
-        ("backbones.compact.alpha", 0.5, "compact: `alpha` is 0.5, but only MobileNetV2 has one"),
+        ("backbones.inception_v3.alpha", 0.5, "inception_v3: `alpha` is 0.5, but only a MobileNet has one"),
+        ("backbones.compact.alpha", 0.5, "compact: `alpha` is 0.5, but only a MobileNet has one"),
         ("backbones.compact.architecture", "InceptionV3", "compact: `pretrain` trains the architecture compact only"),
         ("datasets.cats_vs_dogs.training.length", "plateau", "cats_vs_dogs: training.length is 'plateau', but recipe:"),
         ("backbones.compact.pretrain.fit.length", "plateau", "fit has length: plateau, which lowers the rate itself"),

@@ -7,7 +7,7 @@ from convnet.comparison.random_effects import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
 from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
 from convnet.evaluation.metrics import METRICS
 from convnet.params.section import BASELINE
-from convnet.system.formats import p_words, plural, points
+from convnet.system.formats import p_words, plural, points, points_interval
 
 CHOSEN = "chosen on the same test images, so this gain may be a little too large"
 
@@ -34,7 +34,7 @@ def comparison_sentence(row: Comparison, verdict: Verdict) -> str:
     correction = f", Holm over {comparisons} comparisons" if comparisons > 1 else ""
     sentence = (
         f"{_opening(row, verdict)}: {metric_words(verdict.metric)} changes by {points(row.mean)} points "
-        f"(95 % interval {points(lower)} to {points(upper)} over {row.interval_kind}; "
+        f"(95 % interval {points_interval(lower, upper)} over {row.interval_kind}; "
         f"{p_words(row.p_holm)}{correction}; {basis(row, verdict.rendered)})."
     )
     margin = f"±{100 * verdict.margin:g} points"
@@ -78,8 +78,11 @@ def needed_sentence(comparison: Comparison) -> str:
     if ways:
         return f"If the difference stays as it is, {' or '.join(ways)} would decide it."
     if comparison.resplit:
-        return f"{MOST_MORE_SEEDS} more seeds with own splits are probably not enough."
-    return f"{MOST_MORE_SEEDS} more seeds or {MOST_TIMES_IMAGES} times the test images are probably not enough."
+        return f"{MOST_MORE_SEEDS} more seeds with own splits are probably not enough to show that it helps or hurts."
+    return (
+        f"{MOST_MORE_SEEDS} more seeds or {MOST_TIMES_IMAGES} times the test images are probably not enough to show "
+        "that it helps or hurts."
+    )
 
 
 def _ways(comparison: Comparison) -> list[str]:
@@ -152,9 +155,38 @@ def opening_sentences(verdicts: Sequence[Verdict]) -> list[str]:
     Args:
         verdicts: one per dataset.
     """
-    first, second = "; ".join(_answer(v) for v in verdicts), _others(verdicts)
+    return [_sentence("; ".join(_answer(v) for v in verdicts)), _sentence(_others(verdicts))]
+
+
+def headline(verdict: Verdict) -> str:
+    """Return the answer on one dataset in one sentence: the helper that is ahead of every other, or all helpers."""
+    return _sentence(_answer(verdict))
+
+
+def pair_sentences(verdict: Verdict) -> list[str]:
+    """Return one sentence for every two helpers: the one that is ahead, or that this is not decided."""
+    pairs = len(verdict.pairs)
+    correction = f", Holm over {pairs} pairs of helpers" if pairs > 1 else ""
+    sentences = []
+    for pair in verdict.pairs:
+        lower, upper = pair.interval
+        other = pair.second if pair.ahead == pair.first else pair.first
+        opening = (
+            f"{pair.ahead} is ahead of {other}"
+            if pair.ahead
+            else f"It is not decided whether {pair.first} or {pair.second} is ahead"
+        )
+        sentences.append(
+            f"{opening}: {pair.first} less {pair.second} is {points(pair.mean)} points of "
+            f"{metric_words(verdict.metric)} (95 % interval {points_interval(lower, upper)}; "
+            f"{p_words(pair.p_holm)}{correction})."
+        )
+    return sentences
+
+
+def _sentence(words: str) -> str:
     # Only the sentence's own words are changed: a dataset or variant name keeps its spelling.
-    return [sentence[:1].upper() + sentence[1:] + "." for sentence in (first, second)]
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _answer(verdict: Verdict) -> str:
@@ -179,7 +211,7 @@ def _answer(verdict: Verdict) -> str:
     return (
         f"{where} {row.variant} helps{_over(row, verdict)}{ahead}: {metric_words(verdict.metric)} "
         f"{100 * means[row.baseline]:.1f} % -> {100 * means[row.variant]:.1f} % ({points(row.mean)} points, "
-        f"95 % interval {points(lower)} to {points(upper)}, {basis(row, False)}{note})"
+        f"95 % interval {points_interval(lower, upper)}, {basis(row, False)}{note})"
     )
 
 
@@ -196,7 +228,7 @@ def _helping_row(verdict: Verdict, helper: str) -> Comparison:
 
 def _gain(row: Comparison, verdict: Verdict) -> str:
     lower, upper = row.interval
-    return f"{points(row.mean)} points{_over(row, verdict)} (95 % interval {points(lower)} to {points(upper)})"
+    return f"{points(row.mean)} points{_over(row, verdict)} (95 % interval {points_interval(lower, upper)})"
 
 
 def _list(names: Sequence[str]) -> str:

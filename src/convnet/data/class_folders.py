@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from convnet.data.folder_checks import (
+    inner_are_classes,
     normalised,
     reject_mask_files,
     reject_repeats,
@@ -226,13 +227,7 @@ def _by_folder(files: Folders, known: Folders, top: int, parts: dict[str, Part],
     repeated = repeated_inside({name: set() if name in direct else names for name, names in inner.items()})
     if repeated and not reading.group_by_folder:
         reject_two_readings(inner, repeated)
-    # Of two levels of folders, the one with fewer names holds the classes.
-    level = int(bool(repeated) and len(repeated) < len(inner))
-    if repeated and len(repeated) == len(inner):
-        raise UserError(
-            "the outer and the inner folders have equally many names: add --label-from-name "
-            "'{group}/{label}/{file}' or '{label}/{group}/{file}'"
-        )
+    level = int(bool(repeated) and inner_are_classes(inner, repeated))
     classes = {
         (*path[: len(path) - len(below)][top:], *below[: level + 1]): normalised(below[level])
         for path in known

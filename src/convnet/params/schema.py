@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from convnet.params.backbone import Backbone
+from convnet.params.backbone import Backbones
 from convnet.params.combined import combine_variants
 from convnet.params.data import Dataset, Images, Split
 from convnet.params.messages import check_known, merge
@@ -48,6 +48,13 @@ class Robustness(Section):
     """Accuracy on perturbed copies of validation and test."""
 
     images_per_split: Annotated[int, Field(ge=0)]  # at most; 0 switches it off
+
+
+class Tuning(Section):
+    """Settings that every variant of a dataset tries before the study; the validation loss chooses one."""
+
+    trials: Annotated[int, Field(ge=0, le=64)] = 0  # 0 switches it off
+    seed: Seed = 1000  # none of run.seeds
 
 
 class Sweep(Section):
@@ -102,10 +109,11 @@ class Params(Section):
     transfer: Transfer
     fine_tune: FineTune
     variants: dict[str, Variant]
-    backbones: dict[str, Backbone]
+    backbones: Backbones
     datasets: dict[str, Dataset]
     robustness: Robustness
     sweep: Sweep
+    tuning: Tuning = Tuning()
     explain: Explain
     checkpoints: Checkpoints
     engine: Engine

@@ -19,7 +19,7 @@ def charts(numbers: Numbers) -> list[Chart]:
         dots_chart(
             numbers,
             "test_accuracy",
-            section="Test accuracy",
+            section="verdict",
             title="Test accuracy",
             subject="Mean test accuracy",
             caption="",

@@ -27,7 +27,7 @@ def augmentation_chart(originals: Images, draws: NDArray[np.uint8], dataset: Map
     words = title("Augmentation of training images", dataset["dataset"], dataset["kind"])
     return Chart(
         "augmentation",
-        "Inside the networks",
+        "augmentation",
         words,
         f"{count} training images and {draws.shape[1]} augmented draws of each.",
         "A network that trains on pixels gets a new draw of every image in every epoch. On cached features the draws "

@@ -48,7 +48,7 @@ def charts(numbers: Numbers) -> list[Chart]:
     return [
         Chart(
             "confusion",
-            "Mistakes",
+            "mistakes",
             numbers.title("Test images by true and predicted class"),
             shares_text("Share of test images predicted as their true class", shares),
             "Rows are true classes, columns predicted ones. Counts are summed over seeds; percentages are of the row.",

@@ -70,7 +70,7 @@ def _chart(numbers: Numbers, history: pd.DataFrame, metric: str) -> Chart:
     seeds = "Thick lines are means over seeds, thin lines seeds. " if numbers.several_seeds else ""
     return Chart(
         f"curves_{metric}",
-        "Overfitting",
+        "epochs",
         title,
         f"{metric.capitalize()} per epoch, mean over seeds: {'; '.join(ends)}.",
         f"{turn}{seeds}Every panel has its own number of epochs. Training values are means over an epoch with "

@@ -10,7 +10,7 @@ def charts(numbers: Numbers) -> list[Chart]:
         dots_chart(
             numbers,
             "gap",
-            section="Overfitting",
+            section="epochs",
             title="Generalisation gap",
             subject="Accuracy on training less accuracy on validation images",
             caption="Accuracy of the saved model on training images less that on validation images. A gap further to "
