@@ -49,6 +49,7 @@ def test_false_is_without_the_remedy(tmp_path: Path) -> None:
         ({"l2": 0.001, "weight_decay": 0.1}, r"variants.tried has l2 and weight_decay, which do not go together"),
         (["augmented", "nothing"], r"variants: tried names 'nothing', which is not a variant with settings"),
         (["dropout", "augmented_dropout", "half"], r"tried names dropout and half, which both change dropout; take"),
+        (["augmented", "augmented_strong"], r"has augmented_strong and augmentation, which do not go together"),
         (["mixup", "cutmix"], r"variants.tried has cutmix and mixup, which do not go together"),
     ],
     ids=str,
@@ -56,6 +57,16 @@ def test_false_is_without_the_remedy(tmp_path: Path) -> None:
 def test_conflicts_and_slips_are_refused_by_name(tmp_path: Path, diff: Any, words: str) -> None:
     with pytest.raises(UserError, match=words):
         load(tmp_path, tried=diff, half={"dropout": 0.25})
+
+
+def test_single_knob_is_a_key_of_its_own(tmp_path: Path) -> None:
+    off = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0, "grey": 0.0}
+    for diff in ({"brightness": 0.3, "hue": 20.0}, {"colour": {"brightness": 0.3}, "hue": 20.0}):
+        assert remedies(tmp_path, diff) == {"colour": off | {"brightness": 0.3, "hue": 20.0}}
+    with pytest.raises(UserError, match=r"variants.tried.colour.brightness is 1.5; it should be less than or equal"):
+        load(tmp_path, tried={"brightness": 1.5})
+    with pytest.raises(UserError, match=r"every knob is 0; set brightness, contrast"):
+        load(tmp_path, tried={"colour": True})
 
 
 def test_list_of_variants_combines_what_they_change(tmp_path: Path) -> None:
@@ -90,9 +101,9 @@ def test_every_remedy_is_described() -> None:
         if remedy.settings is None:
             assert remedy.used, name
             continue
-        remedy.settings()  # every setting has a default
+        remedy.settings(**dict.fromkeys(remedy.alone, 0.1))  # every other setting has a default
         if remedy.strength:
-            assert remedy.strength.knob == next(iter(remedy.settings.model_fields))
+            assert remedy.strength.knob == next(iter(remedy.settings.model_fields)), name
             for end in remedy.strength[1:3]:
                 remedy.settings(**{remedy.strength.knob: end})
         assert name in named, f"params.yaml names {name} in no variant"

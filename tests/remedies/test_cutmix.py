@@ -11,7 +11,8 @@ tiny.start_keras()
 
 
 def test_areas_are_uniform_and_a_share_of_images_gets_no_box() -> None:
-    side, x, y = REMEDY.draws(Cutmix(), np.random.default_rng(0), 4000).T
+    side, other, x, y = REMEDY.draws(Cutmix(), np.random.default_rng(0), 4000).T
+    assert np.array_equal(side, other)
     for numbers in (side**2, x, y):
         assert stats.kstest(numbers, stats.uniform.cdf).pvalue > 0.01
     rare = REMEDY.draws(Cutmix(probability=0.25), np.random.default_rng(0), 4000)[:, 0]
@@ -21,7 +22,7 @@ def test_areas_are_uniform_and_a_share_of_images_gets_no_box() -> None:
 def test_box_of_the_image_before_is_pasted_and_labels_follow_its_area() -> None:
     height, width = 8, 10
     images = np.stack([np.full((height, width, 3), number, np.float32) for number in (10, 20, 30)])
-    draws = np.array([[0.5, 0.5, 0.5], [0.5, 0.0, 0.0], [0.0, 0.3, 0.3]], np.float32)  # side, x, y
+    draws = np.array([[0.5, 0.5, 0.5, 0.5], [0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.3, 0.3]], np.float32)
     labels = np.eye(3, dtype=np.float32)
     cut = REMEDY.batch(Cutmix(), Batch(keras.ops.convert_to_tensor(images), labels, None), draws)
     expected = images.copy()

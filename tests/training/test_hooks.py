@@ -25,6 +25,7 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "label_smoothing": {"label_smoothing": 0.2},
     "mixup": {"mixup": 0.4},
     "cutmix": {"cutmix": 0.5},
+    "augmented_strong": {"augmented_strong": 0.5},
     "ema": {"ema": 0.9},
     "spatial_dropout": {"spatial_dropout": 0.3},
     "lean": {"lean": True},
@@ -71,6 +72,11 @@ def test_augmentation_draws_the_same_beside_other_remedies(folder: Path) -> None
     share = both.draws(0, 3, 50)[1][:, :, np.newaxis, np.newaxis]
     expected = share * np.asarray(moved) + (1 - share) * np.roll(moved, 1, axis=0)  # moved first, then mixed
     assert np.asarray(mixed) == pytest.approx(expected, abs=1e-3)
+
+
+def test_images_are_changed_before_they_are_mixed(folder: Path) -> None:
+    everything = hooks_of(folder, mixup=0.4, brightness=0.2, erasing=0.3, augmentation=True)
+    assert [name for name, _, _ in everything._on_batches] == ["augmentation", "colour", "erasing", "mixup"]
 
 
 def test_draws_differ_between_seeds_and_epochs_only(folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from convnet.params.messages import check_known, nearest
 from convnet.params.recipe import check_length, knobs, of_variant, remedies_of, resolve
-from convnet.params.remedies import find_remedies
+from convnet.params.remedies import remedy_keys
 from convnet.params.schema import Params
 from convnet.params.section import BASELINE, Section
 from convnet.params.training import Variant
@@ -170,7 +170,7 @@ def _check_overrides(diff: Variant, sections: list[Section], where: str) -> None
         )
     _refuse_start(diff.overrides, where)
     settings = (key for section in sections for key in type(section).model_fields)
-    names = [*type(diff).model_fields, *(n for n, r in find_remedies().items() if r.settings), *settings]
+    names = [*type(diff).model_fields, *remedy_keys(), *settings]
     for key in diff.overrides:
         if key not in names:
             raise UserError(f"params.yaml: unknown key {where}.{key}{nearest(key, names)}")

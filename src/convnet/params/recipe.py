@@ -194,7 +194,7 @@ def remedies_of(params: Params, variant: str) -> dict[str, dict[str, Any]]:
     given = params.variants[variant].remedies
     found = {name: read_settings(name, given[name], where) for name in sorted(given)}
     used = {name: settings.model_dump() for name, settings in found.items() if settings is not None}
-    check_together(used, where)
+    check_together([*used, *(["augmentation"] if params.variants[variant].augmentation else [])], where)
     return used
 
 

@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -47,6 +47,7 @@ class Remedy:
         source: where it was published.
         settings: its section in a variant; a number there sets the first field, `true` leaves the defaults. None: the
             variant changes keys that are not the remedy's own.
+        alone: settings that a variant may name by themselves, as in `brightness: 0.2`.
         used: (recipe, recipe of the baseline), both dumped -> its knobs, or None; for a remedy without `settings`.
         on_features: how it acts on cached features, or why it cannot.
         refuses_features: it cannot.
@@ -65,6 +66,7 @@ class Remedy:
     source: str
     on_features: str
     settings: type[Section] | None = None
+    alone: tuple[str, ...] = ()
     used: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any] | None] | None = None
     refuses_features: bool = False
     strength: Strength | None = None
@@ -86,9 +88,27 @@ def find_remedies() -> dict[str, Remedy]:
     return {name: importlib.import_module(f"convnet.remedies.{name}").REMEDY for name in names}
 
 
-def named_remedies(variant: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those keys of a variant that name a remedy with settings, with their values."""
-    return {key: value for key, value in variant.items() if key in (known := find_remedies()) and known[key].settings}
+def named_remedies(variant: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide the keys of a variant into remedies with settings, and others.
+
+    Returns:
+        Remedy -> what the variant gives it, not yet checked; and the other keys.
+    """
+    keys = remedy_keys()
+    others = {key: value for key, value in variant.items() if key not in keys}
+    named: dict[str, Any] = {key: value for key, value in variant.items() if keys.get(key) == key}
+    for key, value in variant.items():
+        if key in keys and keys[key] != key:
+            given = named.get(keys[key], {})
+            named[keys[key]] = (given if isinstance(given, dict) else {}) | {key: value}
+    return named, others
+
+
+@cache
+def remedy_keys() -> dict[str, str]:
+    """Return the remedy of every key that a variant may have."""
+    known = {name: remedy for name, remedy in find_remedies().items() if remedy.settings}
+    return {name: name for name in known} | {key: name for name, remedy in known.items() for key in remedy.alone}
 
 
 def read_settings(name: str, value: Any, where: str) -> Section | None:
@@ -107,7 +127,7 @@ def read_settings(name: str, value: Any, where: str) -> Section | None:
     return settings
 
 
-def check_together(remedies: Mapping[str, Any], where: str) -> None:
+def check_together(remedies: Collection[str], where: str) -> None:
     """Reject remedies that do not go together.
 
     Raises:

@@ -98,9 +98,9 @@ class Variant(BaseModel):
     @property
     def remedies(self) -> dict[str, Any]:
         """The remedies of `convnet.remedies` that the variant names, with what it gives them, not yet checked."""
-        return named_remedies(self.model_extra or {})
+        return named_remedies(self.model_extra or {})[0]
 
     @property
     def overrides(self) -> dict[str, Any]:
         """What the variant changes in the section it trains by."""
-        return {name: value for name, value in (self.model_extra or {}).items() if name not in self.remedies}
+        return named_remedies(self.model_extra or {})[1]

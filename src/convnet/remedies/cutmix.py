@@ -8,6 +8,7 @@ from pydantic import Field
 
 from convnet.params.remedies import Batch, Remedy, Strength
 from convnet.params.section import Section
+from convnet.remedies.erasing import inside_boxes
 from convnet.remedies.mixup import mix_labels
 
 
@@ -18,23 +19,17 @@ class Cutmix(Section):
 
 
 def _draw(settings: Cutmix, generator: np.random.Generator, images: int) -> NDArray[np.float32]:
-    """Draw the side and the centre of every box, in shares of a side: float32 (images, 3).
-
-    The area is drawn by Beta(1, 1), which is uniform.
-    """
+    """Draw a box per image as `inside_boxes` takes them. Its area is drawn by Beta(1, 1), which is uniform."""
     area, x, y, cut = generator.random((4, images), dtype=np.float32)
-    return np.stack([np.sqrt(area) * (cut < settings.probability), x, y], axis=1)
+    side = np.sqrt(area) * (cut < settings.probability)
+    return np.stack([side, side, x, y], axis=1)
 
 
 def _paste(settings: Cutmix, batch: Batch, draws: Any) -> Batch:
     """Paste a box of the image before into every image; a box ends at the edge."""
     from keras import ops
 
-    _, height, width, _ = batch.images.shape
-    side, x, y = (ops.reshape(draws[:, column], (-1, 1, 1)) for column in range(3))
-    across = ops.abs((ops.arange(width, dtype="float32") + 0.5) / width - x) < side / 2  # (n, 1, width)
-    down = ops.abs(ops.reshape((ops.arange(height, dtype="float32") + 0.5) / height, (1, -1, 1)) - y) < side / 2
-    box = ops.cast(ops.logical_and(across, down), "float32")  # (n, height, width)
+    box = inside_boxes(draws, *batch.images.shape[1:3])
     inside = ops.expand_dims(box, -1)
     images = batch.images * (1.0 - inside) + ops.roll(batch.images, 1, axis=0) * inside
     return mix_labels(batch._replace(images=images), 1.0 - ops.mean(box, axis=(1, 2)))
