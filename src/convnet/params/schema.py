@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from convnet.params.backbone import Backbones
+from convnet.params.combined import combine_variants
 from convnet.params.data import Dataset, Images, Split
 from convnet.params.messages import check_known, merge
 from convnet.params.section import BASELINE, Names, Positive, Section, Seed
@@ -126,6 +127,11 @@ class Params(Section):
     explain: Explain
     checkpoints: Checkpoints
     engine: Engine
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _combine(cls, variants: Any) -> Any:
+        return combine_variants(variants) if isinstance(variants, dict) else variants
 
     def dataset(self, name: str) -> Dataset:
         """Return a dataset by name.
