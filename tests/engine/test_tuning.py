@@ -13,7 +13,7 @@ from convnet.engine.tuning import use_tuning
 from convnet.jobs.job import STORE
 from convnet.jobs.predictions import load_predictions
 from convnet.params.recipe import resolve
-from convnet.params.tuning import trials_of
+from convnet.params.tuning import trials_of, with_settings
 from convnet.system.errors import UserError
 from helpers import tiny_study as tiny
 
@@ -38,6 +38,21 @@ def test_trials_are_equal_points_of_a_sobol_sequence(tmp_path: Path) -> None:
     assert [trial["learning_rate"] for trial in dropout[1:]] == [trial["learning_rate"] for trial in baseline[1:]]
     assert [trial["dropout"] for trial in dropout[1:]] == pytest.approx([0.1 + 0.6 * p[1] for p in points], rel=0.01)
     assert all("dropout" not in trial for trial in baseline)
+
+
+def test_the_strength_of_each_remedy_is_tuned_within_its_range(tmp_path: Path) -> None:
+    changes = {"variants.mixed": {"mixup": 0.2, "weight_decay": 0.1, "brightness": 0.2}, "tuning.trials": 40}
+    params = tiny.params(tmp_path, STUDY | changes)
+    trials = trials_of(params, resolve(params, "tiny", "mixed"))[1:]
+    alphas = [trial["mixup"]["alpha"] for trial in trials]
+    products = [trial["weight_decay"]["product"] for trial in trials]
+    brightness = [trial["brightness"] for trial in trials]
+    for values, low, high in ((alphas, 0.05, 1.0), (products, 0.01, 1.0), (brightness, 0.05, 0.6)):
+        assert low <= min(values) < low + 0.1 * (high - low)
+        assert high - 0.2 * (high - low) < max(values) <= high
+    tried = resolve(with_settings(params, {"mixed": trials[0]}), "tiny", "mixed").remedies
+    assert tried["mixup"] == {"alpha": alphas[0]}
+    assert tried["colour"]["brightness"] == brightness[0]
 
 
 def test_augmentation_is_scaled_within_its_limits(tmp_path: Path) -> None:

@@ -23,6 +23,12 @@ class Strength(NamedTuple):
     high: float
     scale: Literal["log", "linear"]
 
+    def at(self, share: float) -> float:
+        """Return the value at a share of the range, 0..1, in three digits."""
+        logarithmic = self.low * (self.high / self.low) ** share
+        value = logarithmic if self.scale == "log" else self.low + (self.high - self.low) * share
+        return float(f"{value:.3g}")
+
 
 class Batch(NamedTuple):
     """A batch in the compiled step: tensors of the backend.
