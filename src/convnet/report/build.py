@@ -33,6 +33,7 @@ from convnet.report.page import DatasetReport, Figure, write_report
 from convnet.report.plot_images import write_plot_images
 from convnet.report.style import save_figure, variant_styles
 from convnet.report.summary import write_summary
+from convnet.report.tuning import tuned_variants
 from convnet.system.files import read_json
 from convnet.system.processes import map_in_processes, usable_cores
 from convnet.system.progress import progress, show_progress_every
@@ -66,6 +67,7 @@ class Folders:
     sweeps: Path
     features: Path
     backbones: Path
+    tuning: Path
 
 
 def report(folders: Folders, datasets: Sequence[str], variants: Sequence[str], destination: Path) -> None:
@@ -127,6 +129,7 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         layers=read_json(layers) if layers.exists() else [],
         robustness=numbers.robustness,
         sweep=numbers.sweep,
+        tuned=tuned_variants(read_json(folders.tuning / f"{dataset}.json")),
     )
 
 

@@ -28,6 +28,7 @@ from convnet.report.backbone_text import fine_tuning_sentences
 from convnet.report.embedding import EmbeddedImage, embed_image, fit_images
 from convnet.report.evidence import Study, evidence
 from convnet.report.style import kind_words
+from convnet.report.tuning import TunedVariant
 from convnet.report.variant_part import VariantPart, variant_parts
 from convnet.system.errors import UserError, printable
 from convnet.system.files import write_text
@@ -95,6 +96,7 @@ class DatasetReport:
     layers: Sequence[Mapping[str, Any]] = ()  # of the backbone, rows of layers.json
     robustness: Sequence[Mapping[str, Any]] = ()  # rows of the robustness stage
     sweep: Mapping[str, Any] = field(default_factory=dict)  # by variant
+    tuned: Sequence[TunedVariant] = ()
 
     @property
     def name(self) -> str:
