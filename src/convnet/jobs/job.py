@@ -30,7 +30,7 @@ def find_store(project: Path) -> Path:
 
 STORE = find_store(Path.cwd())
 # The folders and modules whose code decides a job's result. Folders, so that a new module in one of them counts.
-CODE = ("backend", "models", "training", "data/splits.py", "jobs/checkpoints.py")
+CODE = ("backend", "models", "remedies", "training", "data/splits.py", "jobs/checkpoints.py")
 PACKAGE = Path(__file__).parents[1]
 # What decides how a backbone is built from its weights; the rest of its entry is for reports.
 BUILDS_A_BACKBONE = {"architecture", "alpha", "input_range", "channels"}

@@ -5,10 +5,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from convnet.params.backbone import Backbones
+from convnet.params.combined import combine_variants
 from convnet.params.data import Dataset, Images, Split
 from convnet.params.messages import check_known, merge
 from convnet.params.section import BASELINE, Names, Positive, Section, Seed
 from convnet.params.training import Augmentation, FineTune, Fit, Network, Transfer, Variant
+
+Look = Annotated[int, Field(ge=3)]  # fewer seeds decide nothing
 
 
 class Run(Section):
@@ -21,12 +24,20 @@ class Run(Section):
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
     resplit: bool
     margin: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0  # points of accuracy; a smaller difference does not matter
+    looks: tuple[Look, ...] = Field((), strict=False)  # numbers of seeds that are judged; empty: once, all seeds
 
     @field_validator("datasets", "pixel_variants", "feature_variants", "fine_tune_variants", "seeds")
     @classmethod
     def _unique(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if len(set(values)) < len(values):
             raise ValueError("names an entry twice")
+        return values
+
+    @field_validator("looks")
+    @classmethod
+    def _rising(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if list(values) != sorted(set(values)):
+            raise ValueError("must rise, as 3, 5, 10 do")
         return values
 
     @model_validator(mode="after")
@@ -116,6 +127,11 @@ class Params(Section):
     explain: Explain
     checkpoints: Checkpoints
     engine: Engine
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _combine(cls, variants: Any) -> Any:
+        return combine_variants(variants) if isinstance(variants, dict) else variants
 
     def dataset(self, name: str) -> Dataset:
         """Return a dataset by name.
