@@ -43,6 +43,14 @@ def test_after_the_last_look_nothing_is_proposed() -> None:
     assert next_steps([evaluations]) == []
 
 
+def test_declared_looks_replace_the_proposed_ones() -> None:
+    found, evaluations = study()
+    found = found.model_copy(update={"looks": [3, 8]})
+    assert answer_on(found, evaluations).looks == [8]
+    assert detectable_table(found).seeds == [3, 8]
+    assert [step.seeds for step in next_steps([evaluations], [3, 8])] == [8]
+
+
 def test_next_steps_keep_the_seeds_and_add_unused_ones() -> None:
     made = make_evaluations(2, 2, 3)
     for evaluation in made:
