@@ -195,7 +195,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
         .get_template("report.html.j2")
         .render(
             datasets=datasets,
-            steps=next_steps([dataset.evaluations for dataset in datasets]),
+            steps=next_steps([dataset.evaluations for dataset in datasets], datasets[0].verdict.looks),
             sections=lesson.SECTIONS,
             texts=lesson.texts()["sections"],
             glossary=lesson.glossary(),
