@@ -145,12 +145,16 @@ def test_dry_run_names_each_job_without_a_result_once(
     assert named() == [half]
 
 
-def test_forecast_counts_every_job_of_the_run_once(study: Params, tmp_path: Path) -> None:
+def test_forecast_counts_every_job_of_the_run_once(
+    study: Params, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     labels = ["tiny/baseline seed 0", "tiny/baseline seed 0 50.0% of training", "tiny/transfer seed 0",
               "tiny/fine_tune seed 0"]  # fmt: skip
     found = queue.forecast_run(study)
     assert [job.label for job in found.pending] == labels
     assert str(found).startswith("4 jobs, 0 stored, roughly ")
+    run(parsed("--dry-run"))
+    assert capsys.readouterr().err == f"{found}\n"
     (queue.pixel_jobs(study)[0].result / "facts.json").parent.mkdir(parents=True)
     (queue.pixel_jobs(study)[0].result / "facts.json").write_text("{}")
     assert str(queue.forecast_run(study)).startswith("4 jobs, 1 stored, roughly ")
