@@ -77,7 +77,7 @@ OTHER: dict[str, Any] = {
     "rmsprop": "adam", "adam": "sgd", "constant": "cosine", "cosine": "constant", "cooldown": "constant",
     "sparse": "one_hot", "auto": "float32", "fixed": "plateau", "nearest": "wrap", "flatten": "average",
     "average": "flatten", "rendered": "photographs", "photographs": "rendered", "local": "ray",
-    "compact": "mobilenet_v2", "inception_v3": "compact", "transfer": "baseline", "larger": "baseline",
+    "compact": "mobilenet_v2", "inception_v3": "compact",
     "pets": "hands", "hands": "pets", "course": None,
 }  # fmt: skip
 BLANK = {"early_stopping": 3, "trainable_from": "block3_conv", "address": "10.0.0.5:6379"}
@@ -110,6 +110,8 @@ def another(key: str, value: Any) -> Any:
     """Return another value of a setting, None where there is none."""
     if key in OF_KEY:
         return OF_KEY[key]
+    if key.endswith(".against") and isinstance(value, str):
+        return "baseline"
     if isinstance(value, list):
         if all(isinstance(item, str) for item in value):
             return value[:-1]
