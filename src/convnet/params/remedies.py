@@ -137,3 +137,13 @@ def check_together(remedies: Collection[str], where: str) -> None:
         for other in find_remedies()[name].excludes:
             if other in remedies:
                 raise UserError(f"params.yaml: {where} has {name} and {other}, which do not go together; take one out")
+
+
+def used_remedies(recipe: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return name, sentence, source and knobs of each remedy of a recipe; both recipes are dumped."""
+    found = []
+    for name, remedy in find_remedies().items():
+        knobs = remedy.used(recipe, baseline) if remedy.used else recipe.get("remedies", {}).get(name)
+        if knobs is not None:
+            found.append({"name": name, "sentence": remedy.sentence, "source": remedy.source, "knobs": dict(knobs)})
+    return found

@@ -33,6 +33,7 @@ from convnet.report.page import DatasetReport, Figure, write_report
 from convnet.report.plot_images import write_plot_images
 from convnet.report.style import save_figure, variant_styles
 from convnet.report.summary import write_summary
+from convnet.report.tried import tried_table
 from convnet.system.files import read_json
 from convnet.system.processes import map_in_processes, usable_cores
 from convnet.system.progress import progress, show_progress_every
@@ -125,6 +126,7 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         figures=[*figures, *_explained(folders.explanations / dataset)],
         backbone=describe_backbone(folders.backbones / dataset, evaluations),
         layers=read_json(layers) if layers.exists() else [],
+        tried=tried_table(evaluations, read_json(folders.plans / "tried.json")[dataset]),
     )
 
 

@@ -69,6 +69,7 @@ class DatasetReport:
     figures: Sequence[Figure] = ()
     backbone: str = ""  # its name and source classes; empty where no variant needs one
     layers: Sequence[Mapping[str, Any]] = ()  # of the backbone, rows of layers.json
+    tried: pd.DataFrame | None = None  # remedies, see `tried_table`
 
     @property
     def name(self) -> str:
