@@ -51,6 +51,7 @@ class Remedy:
         used: (recipe, recipe of the baseline), both dumped -> its knobs, or None; for a remedy without `settings`.
         on_features: how it acts on cached features, or why it cannot.
         refuses_features: it cannot.
+        needs_features: it acts on cached features only.
         strength: the range of its strength; None where it is on or off.
         excludes: remedies that it does not go together with.
         draws: (settings, generator, images) -> float32 (images, numbers), the random numbers of an epoch.
@@ -59,6 +60,8 @@ class Remedy:
         network: (settings, parts) -> parts of the small CNN, see `convnet.models.cnn.Parts`.
         loss: (settings, loss, model) -> the loss to train on. Reported losses are those of the plain task.
         optimizer: (settings, optimizer, model, steps) changes the optimizer before it is built.
+        solve: (settings, training, validation) -> kernel and bias of the output layer, in place of training. The head
+            then has no other layer.
         evaluated: (settings, model) -> a context in which the model has the weights that are measured and saved.
     """
 
@@ -69,6 +72,7 @@ class Remedy:
     alone: tuple[str, ...] = ()
     used: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any] | None] | None = None
     refuses_features: bool = False
+    needs_features: bool = False
     strength: Strength | None = None
     excludes: tuple[str, ...] = ()
     draws: Hook | None = None
@@ -77,6 +81,7 @@ class Remedy:
     network: Hook | None = None
     loss: Hook | None = None
     optimizer: Hook | None = None
+    solve: Hook | None = None
     evaluated: Hook | None = None
 
 
