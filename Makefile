@@ -6,7 +6,7 @@
 #   make showcase     copy the figures that README shows into docs/showcase
 #   make prune        delete the outputs of datasets and variants that params.yaml no longer runs;
 #                     make prune DRY_RUN=1 lists them
-#   make check        style, types and layers
+#   make check        style, types, layers and plain language
 #   make test         the tests that take seconds
 #   make test-slow    the tests that train or run whole pipelines
 #   make bench        the measurements against peers
@@ -60,6 +60,7 @@ check: .venv/.stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pytest --quiet tests/pipeline/test_language.py
 
 test: .venv/.stamp scm
 	$(TWO_AT_A_TIME) -m "not slow"

@@ -186,10 +186,15 @@ def copy_project(target: Path, changes: Mapping[str, Any]) -> dict[str, str]:
 
     shutil.copytree(PROJECT, target, ignore=not_copied)
     change_params(target, changes)
-    home = target.parent / f"{target.name}-home"
+    return run_environment(target)
+
+
+def run_environment(project: Path) -> dict[str, str]:
+    """Return the environment in which dvc and convnet run in such a copy."""
+    home = project.parent / f"{project.name}-home"
     return {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(target / "src"),
+        "PYTHONPATH": str(project / "src"),
         "DVC_NO_ANALYTICS": "1",
         "DVC_GLOBAL_CONFIG_DIR": str(home / "global"),
         "DVC_SITE_CACHE_DIR": str(home / "cache"),

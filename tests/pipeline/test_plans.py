@@ -31,6 +31,7 @@ EXPECTED: dict[str, set[str]] = {
     "backbones.compact.explain_layers": {"look", "features"},
     "backbones.compact.pretrain.fit.epochs": {"features"},
     "sweep.enabled": {"sweep"},
+    "tuning.trials": {"tune"},
 }
 CHANGED: dict[type, Any] = {bool: lambda value: not value, int: lambda value: value + 1, float: lambda value: value / 2}
 
@@ -96,5 +97,5 @@ def test_setting_that_the_run_does_not_use_changes_no_plan(tmp_path: Any) -> Non
 def test_whole_params_yaml_makes_plans() -> None:
     params = load_params(PROJECT / "params.yaml")
     assert set(plans_of(params, "pets")) == {
-        "download", "split", "prepare", "features", "train", "evaluate", "look", "sweep", "best"
+        "download", "split", "prepare", "features", "train", "tune", "evaluate", "look", "sweep", "best"
     }  # fmt: skip

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from convnet.engine.local import Workers
 from convnet.engine.run import run_jobs
+from convnet.engine.tuning import use_tuning
 from convnet.jobs.gather import gather
 from convnet.jobs.job import Job
 from convnet.jobs.planning import plan_jobs
@@ -23,8 +24,9 @@ from convnet.system.errors import UserError
 from convnet.system.processes import start_shielded, stay_with_parent
 
 # Stages of dvc.yaml, and where it puts their outputs.
-BEFORE_PIXELS, BEFORE_HEADS = "prepare", "features"
+BEFORE_PIXELS, BEFORE_HEADS, TRIALS = "prepare", "features", "tune"
 ARRAYS, FEATURES, BACKBONES = Path("data/arrays"), Path("data/features"), Path("data/backbones")
+TUNING = Path("data/tuning")
 
 
 def choose_engine(params: Params, jobs: int | None, kind: str | None, address: str | None) -> Params:
@@ -59,7 +61,7 @@ def train_all(params: Params) -> None:
         except UserError as error:
             failures.append(str(error))
 
-    make_data(BEFORE_PIXELS)
+    make_data(TRIALS if params.tuning.trials else BEFORE_PIXELS)
     with Workers() as workers:
         with _dvc_repro(BEFORE_HEADS):  # beside: pixels need no features
             run(pixel_jobs(params))
@@ -123,6 +125,8 @@ def fine_tune_jobs(params: Params, folder: Path) -> tuple[list[Job], list[Job]]:
 
 def _plan(params: Params, dataset: str, variant: str, *, start: Path | None = None, share: float = 1.0) -> list[Job]:
     arrays, features, backbone = ARRAYS / dataset, FEATURES / dataset, BACKBONES / dataset
+    if params.tuning.trials:
+        params = use_tuning(params, TUNING / f"{dataset}.json")
     return plan_jobs(params, variant, arrays, features=features, backbone=backbone, start=start, share=share)
 
 

@@ -33,6 +33,7 @@ def check_params(params: Params) -> None:
     _check_run(params)
     _check_start(params)
     _check_sweep(params)
+    _check_tuning(params)
     _check_backbones(params)
     # All of them, not only those of the run: a typo would else wait for the day its entry is used.
     for variant, diff in params.variants.items():
@@ -107,6 +108,21 @@ def _check_sweep(params: Params) -> None:
                 f"params.yaml: sweep.variants names {name!r}, which is not in run.{where}; add it there, or take it "
                 "out of sweep.variants"
             )
+
+
+def _check_tuning(params: Params) -> None:
+    """Tuning must not see a test image or a seed of the study."""
+    if not params.tuning.trials:
+        return
+    if params.tuning.seed in params.run.seeds:
+        raise UserError(
+            f"params.yaml: tuning.seed is {params.tuning.seed}, which is in run.seeds too; choose another seed"
+        )
+    if params.run.resplit:
+        raise UserError(
+            "params.yaml: tuning.trials needs one split for all seeds, but run.resplit is true. Tuning would train on "
+            "test images of other seeds. Set tuning.trials to 0 or run.resplit to false"
+        )
 
 
 def _check_against(params: Params, variant: str) -> None:

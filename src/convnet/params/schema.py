@@ -49,6 +49,13 @@ class Robustness(Section):
     images_per_split: Annotated[int, Field(ge=0)]  # at most; 0 switches it off
 
 
+class Tuning(Section):
+    """Settings that every variant of a dataset tries before the study; the validation loss chooses one."""
+
+    trials: Annotated[int, Field(ge=0, le=64)] = 0  # 0 switches it off
+    seed: Seed = 1000  # none of run.seeds
+
+
 class Sweep(Section):
     """Training on nested subsets, to see how accuracy and gap depend on the number of images."""
 
@@ -105,6 +112,7 @@ class Params(Section):
     datasets: dict[str, Dataset]
     robustness: Robustness
     sweep: Sweep
+    tuning: Tuning = Tuning()
     explain: Explain
     checkpoints: Checkpoints
     engine: Engine

@@ -42,6 +42,7 @@ def plans_of(params: Params, dataset: str) -> dict[str, Any]:
         "features": plan_features(params, dataset) | {"backbone_stage": _backbone(params, dataset)},
         "train": jobs | {"recipes": _dumped(recipes)},
         "evaluate": {"variants": params.run.variants},
+        "tune": _tune(params, recipes, jobs),
         "look": common | {
             "recipes": _dumped(recipes),
             "layers": params.backbones[data.backbone].explain_layers,
@@ -64,6 +65,12 @@ def _backbone(params: Params, dataset: str) -> dict[str, Any] | None:
         content |= {"images": _dump(params.images), "split": _dump(params.split)}
         content["augmentation"] = _dump(params.augmentation) if backbone.pretrain.augmentation else None
     return content
+
+
+def _tune(params: Params, recipes: dict[str, VariantRecipe], jobs: dict[str, Any]) -> dict[str, Any]:
+    if not params.tuning.trials:
+        return {"trials": 0}
+    return jobs | _dump(params.tuning) | {"recipes": _dumped(recipes), "seeds": [params.tuning.seed]}
 
 
 def _sweep(params: Params, dataset: str, jobs: dict[str, Any]) -> dict[str, Any]:
