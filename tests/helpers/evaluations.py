@@ -92,7 +92,7 @@ def make_evaluation(
         "image_size": [96, 96],
         "counts": COUNTS,
         "backbone": backbone,
-        "resplit": False,
+        "split": "fixed",
         "recipe": {
             "augmentation": variant == "augmented",
             "dropout": 0.5 if "dropout" in variant else 0.0,

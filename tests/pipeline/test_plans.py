@@ -15,7 +15,6 @@ COMMON = {"pets", "hands"}
 MODELS = {"train", "look"}
 # Leaf -> the stages whose plans change; of both datasets where no dataset is named.
 EXPECTED: dict[str, set[str]] = {
-    "run.resplit": MODELS,
     "run.seeds": MODELS,
     "network.dense": MODELS,
     "training.learning_rate": MODELS,

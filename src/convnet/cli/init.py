@@ -6,6 +6,7 @@ from typing import Any
 
 from convnet.cli.length import check_course, length_reason, with_length
 from convnet.cli.options import standard_output
+from convnet.cli.study import plan_study
 from convnet.data.label_tables import write_table
 from convnet.data.suggestions import BY_FOLDERS, Advice, Look, advise, dataset_name, look_at, problems
 from convnet.params.checks import RESERVED, is_name
@@ -96,13 +97,15 @@ def initialise(
     if advice is None:
         before = params.datasets[name].source
         entry = {"source": {"fingerprint": look.fingerprint, **_changes(before, settings)}}
+        changes: dict[str, Any] = {}
         done = [_known_line(name, before.fingerprint != look.fingerprint, len(entry["source"]) > 1)]
     else:
         entry = with_length(_entry(folder, kind, look, advice, settings), params, course)
-        reasons = (*advice.reasons, length_reason(entry))
+        changes, lines = plan_study(look, params, alone=not keep)
+        reasons = (*advice.reasons, length_reason(entry), *lines)
         done = [f"datasets.{name} is added to {path}", *(f"  {reason}" for reason in reasons)]
     datasets = [*params.run.datasets, *([] if name in params.run.datasets else [name])] if keep else [name]
-    write_dataset(path, name, entry, datasets)
+    write_dataset(path, name, entry, changes | {"datasets": datasets})
     return _text([*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"])
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from convnet.params.backbone import Backbone
 from convnet.params.data import Dataset, Images, Split
 from convnet.params.messages import check_known, merge
-from convnet.params.section import BASELINE, Names, Positive, Section, Seed
+from convnet.params.section import BASELINE, Names, Positive, Section, Seed, SplitKind
 from convnet.params.training import Augmentation, FineTune, Fit, Network, Transfer, Variant
 
 
@@ -19,8 +19,20 @@ class Run(Section):
     feature_variants: Names
     fine_tune_variants: Names
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
-    resplit: bool
+    split: SplitKind = "fixed"
     margin: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0  # points of accuracy; a smaller difference does not matter
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_key(cls, values: Any) -> Any:
+        """Read `resplit: true`, the former name of `split: resplit`."""
+        if not isinstance(values, dict) or not isinstance(values.get("resplit"), bool):
+            return values
+        rest = {key: value for key, value in values.items() if key != "resplit"}
+        if values["resplit"] and rest.setdefault("split", "resplit") != "resplit":
+            raise ValueError(f"resplit is true, the former name of split: resplit, but split is {rest['split']!r}; "
+                             "remove resplit")  # fmt: skip
+        return rest
 
     @field_validator("datasets", "pixel_variants", "feature_variants", "fine_tune_variants", "seeds")
     @classmethod
@@ -36,6 +48,17 @@ class Run(Section):
                 "pixel_variants, feature_variants and fine_tune_variants are all empty; name a variant in one of them"
             )
         return self
+
+    @model_validator(mode="after")
+    def _has_folds(self) -> "Run":
+        if self.split == "folds" and len(self.seeds) < 3:
+            raise ValueError(f"split is folds, one for each seed, but seeds has {len(self.seeds)}; give at least 3")
+        return self
+
+    @property
+    def own_splits(self) -> bool:
+        """Whether every seed has its own split."""
+        return self.split != "fixed"
 
     @property
     def variants(self) -> tuple[str, ...]:
