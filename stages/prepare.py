@@ -25,10 +25,11 @@ def main() -> None:
     image_size = params.dataset(arguments.dataset).image_size
     manifest = read_csv(arguments.manifest, COLUMNS)
     counts = {split: int((manifest["split"] == split).sum()) for split in SPLITS}
-    images = training_images(counts, params.run.split, len(params.run.seeds))
+    fewest = training_images(counts, params.run.split, len(params.run.seeds))
     classes = manifest.loc[manifest["split"] == "train", "class"].nunique()
-    check_batch_sizes(params, arguments.dataset, images, classes)  # before the long packing
-    prepare_arrays(manifest, arguments.archives, image_size, params.images, arguments.destination)
+    check_batch_sizes(params, arguments.dataset, fewest, classes)  # before the long packing
+    images = params.of_dataset("images", arguments.dataset)
+    prepare_arrays(manifest, arguments.archives, image_size, images, arguments.destination)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from convnet.system.files import read_json, write_json
 # By split: the archive's own folder, and the range of images per class taken from it in the order of names.
 PARTS = {"train": ("train", 0, 200), "validation": ("train", 200, 300), "test": ("validation", 0, 250)}
 CLASSES = ("cats", "dogs")
-PLATEAU = {"length": "plateau", "epochs": 100}
+PLATEAU = {"length": "plateau", "epochs": 100, "patience": 25}
 COURSE = {"training.epochs": 15, "transfer.epochs": 20}
 
 

@@ -54,7 +54,7 @@ PUBLISHED: dict[str, list[Range]] = {
 }
 
 
-def changes(datasets: Sequence[str], seeds: int, epochs: int) -> dict[str, Any]:
+def changes(datasets: Sequence[str], seeds: int, epochs: int, patience: int) -> dict[str, Any]:
     """Return what the copy's params.yaml changes, by dotted key: every variant trains to its plateau."""
     settings: dict[str, Any] = {
         "run.datasets": list(datasets),
@@ -63,10 +63,11 @@ def changes(datasets: Sequence[str], seeds: int, epochs: int) -> dict[str, Any]:
         "run.fine_tune_variants": [],
         "robustness.images_per_split": 0,
     }
+    plateau = {"length": "plateau", "epochs": epochs, "patience": patience}
     for name in datasets:
         settings[f"datasets.{name}.recipe"] = None
-        settings[f"datasets.{name}.training"] = {"length": "plateau", "epochs": epochs}
-        settings[f"datasets.{name}.transfer"] = {"length": "plateau", "epochs": epochs}
+        settings[f"datasets.{name}.training"] = plateau
+        settings[f"datasets.{name}.transfer"] = plateau
     return settings
 
 
@@ -107,10 +108,11 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", choices=list(PUBLISHED), default=list(PUBLISHED))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=100, help="cap of the plateau")
+    parser.add_argument("--patience", type=int, default=25, help="of the plateau, in epochs")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once, of one thread each")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the result file")
     arguments = parser.parse_args()
-    settings = changes(arguments.datasets, arguments.seeds, arguments.epochs)
+    settings = changes(arguments.datasets, arguments.seeds, arguments.epochs, arguments.patience)
     verdicts = run_study(arguments.project, settings, arguments.jobs)
     rows = [with_published(row) for verdict in verdicts.values() for row in rows_of(verdict)]
     held = claims(verdicts)

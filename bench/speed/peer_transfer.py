@@ -121,7 +121,7 @@ def train_ours(case: Case, folder: Path, repeat: int) -> Trained:
     work.mkdir()
     os.chdir(work)
     settings = Backbone(
-        architecture=case.architecture,  # type: ignore[arg-type]
+        architecture=case.architecture,
         alpha=0.35 if case.architecture == "MobileNetV2" else None,
         weights=Weights(url=case.weights.name),
         seen="",

@@ -5,13 +5,16 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from convnet.cli.init import add_arguments, initialise, run
 from convnet.data.manifest import build_manifest
 from convnet.data.sources import bring_sources
 from convnet.params.load import load_params
 from convnet.params.recipe import resolve
+from convnet.pipeline.plans import plans_of
 from convnet.system.errors import UserError
 from convnet.system.files import read_json
 from helpers.tiny_dataset import encoded, picture, write_archive
@@ -211,6 +214,68 @@ def test_problems_are_named(project: Path) -> None:
     assert "the classes are unequal (26 of cats, 7 of dogs)" in text
     assert "1 pairs show the same image, for example cats/000.png and dogs/copy.png" in text
     assert "1 pairs have two labels, the first is cats/000.png and dogs/copy.png" in text
+
+
+def test_remarks_are_printed(project: Path) -> None:
+    photos = write_photos(project / "photos", 25, 0)
+    (photos / "dogs").mkdir()
+    for number in range(25):
+        (photos / "dogs" / f"{number}.jpg").write_bytes(encoded(picture(50 + number, (130, 100)), "JPEG"))
+    text = initialise(photos)
+    assert "remarks:\n  only class 'dogs' has the format JPEG" in text
+    assert "no problems" in text
+
+
+@pytest.mark.parametrize("common", ["", "  grey_range: auto\n"])
+def test_grey_range_that_auto_chose_is_printed_and_written(project: Path, common: str) -> None:
+    path = project / "params.yaml"
+    path.write_text(path.read_text("utf-8").replace("images:\n", f"images:\n{common}", 1), "utf-8")
+    for name in ("normal", "opacity"):
+        (project / "xrays" / name).mkdir(parents=True)
+        for number in range(6):
+            grey = np.asarray(picture(number + 50 * (name == "opacity")).convert("L")).astype(np.uint16)
+            values = grey.astype(int) * 4000 // int(grey.max()) + 95
+            (project / "xrays" / name / f"{number}.png").write_bytes(encoded(Image.fromarray(values.astype(np.uint16))))
+    lines = [line for line in initialise(project / "xrays").splitlines() if "become 0 to 255" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("  16-bit grey values ")
+    assert lines[0].endswith(" to 4,095 become 0 to 255")
+    assert load_params().of_dataset("images", "xrays").grey_range == "auto"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "resize", "reason"),
+    [
+        (
+            [(130, 100), (100, 100)],
+            "stretch",
+            "is 1.00 to 1.30 in nine of ten images, so all are distorted nearly alike",
+        ),
+        ([(130, 100), (100, 130)], "crop", "would distort them unequally; the middle keeps 77% or more"),
+        ([(300, 100), (100, 130)], "pad", "and cropping would cut off too much"),
+        ([(100, 300), (100, 303)], "stretch", "so all are distorted nearly alike"),
+    ],
+)
+def test_resize_is_chosen_by_the_spread_of_proportions(
+    project: Path, sizes: list[tuple[int, int]], resize: str, reason: str
+) -> None:
+    write_photos(project / "photos", 12, 12)
+    for number, file in enumerate(sorted((project / "photos").rglob("*.png"))):
+        file.write_bytes(encoded(picture(number, sizes[number % 2])))
+    text = initialise(project / "photos")
+    assert f"  resize {resize}: width divided by height " in text
+    assert reason in text
+    params = load_params()
+    assert params.of_dataset("images", "photos").resize == resize
+    assert params.images.resize == "stretch"
+    plans = plans_of(params, "photos")
+    assert plans["split"]["images"]["resize"] == plans["prepare"]["images"]["resize"] == resize
+
+
+def test_common_resize_of_the_user_stays(project: Path) -> None:
+    path = project / "params.yaml"
+    path.write_text(path.read_text("utf-8").replace("images:\n", "images:\n  resize: crop\n", 1), "utf-8")
+    assert "  resize crop: as images.resize in params.yaml" in initialise(write_photos(project / "photos", 6, 6))
 
 
 def test_odd_names_are_taken_and_printed_on_one_line_each(project: Path) -> None:

@@ -317,6 +317,9 @@ def test_folds_need_three_seeds(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"split is folds, one for each seed, but seeds has 2; give at least 3"):
         load_settings(tmp_path, settings)
     assert "fold" in refusal(tmp_path, "run.split", "fold")
+    settings["run"] |= {"seeds": [0, 1, 2], "looks": [3, 5]}
+    with pytest.raises(UserError, match="but looks keep the seeds"):
+        load_settings(tmp_path, settings)
 
 
 def test_no_variants_at_all_are_a_wrong_run(tmp_path: Path) -> None:
@@ -344,8 +347,8 @@ def test_sources_and_origins_exclude_each_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("backbones.inception_v3.alpha", 0.5, "inception_v3: `alpha` is 0.5, but only MobileNetV2 has one"),
-        ("backbones.compact.alpha", 0.5, "compact: `alpha` is 0.5, but only MobileNetV2 has one"),
+        ("backbones.inception_v3.alpha", 0.5, "inception_v3: `alpha` is 0.5, but only a MobileNet has one"),
+        ("backbones.compact.alpha", 0.5, "compact: `alpha` is 0.5, but only a MobileNet has one"),
         ("backbones.compact.architecture", "InceptionV3", "compact: `pretrain` trains the architecture compact only"),
         ("datasets.cats_vs_dogs.training.length", "plateau", "cats_vs_dogs: training.length is 'plateau', but recipe:"),
         ("backbones.compact.pretrain.fit.length", "plateau", "fit has length: plateau, which lowers the rate itself"),

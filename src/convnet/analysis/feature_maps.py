@@ -30,7 +30,7 @@ def mapped_layers(model: keras.Model, wanted: Sequence[str]) -> list[str]:
             network without a backbone shows every convolution and pooling.
     """
     if is_transfer(model):
-        return [layer.name for layer in convolutional_part(model).layers if layer.name in wanted]
+        return [layer.name for layer in convolutional_part(model).operations if layer.name in wanted]
     return [layer.name for layer in model.layers if isinstance(layer, SPATIAL)]
 
 
@@ -46,7 +46,7 @@ def feature_maps(model: keras.Model, names: Sequence[str], images: NDArray[np.ui
         Layer name -> float32 (n, height, width, channels).
     """
     inside = convolutional_part(model)
-    probe = keras.Model(inside.input, {name: inside.get_layer(name).output for name in names})
+    probe = keras.Model(inside.input, {layer.name: layer.output for layer in inside.operations if layer.name in names})
     seen = images.astype(np.float32)
     if inside is not model:
         seen = model.get_layer("rescale")(seen)

@@ -7,7 +7,7 @@ import numpy as np
 from convnet.comparison.paired import correct, own_splits_estimate, units
 from convnet.comparison.random_effects import crossed_estimate
 from convnet.comparison.schema import AgainstTrivial, Deciding, Summary, VariantSummary
-from convnet.comparison.statistics import wilson_interval
+from convnet.comparison.statistics import Interval, wilson_interval
 from convnet.evaluation.metrics import METRICS
 from convnet.evaluation.schema import Evaluation, TrivialModel
 from convnet.system.errors import UserError
@@ -71,3 +71,16 @@ def _against_trivial(evaluation: Evaluation, trivial: Sequence[TrivialModel], me
         interval=interval,
         beats=interval.lower > 0,
     )
+
+
+def accuracy_interval(evaluation: Evaluation) -> Interval:
+    """Return the 95 % interval of a variant's mean test accuracy over new seeds and new test images."""
+    runs = sorted(evaluation.seeds, key=lambda run: run.seed)
+    # About one half, so that the two half images of the estimate draw towards one half, as in Wilson's interval.
+    values = [correct(run) - 0.5 for run in runs]
+    if evaluation.own_splits:
+        estimate, _ = own_splits_estimate(runs, values, "accuracy", evaluation.split)
+    else:
+        estimate, _ = crossed_estimate(*units(runs[0], np.stack(values), "accuracy"))
+    lower, upper = estimate.interval()
+    return Interval(max(lower + 0.5, 0.0), min(upper + 0.5, 1.0))

@@ -58,7 +58,7 @@ def assign_splits(
         if repair_leaks:
             splits[_copies_nearer_to_training(splits, group)] = ""
             _check_repair(splits, labels, names, given)
-    pool, shares = _cut(given, validation, test, test_from_validation)
+    pool, shares = planned_cut(given, validation, test, test_from_validation)
     if shares:
         chosen = np.isin(splits.astype(str), pool)
         parts = divide_groups(labels[chosen], group[chosen], shares, np.random.default_rng([seed, 1]), names)
@@ -108,7 +108,7 @@ def images_at(share: float, images: int, classes: int) -> int:
     return max(round(share * images), classes)
 
 
-def _cut(
+def planned_cut(
     given: set[str], validation: float, test: float, test_from_validation: float
 ) -> tuple[list[str], dict[str, float]]:
     """Return the parts whose images are divided, and the shares of the new parts."""

@@ -1,8 +1,8 @@
 """Jobs: one variant, one dataset, one seed, and the store that keeps what they gave.
 
 A job's key is the digest of everything that decides its result, so results of other parameters, data or code can
-never be taken for it. The store is `.jobs/`: `<key>/result/` is whole or absent when it is made, and its
-timing.json holds the digests by which later damage shows.
+never be taken for it. In the store, `<key>/result/` is whole or absent when it is made, and its timing.json holds the
+digests by which later damage shows.
 """
 
 import hashlib
@@ -18,13 +18,23 @@ from convnet.data.division import FIXED, Division
 from convnet.params.backbone import Backbone
 from convnet.params.recipe import Recipe
 from convnet.system.files import json_digest
+from convnet.system.workspace import find_workspace
 
-STORE = Path(".jobs")
+
+def find_store(project: Path) -> Path:
+    """Return the folder of the store: CONVNET_JOBS, or `.jobs`; a copy of a project uses the store of the project."""
+    workspace, given = find_workspace(project), os.environ.get("CONVNET_JOBS")
+    if given:
+        return workspace / Path(given).expanduser()
+    return Path(".jobs") if workspace == project else workspace / ".jobs"
+
+
+STORE = find_store(Path.cwd())
 # The folders and modules whose code decides a job's result. Folders, so that a new module in one of them counts.
-CODE = ("backend", "models", "training", "data/division.py", "data/splits.py", "jobs/checkpoints.py")
+CODE = ("backend", "models", "remedies", "training", "data/division.py", "data/splits.py", "jobs/checkpoints.py")
 PACKAGE = Path(__file__).parents[1]
 # What decides how a backbone is built from its weights; the rest of its entry is for reports.
-BUILDS_A_BACKBONE = {"architecture", "alpha", "input_range"}
+BUILDS_A_BACKBONE = {"architecture", "alpha", "input_range", "channels"}
 LIBRARIES = ("keras", "numpy", "tensorflow")
 
 

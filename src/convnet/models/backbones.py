@@ -4,9 +4,11 @@ import difflib
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
 
-from convnet.params.backbone import Backbone
+from convnet.models.applications import build_application
+from convnet.params.backbone import Backbone, Level
 from convnet.system.errors import UserError
 
 BACKBONE = "backbone"  # the name of the nested backbone in every saved transfer model
@@ -55,14 +57,8 @@ def load_backbone(name: str, backbone: Backbone, weights: Path, image_size: tupl
             filters = tuple(layer.filters for layer in source.layers if isinstance(layer, layers.Conv2D))
             model = build_compact(image_size, filters, source.output_shape[-1])
             model.set_weights(source.get_weights())
-        elif backbone.architecture == "InceptionV3":
-            model = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(*image_size, 3))
-            model.load_weights(weights)
         else:
-            model = keras.applications.MobileNetV2(
-                include_top=False, weights=None, input_shape=(*image_size, 3), alpha=backbone.alpha or 1.0
-            )
-            model.load_weights(weights)
+            model = build_application(backbone.architecture, backbone.alpha, weights, image_size, backbone.channels)
     except (ValueError, OSError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
@@ -73,24 +69,25 @@ def load_backbone(name: str, backbone: Backbone, weights: Path, image_size: tupl
     return model
 
 
-def find_layer(model: keras.Model, name: str, key: str) -> keras.Layer:
-    """Return the layer called `name`.
+def find_layer(model: keras.Model, name: str, key: str) -> keras.Operation:
+    """Return the layer called `name`, or the sum of two layers' outputs, which Keras counts apart.
 
     Raises:
         UserError: there is none; the sentence gives the nearest names. `key` is the place where the name was written.
     """
-    names = [layer.name for layer in model.layers]
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.3) or names[-3:]
+    found = {operation.name: operation for operation in model.operations}
+    if name not in found:
+        near = difflib.get_close_matches(name, found, n=3, cutoff=0.3) or list(found)[-3:]
         raise UserError(f"{key} is {name!r}, but the network has no such layer; nearest: {', '.join(near)}")
-    return model.get_layer(name)
+    return found[name]
 
 
 def cut(model: keras.Model, last_layer: str, key: str) -> keras.Model:
     """Return `model` up to and with `last_layer`, frozen, named `backbone`.
 
     Raises:
-        UserError: the layer is missing, or it has no feature maps (batch, height, width, channels).
+        UserError: the layer is missing, it has no feature maps (batch, height, width, channels), or a kernel up to it
+            holds only zeros.
     """
     output = find_layer(model, last_layer, key).output
     if len(output.shape) != 4:
@@ -100,13 +97,38 @@ def cut(model: keras.Model, last_layer: str, key: str) -> keras.Model:
     # The one input itself: a list of one would have to be called with a list.
     shortened = keras.Model(model.input, output, name=BACKBONE)
     shortened.trainable = False
+    if empty := next((layer for layer in shortened.layers if _is_empty(layer)), None):
+        shared = shared_layers(shortened)
+        before = [layer for layer in shared if shortened.operations.index(layer) < shortened.operations.index(empty)]
+        raise UserError(
+            f"{key} is {last_layer!r}, but the weights of {empty.name} before it are all zero, so its output holds "
+            f"nothing; choose {before[-1].name} or a layer before that, or another weight file"
+        )
     return shortened
 
 
-def rescale(input_range: tuple[float, float]) -> keras.Layer:
-    """Return the layer that takes pixels 0..255 to the range a backbone was trained on."""
-    low, high = input_range
-    return layers.Rescaling((high - low) / 255, offset=low, name="rescale")
+def _is_empty(layer: keras.Layer) -> bool:
+    """Return whether a kernel of the layer holds only zeros."""
+    kernels = [weight for weight in layer.weights if "kernel" in weight.name]
+    return any(not np.any(keras.ops.convert_to_numpy(kernel)) for kernel in kernels)
+
+
+def rescale(input_range: tuple[Level, Level]) -> keras.Layer:
+    """Return the layer that takes pixels 0..255 to the range a backbone was trained on, by channel if that differs."""
+    low, high = (np.array(level, np.float64) for level in input_range)
+    return layers.Rescaling(((high - low) / 255).tolist(), offset=low.tolist(), name="rescale")
+
+
+def shared_layers(model: keras.Model) -> list[keras.Operation]:
+    """Return the layers through which every path from the input to the output runs, in order; sums count as layers."""
+    place = {id(operation): number for number, operation in enumerate(model.operations)}
+    shared = [True] * len(place)
+    for operation in model.operations:
+        for tensor in keras.tree.flatten(operation.input) if place[id(operation)] else ():
+            start = place[id(tensor._keras_history.operation)]
+            for between in range(start + 1, place[id(operation)]):
+                shared[between] = False
+    return [operation for operation in model.operations if shared[place[id(operation)]]]
 
 
 def unfreeze_from(model: keras.Model, layer_name: str, key: str) -> list[str]:
@@ -114,25 +136,25 @@ def unfreeze_from(model: keras.Model, layer_name: str, key: str) -> list[str]:
     backbone = model.get_layer(BACKBONE)
     first = find_layer(backbone, layer_name, key)
     backbone.trainable = True
-    position = backbone.layers.index(first)
-    for number, layer in enumerate(backbone.layers):
-        layer.trainable = number >= position and not isinstance(layer, layers.BatchNormalization)
+    position = backbone.operations.index(first)
+    for number, layer in enumerate(backbone.operations):
+        if isinstance(layer, layers.Layer):
+            layer.trainable = number >= position and not isinstance(layer, layers.BatchNormalization)
     return [layer.name for layer in backbone.layers if layer.trainable and layer.weights]
 
 
 def layer_table(backbone: keras.Model, last_layer: str) -> list[dict[str, object]]:
     """Return one row per layer: name, type, output shape, parameters, frozen, and which is the cut."""
-    names = [layer.name for layer in backbone.layers]
-    end = names.index(last_layer)
+    end = [operation.name for operation in backbone.operations].index(last_layer)
     return [
         {
             "name": layer.name,
             "type": type(layer).__name__,
             "output_shape": list(layer.output.shape[1:]),
-            "parameters": int(layer.count_params()),
-            "frozen": not layer.trainable,
+            "parameters": int(layer.count_params()) if isinstance(layer, layers.Layer) else 0,
+            "frozen": not (isinstance(layer, layers.Layer) and layer.trainable),
             "used": number <= end,
             "cut": number == end,
         }
-        for number, layer in enumerate(backbone.layers)
+        for number, layer in enumerate(backbone.operations)
     ]

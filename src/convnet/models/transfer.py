@@ -8,6 +8,7 @@ from keras import layers
 
 from convnet.models.augmentation import RandomAffine
 from convnet.models.backbones import rescale
+from convnet.params.backbone import Level
 from convnet.params.training import Augmentation
 
 
@@ -22,7 +23,7 @@ def with_augmentation(classifier: keras.Model, knobs: Augmentation, seed: int) -
 
 
 def build_transfer(
-    backbone: keras.Model, input_range: tuple[float, float], pooling: str, head: keras.Model
+    backbone: keras.Model, input_range: tuple[Level, Level], pooling: str, head: keras.Model
 ) -> keras.Model:
     """Join a cut backbone and a head: pixels 0..255 (batch, height, width, 3) -> outputs (batch, units).
 

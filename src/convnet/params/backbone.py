@@ -1,11 +1,16 @@
 """The section of params.yaml about pretrained backbones."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from convnet.params.applications import architectures, complete, has_widths
+from convnet.params.messages import nearest
 from convnet.params.section import Counts, Drawn, ImageSize, Names, Positive, Section, Seed, Sha256
 from convnet.params.training import Fit
+
+Level = float | Annotated[tuple[float, float, float], Field(strict=False)]  # of all channels, or of red, green, blue
 
 
 class Weights(Section):
@@ -32,32 +37,63 @@ class Pretrain(Section):
 
 
 class Backbone(Section):
-    """A pretrained network, cut at `last_layer`."""
+    """A pretrained network, cut at `last_layer`. A network of keras.applications knows every setting."""
 
-    architecture: Literal["InceptionV3", "MobileNetV2", "compact"]
-    alpha: Annotated[float, Field(gt=0.0)] | None = None  # width multiplier of MobileNetV2
+    architecture: str  # compact, or a name of keras.applications
+    alpha: Annotated[float, Field(gt=0.0)] | None = None  # width multiplier of a MobileNet
     weights: Weights | None = None
     pretrain: Pretrain | None = None
     seen: str  # what it was trained on, for the report
-    input_range: Annotated[tuple[float, float], Field(strict=False)]
+    input_range: Annotated[tuple[Level, Level], Field(strict=False)]  # what pixels 0 and 255 become
+    channels: Literal["rgb", "bgr"] = "rgb"  # order in which it was trained; images are always RGB
     smallest_image: Positive  # pixels, the shorter side
+    native_size: Positive | None = None  # pixels, the side it was trained on
     last_layer: str
     trainable_from: str
     explain_layers: Names
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, value: Any) -> Any:
+        return complete(value) if isinstance(value, Mapping) else value
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in (known := ["compact", *architectures()]):
+            raise ValueError(f"{value!r} is not a network{nearest(value, known)}")
+        return value
+
     @field_validator("input_range")
     @classmethod
-    def _increases(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[0] >= value[1]:
+    def _increases(cls, value: tuple[Level, Level]) -> tuple[Level, Level]:
+        low, high = (level if isinstance(level, tuple) else (level,) * 3 for level in value)
+        if any(lowest >= highest for lowest, highest in zip(low, high, strict=True)):
             raise ValueError(f"{list(value)} does not increase; write the lowest number first")
         return value
 
     @model_validator(mode="after")
     def _possible(self) -> "Backbone":
+        if self.alpha is not None and not has_widths(self.architecture):
+            raise ValueError(f"`alpha` is {self.alpha}, but only a MobileNet has one; take it out")
+        if self.weights is None and self.pretrain is None and self.alpha is not None:
+            raise ValueError(f"`alpha` is {self.alpha}, but weights of this width are not published; give `weights`")
         if (self.weights is None) == (self.pretrain is None):
             raise ValueError("give either `weights` (a file) or `pretrain` (trained here), not both or neither")
         if self.pretrain is not None and self.architecture != "compact":
             raise ValueError(f"`pretrain` trains the architecture compact only; give {self.architecture} `weights`")
-        if self.alpha is not None and self.architecture != "MobileNetV2":
-            raise ValueError(f"`alpha` is {self.alpha}, but only MobileNetV2 has one; take it out")
         return self
+
+
+def _with_applications(value: Any) -> Any:
+    """Add an empty entry for every network of keras.applications; an entry of such a name needs no architecture."""
+    if not isinstance(value, Mapping):
+        return value
+    named = {name: {"architecture": name} for name in architectures()}
+    given = {
+        name: {**named.get(name, {}), **entry} if isinstance(entry, Mapping) else entry for name, entry in value.items()
+    }
+    return named | given
+
+
+Backbones = Annotated[dict[str, Backbone], BeforeValidator(_with_applications)]

@@ -87,7 +87,7 @@ def _arguments(annotation: Any) -> list[Any]:
 
 def nearest(name: str, names: list[str]) -> str:
     """Return the end of a sentence that helps who mistyped `name`: the nearest of `names`, or all of them."""
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
+    same = [candidate for candidate in names if candidate.casefold() == name.casefold()]
+    if close := same or difflib.get_close_matches(name, names, n=1, cutoff=0.5):
         return f"; did you mean {close[0]!r}?"
     return f"; valid names are {', '.join(names)}" if names else ""

@@ -4,11 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from convnet.params.backbone import Backbone
+from convnet.params.backbone import Backbones
+from convnet.params.combined import combine_variants
 from convnet.params.data import Dataset, Images, Split
 from convnet.params.messages import check_known, merge
 from convnet.params.section import BASELINE, Names, Positive, Section, Seed, SplitKind
 from convnet.params.training import Augmentation, FineTune, Fit, Network, Transfer, Variant
+
+Look = Annotated[int, Field(ge=3)]  # fewer seeds decide nothing
 
 
 class Run(Section):
@@ -21,6 +24,7 @@ class Run(Section):
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
     split: SplitKind = "fixed"
     margin: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0  # points of accuracy; a smaller difference does not matter
+    looks: tuple[Look, ...] = Field((), strict=False)  # numbers of seeds that are judged; empty: once, all seeds
 
     @model_validator(mode="before")
     @classmethod
@@ -41,6 +45,13 @@ class Run(Section):
             raise ValueError("names an entry twice")
         return values
 
+    @field_validator("looks")
+    @classmethod
+    def _rising(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if list(values) != sorted(set(values)):
+            raise ValueError("must rise, as 3, 5, 10 do")
+        return values
+
     @model_validator(mode="after")
     def _runs_something(self) -> "Run":
         if not self.variants:
@@ -53,6 +64,10 @@ class Run(Section):
     def _has_folds(self) -> "Run":
         if self.split == "folds" and len(self.seeds) < 3:
             raise ValueError(f"split is folds, one for each seed, but seeds has {len(self.seeds)}; give at least 3")
+        if self.split == "folds" and self.looks:
+            raise ValueError(
+                "split is folds, which more seeds draw again, but looks keep the seeds; remove one of them"
+            )
         return self
 
     @property
@@ -131,7 +146,7 @@ class Params(Section):
     transfer: Transfer
     fine_tune: FineTune
     variants: dict[str, Variant]
-    backbones: dict[str, Backbone]
+    backbones: Backbones
     datasets: dict[str, Dataset]
     robustness: Robustness
     sweep: Sweep
@@ -139,6 +154,11 @@ class Params(Section):
     explain: Explain
     checkpoints: Checkpoints
     engine: Engine
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _combine(cls, variants: Any) -> Any:
+        return combine_variants(variants) if isinstance(variants, dict) else variants
 
     def dataset(self, name: str) -> Dataset:
         """Return a dataset by name.

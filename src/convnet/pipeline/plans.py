@@ -21,8 +21,12 @@ def write_plans(params: Params, folder: Path) -> None:
     for dataset in params.run.datasets:
         for stage, content in plans_of(params, dataset).items():
             write_json(folder / dataset / f"{stage}.json", content)
-    against = {variant: params.against(variant) for variant in params.run.variants}
-    write_json(folder / "run.json", _dump(params.run) | {"against": against})
+    write_json(folder / "run.json", plan_of_run(params))
+
+
+def plan_of_run(params: Params) -> dict[str, Any]:
+    """Return the settings of the comparison."""
+    return _dump(params.run) | {"against": {variant: params.against(variant) for variant in params.run.variants}}
 
 
 def plans_of(params: Params, dataset: str) -> dict[str, Any]:
@@ -36,11 +40,11 @@ def plans_of(params: Params, dataset: str) -> dict[str, Any]:
     return {
         "download": {"kind": data.kind, "source": _dump(data.source)},
         "split": {
-            "images": _dump(params.images),
+            "images": _dump(params.of_dataset("images", dataset)),
             "split": _dump(params.split_rules(dataset)),
             "entry": _entry(params, dataset),
         },
-        "prepare": {"images": _dump(params.images), "image_size": data.image_size},
+        "prepare": {"images": _dump(params.of_dataset("images", dataset)), "image_size": data.image_size},
         "features": plan_features(params, dataset) | {"backbone_stage": _backbone(params, dataset)},
         "train": jobs | {"recipes": _dumped(recipes)},
         "evaluate": {"variants": params.run.variants},
@@ -84,7 +88,7 @@ def _sweep(params: Params, dataset: str, jobs: dict[str, Any]) -> dict[str, Any]
 
 def _entry(params: Params, dataset: str) -> dict[str, Any]:
     """Return a dataset's entry without the settings of models and of training."""
-    trained = {"network", "training", "transfer", "fine_tune", "backbone", "last_layer", "split", "recipe"}
+    trained = {"network", "training", "transfer", "fine_tune", "backbone", "last_layer", "images", "split", "recipe"}
     return params.datasets[dataset].model_dump(mode="json", exclude=trained)
 
 

@@ -21,6 +21,7 @@ from convnet.report.charts import (
     confusion,
     cost,
     curves,
+    differences,
     gap,
     learning_curve,
     reliability,
@@ -38,6 +39,7 @@ from convnet.system.progress import progress, show_progress_every
 
 # The charts of a dataset, in the order of the page. Each returns no chart where its numbers are missing.
 CHARTS: tuple[Callable[[Numbers], list[Chart]], ...] = (
+    differences.charts,
     accuracy.charts,
     gap.charts,
     curves.charts,
@@ -108,6 +110,7 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         read_json(folders.robustness / f"{dataset}.json")["rows"],
         read_json(folders.sweeps / f"{dataset}.json")["variants"],
         partial(_images_of, folders.arrays / dataset),
+        verdict,
     )
     figures = _save(draw_charts(numbers), destination / "figures" / dataset)
     backbone = read_json(folders.backbones / dataset / "backbone.json")
@@ -119,9 +122,11 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         evaluations=evaluations,
         verdict=verdict,
         summary=read_json(folders.splits / f"{dataset}.summary.json"),
-        figures=[*figures, *_explained(folders.explanations / dataset)],
+        figures=[*_explained(folders.explanations / dataset), *figures],
         backbone=describe_backbone(folders.backbones / dataset, evaluations),
         layers=read_json(layers) if layers.exists() else [],
+        robustness=numbers.robustness,
+        sweep=numbers.sweep,
     )
 
 

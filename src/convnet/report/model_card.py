@@ -19,6 +19,7 @@ from convnet.evaluation.schema import Evaluation
 from convnet.report.backbone_text import backbone_sentence
 from convnet.report.style import kind_words
 from convnet.report.tables import clipped_interval
+from convnet.report.variant_part import flat_settings
 from convnet.system.errors import printable
 from convnet.system.files import write_text
 from convnet.system.formats import percent, points
@@ -54,7 +55,7 @@ def write_model_card(evaluation: Evaluation, verdict: Verdict, backbone: Mapping
         kind=kind_words(evaluation.kind),
         counts={split: metrics.n for split, metrics in evaluation.seeds[0].splits.items()},
         backbone=backbone_sentence(backbone, recipe["last_layer"]) if evaluation.backbone else None,
-        settings=_flatten(recipe),
+        settings=flat_settings(recipe),
         metrics=[(name, *_over_seeds([getattr(test, metric) for test in tests])) for metric, name in METRICS.items()],
         loss=f"{fmean(test.loss for test in tests):.3f}",
         gap=points(fmean(run.generalisation_gap for run in evaluation.seeds)),
@@ -87,14 +88,3 @@ def _mean_recall(evaluation: Evaluation, name: str) -> str:
     recalls = [run.splits["test"].recall[name] for run in evaluation.seeds]
     known = [recall for recall in recalls if recall is not None]
     return percent(fmean(known)) if known else "no test images"
-
-
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested settings as (dotted name, value); unset ones are left out."""
-    rows: list[tuple[str, str]] = []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            rows += _flatten(value, f"{prefix}{name}.")
-        elif value is not None:
-            rows.append((f"{prefix}{name}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)))
-    return rows

@@ -7,9 +7,9 @@ import keras
 
 from convnet.jobs.job import Job, UsedBackbone
 from convnet.models.backbones import build_source_classifier, cut, load_backbone, unfreeze_from
-from convnet.models.cnn import build_cnn, build_head
+from convnet.models.cnn import Parts, build_cnn, build_head
 from convnet.models.heads import Head
-from convnet.models.transfer import build_transfer, compute_in, with_augmentation, without_training
+from convnet.models.transfer import build_transfer, compute_in, without_training
 from convnet.params.recipe import FineTuneRecipe, HeadRecipe, PretrainRecipe
 
 
@@ -21,8 +21,8 @@ class Networks:
     classifier: keras.Model
 
 
-def build_networks(job: Job, head: Head) -> Networks:
-    """Build the networks of a recipe."""
+def build_networks(job: Job, head: Head, parts: Parts | None = None) -> Networks:
+    """Build the networks of a recipe; `parts` are those of its CNN."""
     recipe = job.recipe
     if isinstance(recipe, FineTuneRecipe):
         classifier = keras.saving.load_model(job.start_model, safe_mode=True, compile=False)
@@ -41,9 +41,8 @@ def build_networks(job: Job, head: Head) -> Networks:
     elif isinstance(recipe, PretrainRecipe):
         classifier = build_source_classifier(recipe.image_size, recipe.filters, head.units)
     else:
-        classifier = build_cnn(recipe.image_size, recipe.network, recipe.dropout, head)
-    trainee = with_augmentation(classifier, recipe.augmentation, job.seed) if recipe.augmentation else classifier
-    return Networks(trainee, classifier)
+        classifier = build_cnn(recipe.image_size, recipe.network, recipe.dropout, head, parts)
+    return Networks(classifier, classifier)
 
 
 def cut_backbone(used: UsedBackbone, image_size: tuple[int, int]) -> tuple[keras.Model, keras.Model]:

@@ -24,8 +24,9 @@ from convnet.models.transfer import weights_digest, without_training
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, file_digest, write_json
 from convnet.system.progress import progress
-from convnet.training.batches import Batches, class_weights, epoch_order, epoch_views, measure, predict
+from convnet.training.batches import Batches, Rows, class_weights, epoch_order, epoch_views, measure, predict
 from convnet.training.epoch import EpochTrainer
+from convnet.training.hooks import Hooks
 from convnet.training.job_data import JobData, load_job_data
 from convnet.training.networks import Networks, build_networks
 from convnet.training.optimizers import compile_model
@@ -51,13 +52,15 @@ def train_job(job: Job) -> None:
     keras.backend.clear_session()
     keras.config.set_dtype_policy(policy)  # clearing resets it
     keras.utils.set_random_seed(job.seed)
-    head = choose_head(len(job.classes), job.recipe.fit.labels)
+    hooks = Hooks(job.recipe)
+    head = choose_head(len(job.classes), hooks.labels(job.recipe.fit.labels))
     data = load_job_data(job)
     check_batch_size(job.label, job.recipe.fit.batch_size, len(data.labels["train"]))
     with _memory_errors(job.label, job.recipe.fit.batch_size):
-        networks = build_networks(job, head)
-        compile_model(networks.trainee, job.recipe.fit, head)
-        checkpoint = _fit(job, head, data, networks.trainee)
+        networks = build_networks(job, head, hooks.network())
+        loss = hooks.loss(head, networks.trainee) if hooks.changes_loss else None
+        compile_model(networks.trainee, job.recipe.fit, head, loss)
+        checkpoint = _fit(job, head, data, networks.trainee, hooks)
         _save_result(job, data, networks, checkpoint)
     clear_checkpoints(job.folder)
 
@@ -74,17 +77,18 @@ def _memory_errors(label: str, batch_size: int | None) -> Iterator[None]:
         raise UserError(f"{label}: memory ran out {where}: {memory_advice(batch_size)}") from error
 
 
-def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model) -> Checkpoint:
+def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, hooks: Hooks) -> Checkpoint:
     """Train as long as the recipe asks; leave the weights to be saved in `trainee`."""
     fit = job.recipe.fit
-    trainee.optimizer.build(trainee.trainable_variables)
+    steps_per_epoch = math.ceil(len(data.labels["train"]) / fit.batch_size)
+    hooks.change_optimizer(trainee, fit.epochs * steps_per_epoch)
     checkpoint = load_checkpoint(job.folder) or Checkpoint(0, [], [], [], 0.0)
     if checkpoint.epoch:
         _assign(trainee.variables, checkpoint.variables)
         _assign(trainee.optimizer.variables, checkpoint.optimizer)
-    steps = (fit.epochs - checkpoint.epoch) * math.ceil(len(data.labels["train"]) / fit.batch_size)
+    steps = (fit.epochs - checkpoint.epoch) * steps_per_epoch
     ticks = progress(range(steps), total=steps, label=f"train {job.label}", unit="steps")
-    epochs = _Epochs(job, head, data, trainee)
+    epochs = _Epochs(job, head, data, trainee, hooks)
     while (coming := next_epoch(fit, checkpoint.losses)) is not None:
         epoch = checkpoint.epoch + 1
         start = time.monotonic()
@@ -92,45 +96,57 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model) -> Checkpoin
             _assign(trainee.variables, checkpoint.best_variables)
             _assign(trainee.optimizer.variables, checkpoint.best_optimizer)
         trained = epochs.train(epoch, coming.rate, ticks)
-        measured = epochs.measure()
-        checkpoint.seconds += time.monotonic() - start
-        epochs.record(checkpoint, epoch, coming.rate, trained, measured)
+        with hooks.evaluated(trainee):
+            trained, measured = epochs.measure(trained)
+            checkpoint.seconds += time.monotonic() - start
+            epochs.record(checkpoint, epoch, coming.rate, trained, measured)
         if epoch < fit.epochs:
             epochs.save(checkpoint)
     ticks.close()  # type: ignore[attr-defined]  # progress is a generator
     if keeps_best(fit):
         _assign(trainee.variables, checkpoint.best_variables)
+    else:
+        with hooks.evaluated(trainee):
+            saved = _values(trainee.variables)
+        _assign(trainee.variables, saved)
     return checkpoint
 
 
 class _Epochs:
     """The parts of an epoch of one job."""
 
-    def __init__(self, job: Job, head: Head, data: JobData, trainee: keras.Model) -> None:
+    def __init__(self, job: Job, head: Head, data: JobData, trainee: keras.Model, hooks: Hooks) -> None:
         labels = data.labels["train"]
-        self._job, self._data, self._trainee = job, data, trainee
+        self._job, self._data, self._trainee, self._hooks = job, data, trainee, hooks
         self._targets = encode_labels(np.repeat(labels, data.views), head)
         self._weights = np.repeat(class_weights(labels), data.views) if job.recipe.fit.class_weights else None
         self._validation_targets = encode_labels(data.labels["validation"], head)
-        self._trainer = EpochTrainer(trainee)
+        self._training_rows, self._training_targets = _measured_rows(job, head, data)
+        self._trainer = EpochTrainer(trainee, change=hooks.change())
         self._saved, self._pause = time.monotonic(), job.seconds_between_checkpoints
 
     def train(self, epoch: int, rate: float, ticks: Iterator[int]) -> dict[str, float]:
         """Train one epoch at a learning rate; return loss and accuracy on the training images."""
         images, views, seed = len(self._data.labels["train"]), self._data.views, self._job.seed
-        reset_seed_generators(self._trainee, seed, epoch)
+        reset_seed_generators(self._trainee, seed, epoch, self._hooks.layers)
         self._trainee.optimizer.learning_rate = rate
         order = epoch_order(images, seed, epoch)
         if views > 1:
             order = order * views + epoch_views(images, views, seed, epoch)
         batch_size = self._job.recipe.fit.batch_size
-        batches = Batches(self._data.training, order, batch_size, self._targets, self._weights)
+        draws = self._hooks.draws(seed, epoch, images)
+        batches = Batches(self._data.training, order, batch_size, self._targets, self._weights, draws)
         return self._trainer.epoch(batches, lambda: next(ticks, None))
 
-    def measure(self) -> dict[str, float]:
-        """Return loss and accuracy on the validation images."""
+    def measure(self, trained: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+        """Return loss and accuracy on training and on validation images, both of the plain task.
+
+        Mixed images have no plain loss. In place of `trained`, the values then are those of unmixed training images.
+        """
         with _memory_errors(self._job.label, None):
-            return measure(self._trainee, self._data.rows["validation"], self._validation_targets)
+            if self._hooks.mixes:
+                trained = measure(self._trainee, self._training_rows, self._training_targets)
+            return trained, measure(self._trainee, self._data.rows["validation"], self._validation_targets)
 
     def record(
         self,
@@ -172,6 +188,13 @@ class _Epochs:
         self._saved = time.monotonic()
         if least:
             self._pause = max(least, (self._saved - began) / SAVING_AT_MOST)
+
+
+def _measured_rows(job: Job, head: Head, data: JobData) -> tuple[Rows, NDArray[np.float32]]:
+    """Return the training images measured after an epoch of mixed ones: as many as validation has, always the same."""
+    chosen = epoch_order(len(data.labels["train"]), job.seed, 0)[: len(data.labels["validation"])]
+    rows = data.rows["train"]
+    return Rows(rows.parts, rows.index[chosen]), encode_labels(data.labels["train"][chosen], head)
 
 
 def _values(variables: list[keras.Variable]) -> list[NDArray[Any]]:
