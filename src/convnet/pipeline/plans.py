@@ -45,7 +45,9 @@ def plans_of(params: Params, dataset: str) -> dict[str, Any]:
     """Return the settings of every stage of a dataset, by the stage's name."""
     data = params.dataset(dataset)
     recipes = {variant: resolve(params, dataset, variant) for variant in params.run.variants}
-    common = {"seeds": params.run.seeds, "resplit": params.run.resplit, "threads": params.engine.threads_per_job}
+    common = {"seeds": params.run.seeds, "split": params.run.split, "threads": params.engine.threads_per_job}
+    if params.run.split == "folds":
+        common["fold_seed"] = params.split_rules(dataset).seed
     jobs = common | {"backbone": _dump(params.backbones[data.backbone], BUILDS_A_BACKBONE)}
     return {
         "download": {"kind": data.kind, "source": _dump(data.source)},

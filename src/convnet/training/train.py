@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from convnet.backend.machine import machine_facts
 from convnet.backend.memory import memory_advice, ran_out_of_memory
 from convnet.data.arrays import check_batch_size
-from convnet.data.splits import SPLITS
 from convnet.jobs.checkpoints import Checkpoint, clear_checkpoints, load_checkpoint, save_checkpoint
 from convnet.jobs.job import Job
 from convnet.jobs.predictions import Prediction, Predictions, save_predictions
@@ -241,9 +240,9 @@ def _predict(job: Job, data: JobData, networks: Networks) -> Predictions:
     # A head on cached features predicts from them: the saved model gives the same within the features' precision.
     predictor = networks.trainee if job.recipe.kind == "features" else networks.classifier
     predictions: Predictions = {}
-    for split in SPLITS:
+    for split, rows in data.rows.items():
         with _memory_errors(job.label, None):
-            outputs = predict(predictor, data.rows[split])
+            outputs = predict(predictor, rows)
         predictions[split] = Prediction(as_probabilities(outputs), data.labels[split], data.index[split])
     return predictions
 
