@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from convnet.evaluation.calibration import apply_temperature, fit_temperature
 from convnet.jobs.model_files import ModelFacts, check_model
-from convnet.jobs.predictions import load_predictions
+from convnet.jobs.predictions import Prediction, load_predictions
 from convnet.models.heads import as_probabilities
 from convnet.system.errors import UserError
 
 if TYPE_CHECKING:
     import keras
+
+USUAL_SHARE = 0.99  # of the validation images
 
 
 def load_model_checked(path: Path) -> tuple["keras.Model", ModelFacts]:
@@ -61,7 +63,27 @@ def fitted_temperature(facts: ModelFacts) -> float:
     Raises:
         UserError: predictions.npz is not beside the model, or holds no validation predictions of this seed.
     """
-    splits = load_predictions(facts.predictions).get(facts.seed, {})
-    if "validation" not in splits:
+    validation = _validation(facts)
+    if validation is None:
         raise UserError(f"{facts.predictions} holds no validation predictions of seed {facts.seed}; run `dvc repro`")
-    return fit_temperature(splits["validation"].probabilities, splits["validation"].labels)
+    return fit_temperature(validation.probabilities, validation.labels)
+
+
+def least_confidence(facts: ModelFacts, temperature: float | None) -> float | None:
+    """Return the largest probability that `USUAL_SHARE` of the validation images reach; None without predictions.
+
+    Args:
+        facts: of the model.
+        temperature: as for the images that are compared.
+    """
+    validation = _validation(facts) if facts.predictions.is_file() else None
+    if validation is None or not len(validation.labels):
+        return None
+    probabilities: NDArray[np.floating[Any]] = validation.probabilities
+    if temperature is not None:
+        probabilities = apply_temperature(probabilities, temperature)
+    return float(np.quantile(probabilities.max(axis=1), 1 - USUAL_SHARE, method="lower"))
+
+
+def _validation(facts: ModelFacts) -> Prediction | None:
+    return load_predictions(facts.predictions).get(facts.seed, {}).get("validation")
