@@ -12,6 +12,7 @@ chance averages over the differences and spreads that agree with the present see
 Freedman & P. R. Blackburn, "Monitoring clinical trials: conditional or predictive power?", 1986.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,7 @@ from convnet.comparison.schema import Comparison, Verdict
 from convnet.comparison.statistics import t_critical
 
 POWER = 0.8
-LOOKS = (3, 5, 10)  # numbers of seeds at which a study is judged
+LOOKS = (3, 5, 10)  # numbers of seeds that are proposed where run.looks declares none
 DRAWS = 20_000  # of futures; the chance is shown in steps of 5 %
 
 
@@ -78,17 +79,18 @@ def minimum_detectable(estimate: Estimate, level: float = SIGNIFICANCE) -> float
 
 def strictest_level(verdict: Verdict) -> float:
     """Return the level that every comparison passes that Holm's correction decides first."""
-    return SIGNIFICANCE / max(len(verdict.comparisons), 1)
+    return SIGNIFICANCE / max(len(verdict.comparisons), 1) / max(len(verdict.looks), 1)
 
 
 def open_level(verdict: Verdict) -> float:
     """Return the level that decides the next open comparison, if the other open ones stay open."""
-    return SIGNIFICANCE / max([row.decision for row in verdict.comparisons].count("not decided"), 1)
+    undecided = [row.decision for row in verdict.comparisons].count("not decided")
+    return SIGNIFICANCE / max(undecided, 1) / max(len(verdict.looks), 1)
 
 
-def next_looks(seeds: int) -> list[int]:
-    """Return the declared numbers of seeds that are still ahead."""
-    return [look for look in LOOKS if look > seeds]
+def next_looks(seeds: int, declared: Sequence[int] = ()) -> list[int]:
+    """Return the numbers of seeds that are still ahead: of the declared looks, or of `LOOKS` where none is declared."""
+    return [look for look in declared or LOOKS if look > seeds]
 
 
 def chance_of_decision(row: Comparison, seeds: int, level: float, margin: float) -> float | None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from convnet.evaluation.calibration import apply_temperature, fit_temperature
 from convnet.jobs.model_files import ModelFacts, check_model
-from convnet.jobs.predictions import Prediction, load_predictions
+from convnet.jobs.predictions import Prediction, calibration_part, load_predictions
 from convnet.models.heads import as_probabilities
 from convnet.system.errors import UserError
 
@@ -86,4 +86,5 @@ def least_confidence(facts: ModelFacts, temperature: float | None) -> float | No
 
 
 def _validation(facts: ModelFacts) -> Prediction | None:
-    return load_predictions(facts.predictions).get(facts.seed, {}).get("validation")
+    splits = load_predictions(facts.predictions).get(facts.seed, {})
+    return calibration_part(splits) if "validation" in splits else None
