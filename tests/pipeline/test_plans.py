@@ -81,7 +81,11 @@ OTHER: dict[str, Any] = {
     "pets": "hands", "hands": "pets", "course": None,
 }  # fmt: skip
 BLANK = {"early_stopping": 3, "trainable_from": "block3_conv", "address": "10.0.0.5:6379"}
-OF_KEY: dict[str, Any] = {"fine_tune.start": "transfer_dropout", "backbones.inception_v3.weights.md5": 32 * "0"}
+OF_KEY: dict[str, Any] = {
+    "fine_tune.start": "transfer_dropout",
+    "run.split": "resplit",
+    "backbones.inception_v3.weights.md5": 32 * "0",
+}
 # Every other value of these contradicts another setting.
 REFUSED = {
     *(f"variants.{name}" for name in ("transfer.transfer", "transfer_dropout.transfer", "transfer_average.transfer")),
