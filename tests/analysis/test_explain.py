@@ -116,7 +116,7 @@ def make_study(folder: Path, changes: dict[str, Any]) -> Study:
         run = {"seed": 0, "model_sha256": file_digest(place / "seed-0.keras")}
         job = {"dataset": "tiny", "variant": variant, "classes": CLASSES, "threads": 1, "seeds": [run]}
         write_json(place / "job.json", job | {"recipe": {"image_size": IMAGE_SIZE}})
-        save_predictions(place / "predictions.npz", {0: make_predictions(number, settings.run.resplit)})
+        save_predictions(place / "predictions.npz", {0: make_predictions(number, settings.run.own_splits)})
     return Study(folder, settings)
 
 
@@ -272,7 +272,7 @@ def test_dvc_plots_finds_images_only(out: Path) -> None:
 
 
 def test_with_resplit_images_come_from_the_splits_the_seed_saw(tmp_path: Path) -> None:
-    changes = {"run.resplit": True, "run.pixel_variants": ["baseline"]}
+    changes = {"run.split": "resplit", "run.pixel_variants": ["baseline"]}
     empty: dict[str, Any] = {"run.feature_variants": [], "run.fine_tune_variants": []}
     study = make_study(tmp_path, changes | empty)
     listed = read_json(study.explain() / "figures.json")

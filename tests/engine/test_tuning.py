@@ -69,7 +69,7 @@ def test_augmentation_is_scaled_within_its_limits(tmp_path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"tuning.seed": 0}, "tuning.seed is 0, which is in run.seeds too"),
-        ({"run.resplit": True}, "tuning.trials needs one split for all seeds"),
+        ({"run.split": "resplit"}, "tuning.trials needs one split for all seeds"),
     ],
 )
 def test_tuning_that_could_see_the_study_is_refused(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:

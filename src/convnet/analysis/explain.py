@@ -64,7 +64,7 @@ def _choose_images(params: Params, arrays: Path, test: Mapping[str, Prediction])
     first = next(iter(test.values()))  # the seed's split is the same for all variants
     evenly = choose_evenly(first.labels, params.explain.images, params.split.seed)
     cases = choose_cases(test, params.explain.images, params.split.seed)
-    shown = [read_examples(arrays, "test", first, rows, params.run.resplit) for rows in (evenly, cases)]
+    shown = [read_examples(arrays, "test", first, rows, params.run.own_splits) for rows in (evenly, cases)]
     return shown[0], shown[1]
 
 
@@ -76,7 +76,7 @@ def _augmentation(
     if knobs is None:
         return []
     rows = choose_evenly(train.labels, params.explain.images, params.split.seed)
-    originals = read_examples(arrays, "train", train, rows, params.run.resplit).images
+    originals = read_examples(arrays, "train", train, rows, params.run.own_splits).images
     draws = draw_augmented(originals, knobs, params.explain.draws, params.split.seed)
     alone = draw_knobs(originals[0], knobs, params.split.seed)
     return [augmentation_chart(originals, draws, described), knobs_chart(originals[0], alone, described)]

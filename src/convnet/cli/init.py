@@ -6,6 +6,7 @@ from typing import Any
 
 from convnet.cli.length import check_course, length_reason, with_length
 from convnet.cli.options import add_reading, labels_of, standard_output
+from convnet.cli.study import plan_study
 from convnet.data.label_tables import write_table
 from convnet.data.suggestions import BY_FOLDERS, Advice, Look, advise, dataset_name, look_at, problems
 from convnet.params.checks import RESERVED, is_name
@@ -84,13 +85,15 @@ def initialise(
     advice = None if known else advise(look, kind, params, backbone)
     settings = _fingerprinted(_with_table(settings, look, write_labels))
     if advice is None:
+        changes: dict[str, Any] = {}
         entry, done = _updated(params.datasets[name].source, name, look, settings)
     else:
         entry = with_length(_entry(folder, kind, look, advice, settings), params, course)
-        reasons = (*advice.reasons, length_reason(entry))
+        changes, lines = plan_study(look, params, alone=not keep)
+        reasons = (*advice.reasons, length_reason(entry), *lines)
         done = [f"datasets.{name} is added to {PARAMS}", *(f"  {reason}" for reason in reasons)]
     datasets = list(dict.fromkeys([*params.run.datasets, name])) if keep else [name]
-    write_dataset(PARAMS, name, entry, datasets)
+    write_dataset(PARAMS, name, entry, changes | {"datasets": datasets})
     return _text([*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"])
 
 

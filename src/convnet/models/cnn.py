@@ -50,8 +50,10 @@ def build_cnn(
     return keras.Model(inputs, _top(parts.bridge(x), network.dense, dropout, head), name="cnn")
 
 
-def build_head(features: int, dense: int, dropout: float, head: Head) -> keras.Model:
+def build_head(features: int, dense: int | None, dropout: float, head: Head) -> keras.Model:
     """Build the part of a transfer model that is trained: features (batch, features) -> outputs (batch, head.units).
+
+    Without a dense layer, where `dense` is None, it is a logistic regression.
 
     Source: Dense 1024 relu, dropout 0.2, output, as in the course's transfer learning notebook.
     """
@@ -59,8 +61,9 @@ def build_head(features: int, dense: int, dropout: float, head: Head) -> keras.M
     return keras.Model(inputs, _top(inputs, dense, dropout, head), name=HEAD)
 
 
-def _top(x: keras.KerasTensor, dense: int, dropout: float, head: Head) -> keras.KerasTensor:
-    x = layers.Dense(dense, activation="relu", name="dense")(x)
+def _top(x: keras.KerasTensor, dense: int | None, dropout: float, head: Head) -> keras.KerasTensor:
+    if dense is not None:
+        x = layers.Dense(dense, activation="relu", name="dense")(x)
     if dropout > 0.0:
         x = layers.Dropout(dropout, name="dropout")(x)
     # float32: probabilities and their loss stay exact under mixed precision.

@@ -120,10 +120,10 @@ def _check_tuning(params: Params) -> None:
         raise UserError(
             f"params.yaml: tuning.seed is {params.tuning.seed}, which is in run.seeds too; choose another seed"
         )
-    if params.run.resplit:
+    if params.run.own_splits:
         raise UserError(
-            "params.yaml: tuning.trials needs one split for all seeds, but run.resplit is true. Tuning would train on "
-            "test images of other seeds. Set tuning.trials to 0 or run.resplit to false"
+            f"params.yaml: tuning.trials needs one split for all seeds, but run.split is {params.run.split}. Tuning "
+            "would train on test images of other seeds. Set tuning.trials to 0 or run.split to fixed"
         )
 
 

@@ -194,7 +194,9 @@ def remedies_of(params: Params, variant: str) -> dict[str, dict[str, Any]]:
     given = params.variants[variant].remedies
     found = {name: read_settings(name, given[name], where) for name in sorted(given)}
     used = {name: settings.model_dump() for name, settings in found.items() if settings is not None}
-    check_together([*used, *(["augmentation"] if params.variants[variant].augmentation else [])], where)
+    diff = params.variants[variant]
+    flags = [name for name in ("augmentation", "dropout") if getattr(diff, name)]
+    check_together([*used, *flags], where)
     return used
 
 
@@ -205,6 +207,8 @@ def _check_remedies(recipe: VariantRecipe) -> None:
         remedy = find_remedies()[name]
         if recipe.kind == "features" and remedy.refuses_features:
             raise UserError(f"{where} has {name}, but trains on cached features. {remedy.on_features}")
+        if remedy.needs_features and recipe.kind != "features":
+            raise UserError(f"{where} has {name}, which needs cached features; set transfer: true and no fresh_views")
         if remedy.network and not isinstance(recipe, PixelRecipe):
             raise UserError(f"{where} has {name}, which changes the small CNN, but trains on a backbone; take it out")
 

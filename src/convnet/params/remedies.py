@@ -57,6 +57,7 @@ class Remedy:
         used: (recipe, recipe of the baseline), both dumped -> its knobs, or None; for a remedy without `settings`.
         on_features: how it acts on cached features, or why it cannot.
         refuses_features: it cannot.
+        needs_features: it acts on cached features only.
         strength: the range of its strength; None where it is on or off.
         excludes: remedies that it does not go together with.
         draws: (settings, generator, images) -> float32 (images, numbers), the random numbers of an epoch.
@@ -65,6 +66,8 @@ class Remedy:
         network: (settings, parts) -> parts of the small CNN, see `convnet.models.cnn.Parts`.
         loss: (settings, loss, model) -> the loss to train on. Reported losses are those of the plain task.
         optimizer: (settings, optimizer, model, steps) changes the optimizer before it is built.
+        solve: (settings, training, validation) -> kernel and bias of the output layer, in place of training. The head
+            then has no other layer.
         evaluated: (settings, model) -> a context in which the model has the weights that are measured and saved.
     """
 
@@ -75,6 +78,7 @@ class Remedy:
     alone: tuple[str, ...] = ()
     used: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any] | None] | None = None
     refuses_features: bool = False
+    needs_features: bool = False
     strength: Strength | None = None
     excludes: tuple[str, ...] = ()
     draws: Hook | None = None
@@ -83,6 +87,7 @@ class Remedy:
     network: Hook | None = None
     loss: Hook | None = None
     optimizer: Hook | None = None
+    solve: Hook | None = None
     evaluated: Hook | None = None
 
 
@@ -143,3 +148,13 @@ def check_together(remedies: Collection[str], where: str) -> None:
         for other in find_remedies()[name].excludes:
             if other in remedies:
                 raise UserError(f"params.yaml: {where} has {name} and {other}, which do not go together; take one out")
+
+
+def used_remedies(recipe: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return name, sentence, source and knobs of each remedy of a recipe; both recipes are dumped."""
+    found = []
+    for name, remedy in find_remedies().items():
+        knobs = remedy.used(recipe, baseline) if remedy.used else recipe.get("remedies", {}).get(name)
+        if knobs is not None:
+            found.append({"name": name, "sentence": remedy.sentence, "source": remedy.source, "knobs": dict(knobs)})
+    return found

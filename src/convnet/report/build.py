@@ -33,6 +33,7 @@ from convnet.report.page import DatasetReport, Figure, write_report
 from convnet.report.plot_images import write_plot_images
 from convnet.report.style import save_figure, variant_styles
 from convnet.report.summary import write_summary
+from convnet.report.tried import tried_table
 from convnet.report.tuning import tuned_variants
 from convnet.system.files import read_json
 from convnet.system.processes import map_in_processes, usable_cores
@@ -130,6 +131,7 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         robustness=numbers.robustness,
         sweep=numbers.sweep,
         tuned=tuned_variants(read_json(folders.tuning / f"{dataset}.json")),
+        tried=tried_table(evaluations, read_json(folders.plans / "tried.json")[dataset]),
     )
 
 

@@ -97,6 +97,7 @@ class DatasetReport:
     robustness: Sequence[Mapping[str, Any]] = ()  # rows of the robustness stage
     sweep: Mapping[str, Any] = field(default_factory=dict)  # by variant
     tuned: Sequence[TunedVariant] = ()
+    tried: pd.DataFrame | None = None  # remedies, see `tried_table`
 
     @property
     def name(self) -> str:

@@ -75,6 +75,12 @@ class Hooks:
                 remedy.optimizer(settings, model.optimizer, model, steps)
         model.optimizer.build(model.trainable_variables)
 
+    @property
+    def solver(self) -> Any:
+        """What computes the output layer of a head in place of training, or None."""
+        found = (partial(remedy.solve, settings) for _, remedy, settings in self._active if remedy.solve)
+        return next(found, None)
+
     @contextmanager
     def evaluated(self, model: keras.Model) -> Iterator[None]:
         """Give the model, for a while, the weights that are measured and saved."""

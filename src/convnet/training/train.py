@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from convnet.backend.machine import machine_facts
 from convnet.backend.memory import memory_advice, ran_out_of_memory
 from convnet.data.arrays import check_batch_size
-from convnet.data.splits import SPLITS
 from convnet.jobs.checkpoints import Checkpoint, clear_checkpoints, load_checkpoint, save_checkpoint
 from convnet.jobs.job import Job
 from convnet.jobs.predictions import Prediction, Predictions, save_predictions
@@ -31,6 +30,7 @@ from convnet.training.hooks import Hooks
 from convnet.training.job_data import JobData, load_job_data
 from convnet.training.networks import Networks, build_networks
 from convnet.training.optimizers import compile_model
+from convnet.training.probe import solve_head
 from convnet.training.schedules import at_cap, best_epoch, keeps_best, next_epoch
 
 SAVING_AT_MOST = 0.05  # share of the time: a checkpoint of a head on flattened features has 300 MB
@@ -58,11 +58,12 @@ def train_job(job: Job) -> None:
     data = load_job_data(job)
     check_batch_size(job.label, job.recipe.fit.batch_size, len(data.labels["train"]))
     with _memory_errors(job.label, job.recipe.fit.batch_size):
-        networks = build_networks(job, head, hooks.network())
+        networks = build_networks(job, head, hooks)
         loss = hooks.loss(head, networks.trainee) if hooks.changes_loss else None
         compile_model(networks.trainee, job.recipe.fit, head, loss)
-        checkpoint = _fit(job, head, data, networks.trainee, hooks)
-        _save_result(job, data, networks, checkpoint)
+        train = solve_head if hooks.solver else _fit
+        checkpoint = train(job, head, data, networks.trainee, hooks)
+        _save_result(job, data, networks, checkpoint, in_epochs=hooks.solver is None)
     clear_checkpoints(job.folder)
 
 
@@ -207,7 +208,7 @@ def _assign(variables: list[keras.Variable], values: list[NDArray[Any]]) -> None
         variable.assign(value)
 
 
-def _save_result(job: Job, data: JobData, networks: Networks, checkpoint: Checkpoint) -> None:
+def _save_result(job: Job, data: JobData, networks: Networks, checkpoint: Checkpoint, in_epochs: bool) -> None:
     """Predict every split, then write model, history, predictions, facts and timing as one result."""
     start = time.monotonic()
     predictions = _predict(job, data, networks)
@@ -230,7 +231,7 @@ def _save_result(job: Job, data: JobData, networks: Networks, checkpoint: Checkp
             "epochs": checkpoint.epoch,
             "best_epoch": best_epoch(losses),  # lowest validation loss
             "saved_epoch": best_epoch(losses) if keeps_best(fit) else checkpoint.epoch,
-            "at_cap": at_cap(fit, losses),
+            "at_cap": in_epochs and at_cap(fit, losses),
         }
         write_json(folder / "facts.json", run | facts)
 
@@ -239,9 +240,9 @@ def _predict(job: Job, data: JobData, networks: Networks) -> Predictions:
     # A head on cached features predicts from them: the saved model gives the same within the features' precision.
     predictor = networks.trainee if job.recipe.kind == "features" else networks.classifier
     predictions: Predictions = {}
-    for split in SPLITS:
+    for split, rows in data.rows.items():
         with _memory_errors(job.label, None):
-            outputs = predict(predictor, data.rows[split])
+            outputs = predict(predictor, rows)
         predictions[split] = Prediction(as_probabilities(outputs), data.labels[split], data.index[split])
     return predictions
 
