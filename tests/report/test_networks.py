@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from convnet.evaluation.schema import Evaluation
-from convnet.models.cnn import build_cnn, build_head
+from convnet.models.cnn import Parts, build_cnn, build_head
 from convnet.models.heads import choose_head
+from convnet.params.remedies import find_remedies
 from convnet.params.training import Network
 from convnet.report.networks import loss_words, network_layers, output_words
-from convnet.report.variant_part import one_line, variant_parts
-from helpers.evaluations import CLASSES, make_evaluation, make_evaluations, typed
+from convnet.report.variant_part import variant_parts
+from helpers.evaluations import CLASSES, VARIANTS, make_evaluation, make_evaluations, typed
 from report.test_page import LAYERS, verdict
 
 CUT = next(row for row in LAYERS if row["cut"])
@@ -72,10 +73,31 @@ def test_recipe_is_beside_that_of_the_variant_compared_with() -> None:
     assert ("trainable_from", "block4_conv", "not set") in parts["fine_tune"].settings
 
 
-def test_one_line_names_network_and_remedies() -> None:
-    lines = {e.variant: one_line(e) for e in typed(*make_evaluations(1, 6, 1))}
-    assert lines["baseline"] == "A small CNN with 16-32-64 filters and 512 dense units."
-    assert lines["dropout"].endswith(", with dropout 0.5 before the output.")
-    assert "augmentation" in lines["augmented"]
-    assert lines["transfer"] == "A new head of 1,024 units on the frozen backbone compact."
-    assert lines["fine_tune"].startswith("transfer trained further at the low rate 0.0001")
+def test_line_names_network_and_remedies() -> None:
+    made = [make_evaluation("pets", name, 1) for name in VARIANTS]
+    made[2]["recipe"]["remedies"] = {"mixup": {"alpha": 0.2}}
+    parts = {part.name: part for part in variant_parts(typed(*made), verdict(made), LAYERS)}
+    assert parts["baseline"].line == "A small CNN with 16-32-64 filters and 512 dense units."
+    assert parts["baseline"].sources == []
+    assert "drops a random share of the dense layer's outputs (rate 0.5)." in parts["dropout"].line
+    assert f"{find_remedies()['mixup'].sentence.rstrip('.')} (alpha 0.2)." in parts["dropout"].line
+    assert len(parts["dropout"].sources) == 2
+    assert parts["augmented"].line.endswith("mirrored at random (rotation 40.0, zoom 0.2).")
+    assert parts["transfer"].line == "A new head of 1,024 units on the frozen backbone compact."
+    assert parts["fine_tune"].line.startswith("transfer trained further at the rate 0.0001")
+
+
+@pytest.mark.parametrize("remedies", [{"lean": {}}, {"spatial_dropout": {"rate": 0.2}}])
+def test_table_of_a_changed_cnn_is_that_of_keras(remedies: dict[str, Any]) -> None:
+    made = make_evaluation("hands", "baseline", 1)
+    made["recipe"]["remedies"] = remedies
+    evaluation = typed(made)[0]
+    parts = Parts()
+    for name, settings in remedies.items():
+        remedy = find_remedies()[name]
+        assert remedy.network is not None
+        assert remedy.settings is not None
+        parts = remedy.network(remedy.settings(**settings), parts)
+    network = Network(**evaluation.recipe["network"])
+    model = build_cnn(evaluation.image_size, network, 0.0, choose_head(3, "sparse"), parts)
+    assert rows(evaluation) == keras_rows(model)

@@ -93,13 +93,13 @@ def next_looks(seeds: int, declared: Sequence[int] = ()) -> list[int]:
     return [look for look in declared or LOOKS if look > seeds]
 
 
-def chance_of_decision(row: Comparison, seeds: int, level: float, margin: float) -> float | None:
+def chance_of_decision(now: Estimate, seeds: int, level: float, margin: float) -> float | None:
     """Return the probability that an open comparison is decided with `seeds` seeds in all.
 
     The test images stay the same. A decision is helps, hurts, or no relevant difference.
 
     Args:
-        row: the comparison, with fewer seeds.
+        now: the estimate of the comparison, with fewer seeds.
         seeds: in all, at the next look.
         level: significance that decides it.
         margin: share of accuracy; a smaller difference does not matter.
@@ -107,9 +107,8 @@ def chance_of_decision(row: Comparison, seeds: int, level: float, margin: float)
     Returns:
         The probability, or None with fewer than three seeds: their spread is not known.
     """
-    if len(row.seeds) < FEWEST_SEEDS or seeds < FEWEST_SEEDS:
+    if now.seeds < FEWEST_SEEDS:
         return None
-    now = estimate_of(row)
     freedom, later_freedom = ((count - 1) * now.freedom_factor for count in (now.seeds, seeds))
     random = np.random.default_rng(0)
     # The variance of one seed, as it may truly be; then the mean and the variance that all seeds together will show.

@@ -96,7 +96,7 @@ def answer_on(verdict: Verdict, evaluations: Sequence[Evaluation]) -> Answer:
 
 
 def _chance(row: Comparison, seeds: int, level: float, margin: float) -> str:
-    chance = chance_of_decision(row, seeds, level, margin)
+    chance = chance_of_decision(estimate_of(row), seeds, level, margin)
     return "not known" if chance is None else chance_words(chance)
 
 
