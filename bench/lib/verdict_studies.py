@@ -62,7 +62,7 @@ class Counts:
     def add(self, estimates: Sequence[Estimate], seed_means: Sequence[Floats], truth: Sequence[float]) -> list[str]:
         """Judge one study and return its decisions; `truth` holds the expected difference of each variant."""
         decided = [row.decision for row in decide(estimates)]
-        false = [_is_false(decision, true) for decision, true in zip(decided, truth, strict=True)]
+        false = [is_false(decision, true) for decision, true in zip(decided, truth, strict=True)]
         helps = [decision == "helps" for decision in decided]
         self.count("false_helps", any(h and true <= 0 for h, true in zip(helps, truth, strict=True)))
         self.count("false_decisions", any(false))
@@ -110,7 +110,8 @@ class Counts:
         }
 
 
-def _is_false(decision: str, true: float) -> bool:
+def is_false(decision: str, true: float) -> bool:
+    """Return whether a decision is wrong about a true difference."""
     if decision == "helps":
         return true <= 0
     if decision == "hurts":

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from convnet.analysis import network_drawing
-from convnet.analysis.augmented_draws import draw_augmented
+from convnet.analysis.augmented_draws import draw_augmented, draw_knobs
 from convnet.analysis.example_images import choose_cases, choose_evenly
 from convnet.analysis.explain import explain_dataset
 from convnet.analysis.feature_maps import feature_maps, mapped_layers
@@ -155,6 +155,7 @@ def test_the_list_names_every_figure_once_in_the_order_of_the_page(out: Path) ->
     listed = read_json(out / "figures.json")
     assert [entry["file"] for entry in listed] == [
         "plots/augmentation.png",
+        "knobs.png",
         "filters_baseline.png",
         "filters_the_frozen_backbone.png",
         "plots/feature_maps_baseline.png",
@@ -172,7 +173,7 @@ def test_the_list_names_every_figure_once_in_the_order_of_the_page(out: Path) ->
         assert entry["alt"].endswith(".")
         assert "tiny, rendered images" in entry["title"]
         with Image.open(out / entry["file"]) as picture:
-            assert picture.width == 800
+            assert picture.width == 1000
             assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 50  # something is drawn
 
 
@@ -306,6 +307,18 @@ def test_cases_hold_every_combination_of_right_and_wrong() -> None:
 
 
 # Augmentation
+
+
+def test_each_knob_is_drawn_alone(images: NDArray[np.uint8]) -> None:
+    knobs = Augmentation(rotation=30.0, width_shift=0.2, height_shift=0.2, shear=0.2, zoom=0.0,
+                         horizontal_flip=True, vertical_flip=False, fill="nearest")  # fmt: skip
+    drawn = draw_knobs(images[0], knobs, seed=0)
+    assert next(iter(drawn)) == "rotation"
+    assert "zoom (off here)" in drawn
+    assert list(drawn)[-5:] == ["fill nearest", "fill constant", "fill reflect", "fill wrap", "all together"]
+    np.testing.assert_array_equal(drawn["horizontal_flip"], images[0][:, ::-1])
+    np.testing.assert_array_equal(drawn["vertical_flip (off here)"], images[0][::-1])
+    assert all((image != images[0]).any() for image in drawn.values())
 
 
 def test_augmented_draws_differ_and_without_knobs_are_the_image(images: NDArray[np.uint8]) -> None:

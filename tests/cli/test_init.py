@@ -175,9 +175,10 @@ def test_remarks_are_printed(project: Path) -> None:
     assert "no problems" in text
 
 
-def test_grey_range_that_auto_chose_is_printed(project: Path) -> None:
+@pytest.mark.parametrize("common", ["", "  grey_range: auto\n"])
+def test_grey_range_that_auto_chose_is_printed_and_written(project: Path, common: str) -> None:
     path = project / "params.yaml"
-    path.write_text(path.read_text("utf-8").replace("images:\n", "images:\n  grey_range: auto\n", 1), "utf-8")
+    path.write_text(path.read_text("utf-8").replace("images:\n", f"images:\n{common}", 1), "utf-8")
     for name in ("normal", "opacity"):
         (project / "xrays" / name).mkdir(parents=True)
         for number in range(6):
@@ -188,6 +189,7 @@ def test_grey_range_that_auto_chose_is_printed(project: Path) -> None:
     assert len(lines) == 1
     assert lines[0].startswith("  16-bit grey values ")
     assert lines[0].endswith(" to 4,095 become 0 to 255")
+    assert load_params().of_dataset("images", "xrays").grey_range == "auto"
 
 
 @pytest.mark.parametrize(

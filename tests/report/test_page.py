@@ -26,10 +26,12 @@ from convnet.report import embedding, page, tables
 from convnet.report.backbone_text import backbone_sentence
 from convnet.report.build import draw_charts
 from convnet.report.chart import Numbers
+from convnet.report.charts import confusion, differences
 from convnet.report.charts.cost import cost_points
 from convnet.report.model_card import escape_markdown, write_model_card
 from convnet.report.style import save_figure, variant_styles
 from convnet.system.errors import UserError
+from helpers import evaluations as helper
 from helpers.evaluations import CLASSES, VARIANTS, make_backbone, make_evaluation, make_evaluations, make_summary, typed
 
 
@@ -496,10 +498,48 @@ onload = () => {
 </script>"""
 
 
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of 100 classes and 30 variants with long names."""
+    folder = tmp_path_factory.mktemp("wide")
+    classes = [f"class {i} of a long name that nobody can break" for i in range(100)]
+    with pytest.MonkeyPatch.context() as patch:
+        for split in helper.COUNTS:
+            patch.setitem(helper.COUNTS, split, 200)
+        names = ["baseline", *(f"variant_with_a_long_name_{i}" for i in range(29))]
+        made = [make_evaluation("pets", name, 3, classes=classes) for name in names]
+    found = verdict(made)
+    numbers = Numbers(typed(*made), variant_styles(names), verdict=found)
+    figures = []
+    for chart in (
+        *differences.charts(numbers),
+        *confusion.charts(dataclasses.replace(numbers, evaluations=numbers.evaluations[:2])),
+    ):
+        png, _ = save_figure(chart.figure, folder / chart.name)
+        figures.append(page.Figure(chart.section, chart.title, png, chart.alt, chart.caption, chart.table))
+    summary = make_summary("pets", classes)
+    write(folder, page.DatasetReport(typed(*made), found, summary, figures))
+    return folder / "index.html"
+
+
+def test_page_of_100_classes_and_30_variants_keeps_its_size(wide: Path) -> None:
+    text = wide.read_text("utf-8")
+    parsed = Parsed(text)
+    assert len(text.encode()) <= 5_000_000
+    assert "class 11 of a long name that nobody can break and 88 more" in parsed.text
+    assert "class 99 of a long name" in parsed.text, "the table of the data lists all"
+    assert "Most confused classes of baseline" in parsed.text
+    contents = [a for a in parsed.all("a") if str(a["href"]).startswith("#dataset-1-")]
+    assert len(contents) == len({a["href"] for a in contents})
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 @pytest.mark.parametrize("width", [400, 1400])
-def test_browser_shows_the_page_without_overflow_or_complaint(full: Path, tmp_path: Path, width: int) -> None:
-    shutil.copy(full, tmp_path / "index.html")
+@pytest.mark.parametrize("which", ["full", "wide"])
+def test_browser_shows_the_page_without_overflow_or_complaint(
+    request: pytest.FixtureRequest, tmp_path: Path, which: str, width: int
+) -> None:
+    shutil.copy(request.getfixturevalue(which), tmp_path / "index.html")
     (tmp_path / "measure.html").write_text(MEASURE % width, encoding="utf-8")
     with served(tmp_path) as address:
         done = subprocess.run(

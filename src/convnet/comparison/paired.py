@@ -53,7 +53,12 @@ class Difference:
         )
 
 
-def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding) -> Difference:
+def shared_seeds(baseline: Evaluation, variant: Evaluation) -> list[int]:
+    """Return the seeds that both variants have, in rising order."""
+    return sorted({run.seed for run in baseline.seeds} & {run.seed for run in variant.seeds})
+
+
+def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding, most: int | None = None) -> Difference:
     """Compare one variant with another on the seeds both have.
 
     Seeds are paired where both train the same kind of network, or where a seed draws the split for both. A network
@@ -63,12 +68,13 @@ def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding) -> Diff
         baseline: the evaluation that is subtracted.
         variant: the other evaluation.
         metric: what the estimate is about.
+        most: take only the first of the shared seeds, this many.
 
     Raises:
         UserError: no seed in common, or test images that differ between the two.
     """
     first, second = {run.seed: run for run in baseline.seeds}, {run.seed: run for run in variant.seeds}
-    seeds = sorted(first.keys() & second.keys())
+    seeds = shared_seeds(baseline, variant)[:most]
     pairs = [(first[seed], second[seed]) for seed in seeds]
     resplit = baseline.resplit or variant.resplit
     _check(pairs, baseline, variant, resplit)

@@ -78,12 +78,13 @@ def minimum_detectable(estimate: Estimate, level: float = SIGNIFICANCE) -> float
 
 def strictest_level(verdict: Verdict) -> float:
     """Return the level that every comparison passes that Holm's correction decides first."""
-    return SIGNIFICANCE / max(len(verdict.comparisons), 1)
+    return SIGNIFICANCE / max(len(verdict.comparisons), 1) / max(len(verdict.looks), 1)
 
 
 def open_level(verdict: Verdict) -> float:
     """Return the level that decides the next open comparison, if the other open ones stay open."""
-    return SIGNIFICANCE / max([row.decision for row in verdict.comparisons].count("not decided"), 1)
+    undecided = [row.decision for row in verdict.comparisons].count("not decided")
+    return SIGNIFICANCE / max(undecided, 1) / max(len(verdict.looks), 1)
 
 
 def next_looks(seeds: int) -> list[int]:

@@ -41,7 +41,7 @@ class Comparison(Frozen):
     p_holm: float
     p_margin_holm: float  # one-sided, of a difference of the margin or more
     needed: Needed | None  # where nothing is decided
-    seeds: list[int]
+    seeds: list[int]  # of the look that decided, or of the last look
     seeds_left_out: list[int]  # seeds that only one of the two has
     n_test: int
     n_groups: int  # of test images; copies of one image are one group
@@ -121,6 +121,7 @@ class Verdict(Frozen):
     metric: Deciding
     n_test: int
     margin: float  # share of the deciding metric; a smaller difference does not matter
+    looks: list[int]  # the declared numbers of seeds, rising; empty: one look, at all seeds
     imbalance: Imbalance
     variants: list[VariantSummary]  # the baseline first
     comparisons: list[Comparison]  # one for each other variant and each variant that it names

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from convnet.comparison.decisions import FEWEST_SEEDS
+from convnet.comparison.look_sentences import look_sentence, spent_sentence
 from convnet.comparison.random_effects import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
 from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
 from convnet.evaluation.metrics import METRICS
@@ -32,22 +33,25 @@ def comparison_sentence(row: Comparison, verdict: Verdict) -> str:
     lower, upper = row.interval
     comparisons = len(verdict.comparisons)
     correction = f", Holm over {comparisons} comparisons" if comparisons > 1 else ""
+    if len(verdict.looks) > 1:
+        correction += f", {len(verdict.looks)} looks"
     sentence = (
         f"{_opening(row, verdict)}: {metric_words(verdict.metric)} changes by {points(row.mean)} points "
         f"(95 % interval {points_interval(lower, upper)} over {row.interval_kind}; "
         f"{p_words(row.p_holm)}{correction}; {basis(row, verdict.rendered)})."
     )
     margin = f"±{100 * verdict.margin:g} points"
+    look = f" {look_sentence(row, verdict.looks)}" if verdict.looks else ""
     if row.decision == "no relevant difference":
-        return f"{sentence} The whole interval is within {margin}, so the difference does not matter in practice."
+        return f"{sentence} The whole interval is within {margin}, so the difference does not matter in practice.{look}"
     if row.decision != "not decided":
-        return sentence
+        return sentence + look
     if len(row.seeds) >= FEWEST_SEEDS and comparisons > 1:
         if lower > 0 or upper < 0:
             sentence += f" The interval excludes zero, but not after correction for {comparisons} comparisons."
         elif -verdict.margin < lower and upper < verdict.margin:
             sentence += f" The interval is within {margin}, but not after correction for {comparisons} comparisons."
-    return f"{sentence} {needed_sentence(row)}"
+    return sentence + (look or f" {needed_sentence(row)}")
 
 
 def _opening(row: Comparison, verdict: Verdict) -> str:
@@ -140,9 +144,11 @@ def warning_sentences(verdict: Verdict, baseline: str, against: Mapping[str, Seq
             f"{smallest}): balanced accuracy decides and comes first."
         )
     for row in verdict.comparisons:
-        if row.seeds_left_out:
+        if row.seeds_left_out and not verdict.looks:
             left_out = ", ".join(str(seed) for seed in row.seeds_left_out)
             warnings.append(f"{row.variant} is compared on shared seeds only; left out: {left_out}.")
+    if verdict.looks:
+        warnings.append(spent_sentence(verdict))
     if any(len(row.seeds) == 1 for row in verdict.comparisons):
         warnings.append("One seed only: the intervals count the sample of test images, not the randomness of training.")
     beaten = [row for row in verdict.variants if row.trivial and not row.trivial.beats]
@@ -207,10 +213,14 @@ def _answer(verdict: Verdict) -> str:
     ahead = f" and is ahead of {_list(others)}" if others else ""
     note = f"; {CHOSEN}" if others else ""
     lower, upper = row.interval
-    means = {summary.variant: summary.mean_of(verdict.metric) for summary in verdict.variants}
+    of_variant = {summary.variant: summary for summary in verdict.variants}
+    both = [of_variant[row.baseline], of_variant[row.variant]]
+    means = " -> ".join(f"{100 * summary.mean_of(verdict.metric):.1f} %" for summary in both)
+    if any(summary.seeds != row.seeds for summary in both) and verdict.looks:
+        means = "rises"  # the means are over other seeds than the difference
     return (
         f"{where} {row.variant} helps{_over(row, verdict)}{ahead}: {metric_words(verdict.metric)} "
-        f"{100 * means[row.baseline]:.1f} % -> {100 * means[row.variant]:.1f} % ({points(row.mean)} points, "
+        f"{means} ({points(row.mean)} points, "
         f"95 % interval {points_interval(lower, upper)}, {basis(row, False)}{note})"
     )
 
@@ -249,7 +259,7 @@ def _others(verdicts: Sequence[Verdict]) -> str:
     for decision, words in DECISION_WORDS.items():
         found = [
             f"{row.variant}{_over(row, verdict)}{f' on {verdict.dataset}' if len(verdicts) > 1 else ''} "
-            f"({points(row.mean)} points{_cure(row)})"
+            f"({points(row.mean)} points{_cure(row, verdict.looks)})"
             for verdict in verdicts
             for row in verdict.comparisons
             if row.decision == decision and row not in _in_the_answer(verdict)
@@ -263,9 +273,12 @@ def _in_the_answer(verdict: Verdict) -> list[Comparison]:
     return [_helping_row(verdict, name) for name in _named_first(verdict)]
 
 
-def _cure(row: Comparison) -> str:
+def _cure(row: Comparison, looks: Sequence[int]) -> str:
     if row.needed is None:
         return ""
+    if looks:
+        following = [look for look in looks if look > len(row.seeds)]
+        return f", next look at {following[0]} seeds" if following else ""
     if len(row.seeds) < FEWEST_SEEDS:
         return f", fewer than {FEWEST_SEEDS} seeds"
     ways = _ways(row)

@@ -11,6 +11,8 @@ from convnet.params.messages import check_known, merge
 from convnet.params.section import BASELINE, Names, Positive, Section, Seed
 from convnet.params.training import Augmentation, FineTune, Fit, Network, Transfer, Variant
 
+Look = Annotated[int, Field(ge=3)]  # fewer seeds decide nothing
+
 
 class Run(Section):
     """What is run: the matrix of datasets, variants and seeds."""
@@ -22,12 +24,20 @@ class Run(Section):
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
     resplit: bool
     margin: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0  # points of accuracy; a smaller difference does not matter
+    looks: tuple[Look, ...] = Field((), strict=False)  # numbers of seeds that are judged; empty: once, all seeds
 
     @field_validator("datasets", "pixel_variants", "feature_variants", "fine_tune_variants", "seeds")
     @classmethod
     def _unique(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if len(set(values)) < len(values):
             raise ValueError("names an entry twice")
+        return values
+
+    @field_validator("looks")
+    @classmethod
+    def _rising(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if list(values) != sorted(set(values)):
+            raise ValueError("must rise, as 3, 5, 10 do")
         return values
 
     @model_validator(mode="after")
@@ -144,7 +154,12 @@ class Params(Section):
     def against(self, name: str) -> tuple[str, ...]:
         """Return the variants that a variant is compared with."""
         variant = self.variant(name)
-        return variant.against or ((self.fine_tune.start,) if variant.fine_tune else (BASELINE,))
+        return variant.against or ((self.start_of(name),) if variant.fine_tune else (BASELINE,))
+
+    def start_of(self, name: str) -> str:
+        """Return the variant that a fine-tuned variant starts from."""
+        start: str = self.variant(name).overrides.get("start", self.fine_tune.start)
+        return start
 
     def split_rules(self, dataset: str) -> Split:
         """Return the split settings of a dataset."""

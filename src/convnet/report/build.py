@@ -123,10 +123,12 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         evaluations=evaluations,
         verdict=verdict,
         summary=read_json(folders.splits / f"{dataset}.summary.json"),
-        figures=[*figures, *_explained(folders.explanations / dataset)],
+        figures=[*_explained(folders.explanations / dataset), *figures],
         backbone=describe_backbone(folders.backbones / dataset, evaluations),
         layers=read_json(layers) if layers.exists() else [],
         tried=tried_table(evaluations, read_json(folders.plans / "tried.json")[dataset]),
+        robustness=numbers.robustness,
+        sweep=numbers.sweep,
     )
 
 
