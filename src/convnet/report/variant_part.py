@@ -9,6 +9,7 @@ from convnet.evaluation.schema import Evaluation
 from convnet.report.networks import Layer, loss_words, network_layers
 from convnet.system.formats import plural
 
+CHANGES_NETWORK = {"lean", "probe", "spatial_dropout"}
 NOT_SETTINGS = ("dataset", "variant", "image_size", "kind")
 
 
@@ -50,7 +51,14 @@ def _part(evaluation: Evaluation, other: Evaluation | None, backbone: Sequence[M
         settings=[
             (name, own.get(name, "not set"), theirs.get(name, "not set")) for name in names if name not in NOT_SETTINGS
         ],
-        layers=network_layers(evaluation, backbone) if backbone or not evaluation.backbone else [],
+        layers=network_layers(evaluation, backbone) if _has_layers(evaluation, backbone) else [],
+    )
+
+
+def _has_layers(evaluation: Evaluation, backbone: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the recipe gives all layers: a remedy may change the network."""
+    return bool(backbone or not evaluation.backbone) and not CHANGES_NETWORK & set(
+        evaluation.recipe.get("remedies", {})
     )
 
 
@@ -63,6 +71,8 @@ def one_line(evaluation: Evaluation) -> str:
             f"{recipe['start']} trained further at the low rate {rate:g}, "
             f"with the backbone unfrozen from {recipe['trainable_from']} up"
         )
+    elif "probe" in recipe.get("remedies", {}):
+        network = f"A logistic regression on the frozen backbone {recipe['backbone']}"
     elif evaluation.backbone:
         network = f"A new head of {plural(recipe['dense'], 'unit')} on the frozen backbone {recipe['backbone']}"
     else:
@@ -73,6 +83,7 @@ def one_line(evaluation: Evaluation) -> str:
         remedies.append("augmentation of the training images")
     if recipe["dropout"]:
         remedies.append(f"dropout {recipe['dropout']:g} before the output")
+    remedies += [name.replace("_", " ") for name in recipe.get("remedies", {}) if name != "probe"]
     added = f", with {' and '.join(remedies)}" if remedies else ""
     return f"{network}{added}."
 
