@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnet.params.load import load_params
+from convnet.params.recipe import resolve
 from convnet.params.schema import Params
 from convnet.params.section import Drawn
 from convnet.rendering.datasets import RENDERED
@@ -222,6 +223,9 @@ def test_missing_key_is_named(tmp_path: Path, missing: str) -> None:
         ("variants.baseline", {"against": "dropout"}, ["variants.baseline.against is 'dropout'", "take the key out"]),
         ("variants.fine_tune.start", "nothing", ["start", "'nothing'"]),
         ("variants.fine_tune.start", "fine_tune", ["start", "'fine_tune'"]),
+        ("variants.fine_tune.start", "baseline", ["variants.fine_tune.start", "'baseline'", "transfer: true"]),
+        ("variants.fine_tune.start", "probe", ["variants.fine_tune.start", "'probe', which is not in run.feature_var"]),
+        ("variants.dropout.start", "transfer", ["unknown key variants.dropout.start"]),
         ("variants.fine_tune.dropout", 0.3, ["variants.fine_tune.dropout is 0.3", "fine_tune.start names"]),
         ("datasets.pets.fine_tune", {"start": "nothing"}, ["start", "'nothing'"]),
         ("datasets.cats_vs_dogs.fine_tune", {"start": "nothing"}, ["start", "'nothing'"]),
@@ -240,6 +244,17 @@ def test_variants_are_compared_with_the_baseline_or_what_they_change(tmp_path: P
     assert params.against("transfer_dropout") == ("transfer",)
     assert params.against("augmented_dropout") == ("augmented", "dropout")
     assert params.against("fine_tune") == (params.fine_tune.start,)
+
+
+def test_variant_may_name_its_own_start(tmp_path: Path) -> None:
+    settings = tiny.committed()
+    tiny.change(settings, "run.feature_variants", ["transfer", "transfer_dropout"])
+    tiny.change(settings, "variants.other", {"fine_tune": True, "start": "transfer_dropout"})
+    tiny.change(settings, "run.fine_tune_variants", ["fine_tune", "other"])
+    params = load_settings(tmp_path, settings)
+    assert [params.against(name) for name in ("fine_tune", "other")] == [("transfer",), ("transfer_dropout",)]
+    recipes = [resolve(params, "pets", name) for name in ("fine_tune", "other")]
+    assert [(recipe.start, recipe.dropout) for recipe in recipes] == [("transfer", 0.0), ("transfer_dropout", 0.2)]
 
 
 def test_margin_has_a_default(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 results go into the job store, and `dvc repro` finds them there.
 """
 
+import itertools
 import math
 import multiprocessing
 import os
@@ -78,7 +79,9 @@ def train_all(params: Params) -> None:
         with TemporaryDirectory(prefix="start-") as folder:
             ready, waiting = fine_tune_jobs(params, Path(folder))
             for job in waiting:
-                print(f"{job.label} is skipped: {params.fine_tune.start} has not finished", file=sys.stderr)
+                print(
+                    f"{job.label} is skipped: {params.start_of(job.recipe.variant)} has not finished", file=sys.stderr
+                )
             run(ready)
     attempt(log.close)
     if failures:
@@ -131,7 +134,7 @@ def unfinished(params: Params) -> list[str]:
     for job in [*pixel_jobs(params), *head_jobs(params), *ready]:
         distinct.setdefault(job.key, job)
     lines = [job.label for job in distinct.values() if not job.done]
-    return lines + [f"{job.label} (waits for {params.fine_tune.start})" for job in waiting]
+    return lines + [f"{job.label} (waits for {params.start_of(job.recipe.variant)})" for job in waiting]
 
 
 def pixel_jobs(params: Params) -> list[Job]:
@@ -185,13 +188,15 @@ def fine_tune_jobs(params: Params, folder: Path) -> tuple[list[Job], list[Job]]:
     """
     ready: list[Job] = []
     waiting: list[Job] = []
-    for dataset in params.run.datasets if params.run.fine_tune_variants else ():
-        starting, gathered = _plan(params, dataset, params.fine_tune.start), folder / dataset
+    tuned = params.run.fine_tune_variants
+    for dataset, start in itertools.product(params.run.datasets, sorted({params.start_of(name) for name in tuned})):
+        starting, gathered = _plan(params, dataset, start), folder / dataset / start
         done = all(job.done for job in starting)
         if done:
             gather(starting, gathered)
-        for variant in params.run.fine_tune_variants:
-            (ready if done else waiting).extend(_plan(params, dataset, variant, start=gathered if done else None))
+        for variant in tuned:
+            if params.start_of(variant) == start:
+                (ready if done else waiting).extend(_plan(params, dataset, variant, start=gathered if done else None))
     return ready, waiting
 
 

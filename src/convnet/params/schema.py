@@ -181,7 +181,12 @@ class Params(Section):
     def against(self, name: str) -> tuple[str, ...]:
         """Return the variants that a variant is compared with."""
         variant = self.variant(name)
-        return variant.against or ((self.fine_tune.start,) if variant.fine_tune else (BASELINE,))
+        return variant.against or ((self.start_of(name),) if variant.fine_tune else (BASELINE,))
+
+    def start_of(self, name: str) -> str:
+        """Return the variant that a fine-tuned variant starts from."""
+        start: str = self.variant(name).overrides.get("start", self.fine_tune.start)
+        return start
 
     def split_rules(self, dataset: str) -> Split:
         """Return the split settings of a dataset."""
