@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from convnet.data.arrays import check_batch_sizes, prepare_arrays
+from convnet.data.arrays import check_batch_sizes, prepare_arrays, size_name
 from convnet.data.manifest import COLUMNS
 from convnet.params.load import load_params
+from convnet.params.recipe import other_sizes
 from convnet.system.csv_tables import read_csv
 from convnet.system.errors import command
 
@@ -25,6 +26,9 @@ def main() -> None:
     training = manifest.loc[manifest["split"] == "train", "class"]
     check_batch_sizes(params, arguments.dataset, len(training), training.nunique())  # before the long packing
     prepare_arrays(manifest, arguments.archives, image_size, params.images, arguments.destination)
+    for size in other_sizes(params, arguments.dataset):
+        folder = arguments.destination / size_name(size)
+        prepare_arrays(manifest, arguments.archives, size, params.images, folder)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from convnet.analysis.figure_files import save_chart
 from convnet.analysis.first_filters import first_filters
 from convnet.analysis.grad_cam import draw_grad_cam
 from convnet.analysis.networks import load_network, plan_networks
+from convnet.data.arrays import arrays_of_size
 from convnet.jobs.predictions import Prediction, Predictions, load_predictions
 from convnet.params.schema import Params
 from convnet.report.chart import Chart
@@ -44,15 +45,19 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
     described, seed = read_json(arrays / "dataset.json"), params.run.seeds[0]
     networks = plan_networks(params, dataset)
     test = {n.variant: _predictions(models, n.variant, seed)["test"] for n in networks if n.example}
-    examples, cases = _choose_images(params, arrays, test)
+    examples, cases = {}, {}
+    for size in {network.image_size for network in networks}:
+        examples[size], cases[size] = _choose_images(params, arrays_of_size(arrays, size), test)
     maps, filters, heat = [], [], []
     for network in progress(networks, total=len(networks), label=f"explain {dataset}", unit="networks"):
         model = load_network(models / network.variant / f"seed-{seed}.keras")
-        maps.append(draw_feature_maps(model, network, examples, params.explain.channels, described, destination))
+        shown = examples[network.image_size]
+        maps.append(draw_feature_maps(model, network, shown, params.explain.channels, described, destination))
         if network.example:
             if found := first_filters(model):
                 filters.append(filters_chart(found[1], found[0], network.name, described))
-            heat.append(draw_grad_cam(model, network.variant, cases, test[network.variant], described, destination))
+            chosen = cases[network.image_size]
+            heat.append(draw_grad_cam(model, network.variant, chosen, test[network.variant], described, destination))
     train = _predictions(models, networks[0].variant, seed)["train"]
     draws = _augmentation(params, dataset, arrays, train, described)
     # dvc.yaml names the folder `plots`, and `dvc plots show` shows all of it.

@@ -53,11 +53,18 @@ class Difference:
         )
 
 
+def _features(evaluation: Evaluation) -> list[object]:
+    """Return what decides the network below the head, which is nothing without a backbone."""
+    if evaluation.backbone is None:
+        return []
+    return [evaluation.backbone, *(evaluation.recipe.get(key) for key in ("last_layer", "image_size"))]
+
+
 def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding) -> Difference:
     """Compare one variant with another on the seeds both have.
 
     Seeds are paired where both train the same kind of network, or where a seed draws the split for both. A network
-    with a backbone shares no randomness with one without.
+    with a backbone shares no randomness with one without, or with another backbone, cut or image size.
 
     Args:
         baseline: the evaluation that is subtracted.
@@ -72,7 +79,7 @@ def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding) -> Diff
     pairs = [(first[seed], second[seed]) for seed in seeds]
     resplit = baseline.resplit or variant.resplit
     _check(pairs, baseline, variant, resplit)
-    paired = resplit or (baseline.backbone is None) == (variant.backbone is None)
+    paired = resplit or _features(baseline) == _features(variant)
     rows = [[correct(run) for run in runs] for runs in zip(*pairs, strict=True)]
     differences = [theirs - ours for ours, theirs in zip(*rows, strict=True)]
     runs = [ours for ours, _ in pairs]
