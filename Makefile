@@ -22,6 +22,7 @@ BIN := .venv/bin
 PLOTS_PAGE := .dvc/plots_page.html
 # --no-compile: Python compiles what is really imported, which is a small part.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes
+STARTED := $(shell date +%s)
 CORES = $(shell getconf _NPROCESSORS_ONLN)
 DATASETS = $(shell $(BIN)/python -c 'from convnet.params.load import load_params; print(*load_params().run.datasets)' 2>/dev/null)
 # Most tests wait for a process of one thread. By file, because the tests of a file share costly fixtures.
@@ -39,12 +40,12 @@ all: .venv/.stamp $(PLOTS_PAGE)
 repro: .venv/.stamp $(PLOTS_PAGE) scm
 	$(BIN)/convnet train
 	-$(if $(word 2,$(DATASETS)),$(MAKE) --jobs=$(CORES) $(DATASETS:%=results-of-%))
-	$(BIN)/dvc repro
+	$(BIN)/python -m convnet.pipeline.repro $(STARTED)
 
 # DVC runs one stage at a time; here each dataset has a process, whose lines name it. The last `dvc repro` runs the other stages.
 results-of-%:
 	exec $(BIN)/dvc --wait-for-lock repro --single-item --glob '*@$*' \
-	  > >(trap '' INT; awk '{ print "$* | " $$0; fflush() }') 2>&1
+	  > >(trap '' INT; awk '!/^Use .dvc push/ { print "$* | " $$0; fflush() }') 2>&1
 
 report: .venv/.stamp $(PLOTS_PAGE) scm
 	$(BIN)/dvc repro report

@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 
 from convnet.data.arrays import check_batch_sizes, prepare_arrays, size_name
+from convnet.data.division import training_images
 from convnet.data.manifest import COLUMNS
+from convnet.data.splits import SPLITS
 from convnet.params.load import load_params
 from convnet.params.recipe import other_sizes
 from convnet.system.csv_tables import read_csv
@@ -23,12 +25,14 @@ def main() -> None:
     params = load_params()
     image_size = params.dataset(arguments.dataset).image_size
     manifest = read_csv(arguments.manifest, COLUMNS)
-    training = manifest.loc[manifest["split"] == "train", "class"]
-    check_batch_sizes(params, arguments.dataset, len(training), training.nunique())  # before the long packing
-    prepare_arrays(manifest, arguments.archives, image_size, params.images, arguments.destination)
+    counts = {split: int((manifest["split"] == split).sum()) for split in SPLITS}
+    fewest = training_images(counts, params.run.split, len(params.run.seeds))
+    classes = manifest.loc[manifest["split"] == "train", "class"].nunique()
+    check_batch_sizes(params, arguments.dataset, fewest, classes)  # before the long packing
+    images = params.of_dataset("images", arguments.dataset)
+    prepare_arrays(manifest, arguments.archives, image_size, images, arguments.destination)
     for size in other_sizes(params, arguments.dataset):
-        folder = arguments.destination / size_name(size)
-        prepare_arrays(manifest, arguments.archives, size, params.images, folder)
+        prepare_arrays(manifest, arguments.archives, size, images, arguments.destination / size_name(size))
 
 
 if __name__ == "__main__":

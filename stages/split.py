@@ -23,7 +23,8 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load_params()
     rules = params.split_rules(arguments.dataset)
-    manifest, summary = build_manifest(arguments.archives, limits=params.images, split=rules)
+    limits = params.of_dataset("images", arguments.dataset)
+    manifest, summary = build_manifest(arguments.archives, limits=limits, split=rules)
     write_csv(arguments.manifest, manifest)
     write_json(arguments.summary, summary)
     for line in (rejected_line(summary), duplicates_line(summary), *summary["remarks"]):

@@ -34,8 +34,10 @@ from PIL import Image, ImageOps
 from bench.lib.damaged import ARCHIVES, damaged_files
 from convnet.data.archive_base import ArchiveLimits
 from convnet.data.archives import open_archive
-from convnet.data.decoding import BadImage, decode, load_image, silent_libtiff
+from convnet.data.decoding import decode, load_image
+from convnet.data.image_faults import BadImage
 from convnet.data.manifest import build_manifest
+from convnet.data.pillow_limits import silent_libtiff
 from convnet.params.data import Images, Split
 from convnet.system.errors import UserError
 from convnet.system.files import write_json

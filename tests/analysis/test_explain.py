@@ -1,10 +1,12 @@
 """Figures of the networks of a tiny study, and their parts on networks whose weights are known."""
 
+import dataclasses
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,14 @@ from keras import layers
 from numpy.typing import NDArray
 from PIL import Image
 
-from convnet.analysis.augmented_draws import draw_augmented
+from convnet.analysis import network_drawing
+from convnet.analysis.augmented_draws import draw_augmented, draw_knobs
 from convnet.analysis.example_images import choose_cases, choose_evenly
 from convnet.analysis.explain import explain_dataset
 from convnet.analysis.feature_maps import feature_maps, mapped_layers
 from convnet.analysis.first_filters import first_filters
 from convnet.analysis.grad_cam import grad_cam
-from convnet.analysis.networks import FROZEN, plan_networks
+from convnet.analysis.networks import FROZEN, load_network, plan_networks
 from convnet.backend.gradients import gradients
 from convnet.data.arrays import load_arrays
 from convnet.jobs.predictions import Prediction, Predictions, save_predictions
@@ -113,8 +116,15 @@ def make_study(folder: Path, changes: dict[str, Any]) -> Study:
         run = {"seed": 0, "model_sha256": file_digest(place / "seed-0.keras")}
         job = {"dataset": "tiny", "variant": variant, "classes": CLASSES, "threads": 1, "seeds": [run]}
         write_json(place / "job.json", job | {"recipe": {"image_size": IMAGE_SIZE}})
-        save_predictions(place / "predictions.npz", {0: make_predictions(number, settings.run.resplit)})
+        save_predictions(place / "predictions.npz", {0: make_predictions(number, settings.run.own_splits)})
     return Study(folder, settings)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network_drawing, "STORE", tmp_path_factory.mktemp("store"))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +155,7 @@ def test_the_list_names_every_figure_once_in_the_order_of_the_page(out: Path) ->
     listed = read_json(out / "figures.json")
     assert [entry["file"] for entry in listed] == [
         "plots/augmentation.png",
+        "knobs.png",
         "filters_baseline.png",
         "filters_the_frozen_backbone.png",
         "plots/feature_maps_baseline.png",
@@ -162,7 +173,7 @@ def test_the_list_names_every_figure_once_in_the_order_of_the_page(out: Path) ->
         assert entry["alt"].endswith(".")
         assert "tiny, rendered images" in entry["title"]
         with Image.open(out / entry["file"]) as picture:
-            assert picture.width == 800
+            assert picture.width == 1000
             assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 50  # something is drawn
 
 
@@ -184,6 +195,42 @@ def test_a_damaged_model_is_said_in_one_sentence(study: Study, tmp_path: Path) -
     (models / "augmented" / "seed-0.keras").write_bytes(b"not a model")
     with pytest.raises(UserError, match=r"augmented/seed-0\.keras is refused: it is a text file"):
         explain_dataset(study.params, "tiny", study.folder / "arrays", models, tmp_path / "out")
+
+
+def drawn_again(study: Study, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch, place: Path) -> list[str]:
+    """Return the variants whose network is loaded when a study with changed settings is explained."""
+    loaded: list[str] = []
+
+    def load(path: Path) -> keras.Model:
+        loaded.append(path.parent.name)
+        return load_network(path)
+
+    monkeypatch.setattr(network_drawing, "load_network", load)
+    settings = params(place, {**CHANGES, **changes})
+    explain_dataset(settings, "tiny", study.folder / "arrays", study.folder / "models", place / "out")
+    return loaded
+
+
+@pytest.mark.usefixtures("out")  # drawn once before
+def test_only_the_network_of_a_changed_variant_is_drawn_again(
+    study: Study, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert drawn_again(study, {}, monkeypatch, tmp_path / "same") == []
+    files = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    again = tmp_path / "same" / "out"
+    assert {path.relative_to(again): path.read_bytes() for path in again.rglob("*") if path.is_file()} == files
+    copied = dataclasses.replace(study, folder=tmp_path / "other")
+    shutil.copytree(study.folder, copied.folder)
+    place = copied.folder / "models" / "augmented"
+    model = make_cnn()
+    model.save(place / "seed-0.keras")
+    job = read_json(place / "job.json")
+    job["seeds"][0]["model_sha256"] = file_digest(place / "seed-0.keras")
+    write_json(place / "job.json", job)
+    assert drawn_again(copied, {}, monkeypatch, tmp_path / "one") == ["augmented"]
+    assert drawn_again(study, {"explain.channels": 2}, monkeypatch, tmp_path / "all") == [
+        "baseline", "augmented", "transfer", "fine_tune",
+    ]  # fmt: skip
 
 
 # Which networks and images
@@ -225,7 +272,7 @@ def test_dvc_plots_finds_images_only(out: Path) -> None:
 
 
 def test_with_resplit_images_come_from_the_splits_the_seed_saw(tmp_path: Path) -> None:
-    changes = {"run.resplit": True, "run.pixel_variants": ["baseline"]}
+    changes = {"run.split": "resplit", "run.pixel_variants": ["baseline"]}
     empty: dict[str, Any] = {"run.feature_variants": [], "run.fine_tune_variants": []}
     study = make_study(tmp_path, changes | empty)
     listed = read_json(study.explain() / "figures.json")
@@ -260,6 +307,18 @@ def test_cases_hold_every_combination_of_right_and_wrong() -> None:
 
 
 # Augmentation
+
+
+def test_each_knob_is_drawn_alone(images: NDArray[np.uint8]) -> None:
+    knobs = Augmentation(rotation=30.0, width_shift=0.2, height_shift=0.2, shear=0.2, zoom=0.0,
+                         horizontal_flip=True, vertical_flip=False, fill="nearest")  # fmt: skip
+    drawn = draw_knobs(images[0], knobs, seed=0)
+    assert next(iter(drawn)) == "rotation"
+    assert "zoom (off here)" in drawn
+    assert list(drawn)[-5:] == ["fill nearest", "fill constant", "fill reflect", "fill wrap", "all together"]
+    np.testing.assert_array_equal(drawn["horizontal_flip"], images[0][:, ::-1])
+    np.testing.assert_array_equal(drawn["vertical_flip (off here)"], images[0][::-1])
+    assert all((image != images[0]).any() for image in drawn.values())
 
 
 def test_augmented_draws_differ_and_without_knobs_are_the_image(images: NDArray[np.uint8]) -> None:

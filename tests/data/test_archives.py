@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from convnet.data.archive_base import ArchiveLimits
 from convnet.data.archives import open_archive
-from convnet.data.decoding import BadImage
+from convnet.data.image_faults import BadImage
 from convnet.system.errors import UserError
 
 KINDS = ["zip", "tar", "tgz"]

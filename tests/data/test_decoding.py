@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from convnet.data.decoding import DEFAULT_LIMITS, BadImage, decode, load_image
+from convnet.data.decoding import DEFAULT_LIMITS, decode, load_image
+from convnet.data.image_faults import BadImage
 from convnet.params.data import Images
 
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
@@ -197,7 +198,8 @@ def test_pixel_bomb_takes_no_memory():
     # A subprocess, because the peak of this one is already high. The last line proves that the measure can rise.
     code = """
 from pathlib import Path
-from convnet.data.decoding import BadImage, decode
+from convnet.data.decoding import decode
+from convnet.data.image_faults import BadImage
 from convnet.params.data import Images
 from data.test_decoding import gif_that_grows, png
 # Not getrusage: a child begins with the peak of the process it was forked from.

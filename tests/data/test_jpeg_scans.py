@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convnet.data.decoding import BadImage, decode
+from convnet.data.decoding import decode
 from convnet.data.frames import MOST_FRAMES
+from convnet.data.image_faults import BadImage
 from convnet.data.jpeg_scans import read_scans
 from convnet.params.data import Images
 from helpers.tiny_dataset import encoded, picture

@@ -11,7 +11,7 @@ import pytest
 from convnet.data.archive_base import ArchiveLimits
 from convnet.data.archives import open_archive
 from convnet.data.class_folders import read_layout
-from convnet.data.decoding import BadImage
+from convnet.data.image_faults import BadImage
 from convnet.system.errors import UserError
 
 IMAGES = {f"{label}/{number}.jpg": f"{label}{number}".encode() * 500 for label in "ab" for number in range(4)}

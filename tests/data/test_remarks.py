@@ -7,7 +7,6 @@ from PIL import Image
 from convnet.data.arrays import load_arrays, prepare_arrays
 from convnet.data.decoding import DEFAULT_LIMITS
 from convnet.data.manifest import build_manifest
-from convnet.data.remarks import cut_remark
 from convnet.params.data import Images, Split
 from helpers.tiny_dataset import encoded, picture, write_dataset
 
@@ -77,9 +76,40 @@ def test_dark_16_bit_grey_is_reported_and_scaled_by_its_own_range(tmp_path: Path
     assert load_arrays(tmp_path / "arrays", "train").images.max() > 240
 
 
-def test_cut_that_missed_its_shares(tmp_path: Path) -> None:
+def _cut_remarks(folder: Path, files: dict[str, bytes]) -> list[str]:
+    write_dataset(folder, {"a.zip": files})
+    lines = build_manifest(folder, limits=DEFAULT_LIMITS, split=RULES)[1]["remarks"]
+    return [line for line in lines if "were divided" in line]
+
+
+def test_cut_that_keeps_its_shares_has_no_remark(tmp_path: Path) -> None:
     files = {f"{name}/{i}": encoded(picture(i + 50 * (name == "dog"))) for name in ("cat", "dog") for i in range(10)}
-    write_dataset(tmp_path, {"a.zip": files})
-    manifest, _ = build_manifest(tmp_path, limits=DEFAULT_LIMITS, split=RULES)
-    assert cut_remark(manifest, {"train": 0.6, "validation": 0.2, "test": 0.2}) is None
-    assert "instead of 30%" in (cut_remark(manifest, {"train": 0.3}) or "")
+    assert _cut_remarks(tmp_path, files) == []
+
+
+def test_cut_that_missed_its_shares_names_the_large_group(tmp_path: Path) -> None:
+    copies = {f"cat/{i}": encoded(picture(0)) for i in range(16)}
+    others = {
+        f"{name}/o{i}": encoded(picture(i + 50 * (name == "dog"))) for name in ("cat", "dog") for i in range(1, 4)
+    }
+    (line,) = _cut_remarks(tmp_path, copies | others)
+    assert line.endswith("% of the settings: 16 images stay together as one group"), line
+
+
+def test_cut_of_tiny_classes_names_them(tmp_path: Path) -> None:
+    files = {f"{name}/{i}": encoded(picture(i + 50 * (name == "dog"))) for name in ("cat", "dog") for i in range(3)}
+    (line,) = _cut_remarks(tmp_path, files)
+    assert line == (
+        "train holds 33% of the 6 images that were divided, not the 60% of the settings: the smallest class has 3 "
+        "images, and each split needs one"
+    )
+
+
+def test_official_part_that_is_not_cut_has_no_remark(tmp_path: Path) -> None:
+    files = {
+        f"{part}/{name}/{i}": encoded(picture(i + 50 * (name == "dog") + 100 * (part == "test")))
+        for name in ("cat", "dog")
+        for part, count in (("train", 20), ("test", 2))
+        for i in range(count)
+    }
+    assert _cut_remarks(tmp_path, files) == []

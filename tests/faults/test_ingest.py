@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from convnet.data.archives import open_archive
-from convnet.data.decoding import BadImage
+from convnet.data.image_faults import BadImage
 from helpers.tiny_dataset import encoded, picture
 from helpers.tiny_study import PROJECT, environment
 

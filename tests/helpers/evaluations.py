@@ -92,18 +92,8 @@ def make_evaluation(
         "image_size": [96, 96],
         "counts": COUNTS,
         "backbone": backbone,
-        "resplit": False,
-        "recipe": {
-            "augmentation": variant == "augmented",
-            "dropout": 0.5 if "dropout" in variant else 0.0,
-            "transfer": backbone is not None,
-            "last_layer": "block4_pool" if backbone else None,
-            "trainable_from": "block4_conv" if variant == "fine_tune" else None,
-            "optimizer": "rmsprop",
-            "learning_rate": 0.0001 if backbone else 0.001,
-            "batch_size": 20,
-            "epochs": epochs,
-        },
+        "split": "fixed",
+        "recipe": _recipe(dataset, variant, backbone, epochs),
         "parameters": 1_500_000 if backbone else 9_494_561,
         "trainable_parameters": 300_000 if backbone else 9_494_561,
         "model_bytes": 6_100_000 if backbone else 38_000_000,
@@ -113,6 +103,31 @@ def make_evaluation(
         "machine": {"processor": "test processor", "cores": 2, "device": "CPU"},
         "versions": {"python": "3.11.7", "keras": "3.15.0", "tensorflow": "2.21.0"},
     }
+
+
+def _recipe(dataset: str, variant: str, backbone: str | None, epochs: int) -> dict[str, Any]:
+    """Return the settings of a run, as `params.recipe` resolves them."""
+    recipe: dict[str, Any] = {
+        "dataset": dataset,
+        "variant": variant,
+        "image_size": [96, 96],
+        "kind": "features" if backbone else "pixels",
+        "dropout": 0.5 if "dropout" in variant else 0.0,
+        "augmentation": {"rotation": 40.0, "zoom": 0.2} if variant == "augmented" else None,
+        "fit": {
+            "optimizer": "rmsprop",
+            "learning_rate": 0.0001 if backbone else 0.001,
+            "batch_size": 20,
+            "epochs": epochs,
+            "labels": "sparse",
+        },
+    }
+    if backbone is None:
+        return recipe | {"network": {"filters": [16, 32, 64], "dense": 512}}
+    recipe |= {"backbone": backbone, "last_layer": "block4_pool", "pooling": "flatten", "dense": 1024}
+    if variant == "fine_tune":
+        recipe |= {"kind": "fine_tune", "start": "transfer", "trainable_from": "block4_conv"}
+    return recipe
 
 
 def typed(*evaluations: dict[str, Any]) -> list[Evaluation]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from convnet.data.decoding import BadImage
+from convnet.data.image_faults import BadImage
 from convnet.inference.inputs import find_places, folder_files, read_places
 from helpers.tiny_dataset import encoded, picture, write_archive
 

@@ -23,6 +23,7 @@ from convnet.inference.evaluate_folder import evaluate_labelled, evaluation_text
 from convnet.inference.predict import Counts, predict_files  # noqa: E402
 from convnet.jobs.predictions import load_predictions  # noqa: E402
 from convnet.models.heads import as_probabilities  # noqa: E402
+from convnet.params.data import GroupSource, LabelSource, ReadAs  # noqa: E402
 from convnet.system.errors import UserError  # noqa: E402
 from helpers.saved_variant import IMAGE_SIZE, write_variant  # noqa: E402
 from helpers.tiny_dataset import encoded, picture, write_archive  # noqa: E402
@@ -263,3 +264,49 @@ def test_folder_without_classes_is_refused(model: Path, tmp_path: Path) -> None:
     write_pictures(tmp_path / "in", ["a.png"])
     with pytest.raises(UserError, match="no class folders with images"):
         evaluate_labelled(model, tmp_path / "in", None, False)
+
+
+def test_labels_in_file_names_are_proposed_and_read(model: Path, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "in", [f"{name}.{n}.png" for name in ("red", "blue") for n in range(3)])
+    with pytest.raises(UserError, match=r"labels blue \(3\), red \(3\): add --label-from-name '\{label\}\.\{number\}'"):
+        evaluate_labelled(model, tmp_path / "in", None, False)
+    by_name = ReadAs(labels=LabelSource(from_name="{label}.{number}"))
+    result = evaluate_labelled(model, tmp_path / "in", None, False, by_name)
+    assert np.array(result["confusion"]).sum(axis=1).tolist() == [3, 0, 3]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_table_gives_the_labels_and_its_faults_are_printed(model: Path, tmp_path: Path, packed: bool) -> None:
+    write_pictures(tmp_path / "in", [f"{n}.png" for n in range(6)])
+    (tmp_path / "t.csv").write_text("id,colour,split\n0,red,test\n1,blue,test\n2,red,test\n3,red,train\n9,red,test\n")
+    images = tmp_path / "in"
+    if packed:
+        images = tmp_path / "in.zip"
+        write_archive(images, {f.name: f.read_bytes() for f in sorted((tmp_path / "in").iterdir())})
+    table = LabelSource(table=str(tmp_path / "t.csv"), file_column="id", label_column="colour", suffix=".png")
+    result = evaluate_labelled(model, images, "test", False, ReadAs(labels=table))
+    assert np.array(result["confusion"]).sum(axis=1).tolist() == [1, 0, 2]
+    assert result["notes"] == [
+        "1 files of the table are missing, the first is '9.png'",
+        "2 files are not in the table, the first is '4.png'",
+    ]
+    assert result["notes"][0] in evaluation_text(result)
+
+
+def test_refused_folders_are_read_with_the_options_that_the_sentence_names(model: Path, tmp_path: Path) -> None:
+    for scene in ("a", "b", "c"):
+        for name in ("red", "blue"):
+            write_pictures(tmp_path / "in" / scene / name, ["1.png"])
+    with pytest.raises(UserError, match="--group-by-folder"):
+        evaluate_labelled(model, tmp_path / "in", None, False)
+    outer = ReadAs(groups=GroupSource(by_folder=True))
+    assert evaluate_labelled(model, tmp_path / "in", None, False, outer)["n"] == 6
+    ignored = ReadAs(groups=GroupSource(by_folder=True), ignore=("a",))
+    assert evaluate_labelled(model, tmp_path / "in", None, False, ignored)["n"] == 4
+
+
+def test_pixel_limit_of_the_option_holds(model: Path, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "in" / "red", ["1.png"])
+    (tmp_path / "in" / "red" / "large.png").write_bytes(encoded(picture(7, (100, 90))))
+    result = evaluate_labelled(model, tmp_path / "in", None, False, maximum_pixels=8000)
+    assert [entry["reason"] for entry in result["rejected"]] == ["9,000 pixels, more than images.maximum_pixels, 8,000"]

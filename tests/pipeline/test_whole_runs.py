@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from helpers.clones import Clone
+from helpers.tiny_dataset import encoded, picture
 from helpers.tiny_run import (
     TRAIN,
     change_params,
@@ -196,6 +197,43 @@ def test_queue_of_all_jobs_gives_the_same_bytes_and_repro_then_trains_nothing(fi
     assert "train@pets" in _ran(done.stdout)
     assert not _trained(done.stderr)
     assert (clone.path / "metrics.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_experiments_beside_the_workspace_take_its_finished_jobs(finished: Clone, tmp_path: Path) -> None:
+    # DVC runs them in copies of the project, which have no job store.
+    clone = copy_of(finished, tmp_path / "copy")
+    pixels = ("-S", "run.feature_variants=[]", "-S", "run.fine_tune_variants=[]")
+    third = (*pixels, "-S", "run.seeds=[0,1,2]", "train")
+    done = clone.run("dvc", "exp", "run", "--temp", *third)
+    assert sorted(_trained(done.stderr)) == ["pets/baseline seed 2", "pets/half_dropped seed 2"]
+    # Two at once: the first finds all jobs, the second trains the changed ones.
+    clone.run("dvc", "exp", "run", "--queue", "--name", "found", *third)
+    changed = (*pixels, "-S", "variants.half_dropped.dropout=0.25", "train")
+    clone.run("dvc", "exp", "run", "--queue", "--name", "trained", *changed)
+    clone.run("dvc", "exp", "run", "--run-all", "--jobs", "2")
+    logs = {name: clone.run("dvc", "queue", "logs", name).stdout for name in ("found", "trained")}
+    assert _trained(logs["found"]) == []
+    assert "were finished before" in logs["found"]
+    assert sorted(_trained(logs["trained"])) == ["pets/half_dropped seed 0", "pets/half_dropped seed 1"]
+    # And the workspace finds what they trained.
+    change_params(clone.path, {"run.seeds": [0, 1, 2], "run.feature_variants": [], "run.fine_tune_variants": []})
+    assert not _trained(clone.run("dvc", "repro", "train").stderr)
+
+
+@pytest.mark.slow
+def test_own_folder_in_the_project_is_read_by_experiments_beside_the_workspace(clone: Clone) -> None:
+    for number, name in enumerate(("cat", "dog")):
+        (clone.path / "photos" / name).mkdir(parents=True)
+        for i in range(20):
+            (clone.path / "photos" / name / f"{i}.png").write_bytes(encoded(picture(100 * number + i)))
+    write_tiny_params(clone.path)
+    clone.run("python", "-m", "convnet.cli.main", "init", "photos")
+    clone.run("git", "add", "params.yaml")  # and not the images
+    clone.run("git", "commit", "--quiet", "--message", "photos")
+    done = clone.run("dvc", "exp", "run", "--temp", "prepare")
+    assert {"download@photos", "prepare@photos"} <= set(_ran(done.stdout))
+    assert "photos" in clone.run("dvc", "exp", "show", "--csv").stdout
 
 
 def _ran(output: str) -> list[str]:

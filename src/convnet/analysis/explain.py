@@ -7,19 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from convnet.analysis.augmented_draws import draw_augmented, first_augmentation
+from convnet.analysis.augmented_draws import draw_augmented, draw_knobs, first_augmentation
 from convnet.analysis.example_images import Examples, choose_cases, choose_evenly, read_examples
-from convnet.analysis.feature_maps import draw_feature_maps
 from convnet.analysis.figure_files import save_chart
-from convnet.analysis.first_filters import first_filters
-from convnet.analysis.grad_cam import draw_grad_cam
-from convnet.analysis.networks import load_network, plan_networks
+from convnet.analysis.network_drawing import GROUPS, NetworkDrawing
+from convnet.analysis.networks import plan_networks
 from convnet.data.arrays import arrays_of_size
 from convnet.jobs.predictions import Prediction, Predictions, load_predictions
 from convnet.params.schema import Params
 from convnet.report.chart import Chart
-from convnet.report.charts.augmentation import augmentation_chart
-from convnet.report.charts.filters import filters_chart
+from convnet.report.charts.augmentation import augmentation_chart, knobs_chart
 from convnet.system.errors import UserError
 from convnet.system.files import read_json, write_json
 from convnet.system.progress import progress
@@ -27,6 +24,8 @@ from convnet.system.progress import progress
 
 def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, destination: Path) -> None:
     """Draw all figures of a dataset; equal models and settings give equal bytes.
+
+    The figures of networks that did not change come from the job store.
 
     Args:
         params: the settings of the run.
@@ -48,22 +47,19 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
     examples, cases = {}, {}
     for size in {network.image_size for network in networks}:
         examples[size], cases[size] = _choose_images(params, arrays_of_size(arrays, size), test)
-    maps, filters, heat = [], [], []
+    entries: dict[str, list[Any]] = {group: [] for group in GROUPS}
     for network in progress(networks, total=len(networks), label=f"explain {dataset}", unit="networks"):
-        model = load_network(models / network.variant / f"seed-{seed}.keras")
-        shown = examples[network.image_size]
-        maps.append(draw_feature_maps(model, network, shown, params.explain.channels, described, destination))
-        if network.example:
-            if found := first_filters(model):
-                filters.append(filters_chart(found[1], found[0], network.name, described))
-            chosen = cases[network.image_size]
-            heat.append(draw_grad_cam(model, network.variant, chosen, test[network.variant], described, destination))
+        model, size = models / network.variant / f"seed-{seed}.keras", network.image_size
+        drawing = NetworkDrawing(
+            network, examples[size], cases[size], test.get(network.variant), params.explain.channels, described
+        )
+        for group, of_network in drawing.bring(model, params.engine.threads_per_job, destination).items():
+            entries[group] += of_network
     train = _predictions(models, networks[0].variant, seed)["train"]
     draws = _augmentation(params, dataset, arrays, train, described)
-    # dvc.yaml names the folder `plots`, and `dvc plots show` shows all of it.
-    ordered = [(draws, "plots"), (filters, "."), (maps, "plots"), (heat, ".")]
-    figures = [save_chart(chart, destination, folder) for charts, folder in ordered for chart in charts]
-    write_json(destination / "figures.json", figures)
+    # `dvc plots show` shows some figures of the folder `plots`.
+    figures = [save_chart(chart, destination, folder) for chart, folder in zip(draws, ("plots", "."), strict=False)]
+    write_json(destination / "figures.json", figures + [entry for group in GROUPS for entry in entries[group]])
 
 
 def _choose_images(params: Params, arrays: Path, test: Mapping[str, Prediction]) -> tuple[Examples, Examples]:
@@ -71,21 +67,22 @@ def _choose_images(params: Params, arrays: Path, test: Mapping[str, Prediction])
     first = next(iter(test.values()))  # the seed's split is the same for all variants
     evenly = choose_evenly(first.labels, params.explain.images, params.split.seed)
     cases = choose_cases(test, params.explain.images, params.split.seed)
-    shown = [read_examples(arrays, "test", first, rows, params.run.resplit) for rows in (evenly, cases)]
+    shown = [read_examples(arrays, "test", first, rows, params.run.own_splits) for rows in (evenly, cases)]
     return shown[0], shown[1]
 
 
 def _augmentation(
     params: Params, dataset: str, arrays: Path, train: Prediction, described: Mapping[str, Any]
 ) -> list[Chart]:
-    """Return the chart of augmented draws, if a variant augments."""
+    """Return the charts of augmented draws and of the single knobs, if a variant augments."""
     knobs = first_augmentation(params, dataset)
     if knobs is None:
         return []
     rows = choose_evenly(train.labels, params.explain.images, params.split.seed)
-    originals = read_examples(arrays, "train", train, rows, params.run.resplit).images
+    originals = read_examples(arrays, "train", train, rows, params.run.own_splits).images
     draws = draw_augmented(originals, knobs, params.explain.draws, params.split.seed)
-    return [augmentation_chart(originals, draws, described)]
+    alone = draw_knobs(originals[0], knobs, params.split.seed)
+    return [augmentation_chart(originals, draws, described), knobs_chart(originals[0], alone, described)]
 
 
 def _predictions(models: Path, variant: str, seed: int) -> Predictions:

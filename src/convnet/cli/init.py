@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from convnet.cli.length import check_course, length_reason, with_length
-from convnet.cli.options import standard_output
+from convnet.cli.options import add_reading, labels_of, standard_output
+from convnet.cli.study import plan_study
 from convnet.data.label_tables import write_table
 from convnet.data.suggestions import BY_FOLDERS, Advice, Look, advise, dataset_name, look_at, problems
 from convnet.params.checks import RESERVED, is_name
-from convnet.params.data import Dataset, GroupSource, LabelSource, ReadAs
+from convnet.params.data import Dataset, GroupSource, LabelSource, ReadAs, Source
 from convnet.params.edit import write_dataset
 from convnet.params.load import load_params
 from convnet.params.schema import Params
@@ -18,6 +19,7 @@ from convnet.system.files import file_digest
 
 HELP = "look at own images and make them a dataset in params.yaml"
 EXAMPLE = "convnet init photos/ && dvc repro"
+PARAMS = Path("params.yaml")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,19 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rendered", action="store_true", help="the images are rendered, not photographed")
     parser.add_argument("--backbone", help="default: one that suits the images and is available")
     parser.add_argument("--keep", action="store_true", help="keep the other datasets of the run")
-    labels = parser.add_argument_group("labels, where the folders do not name the classes")
-    labels.add_argument("--label-from-name", metavar="PATTERN", help="file names hold them: '{label}.{number}'")
-    labels.add_argument("--labels", metavar="TABLE", type=Path, help="CSV or JSON lines: file, label, split, group")
-    labels.add_argument("--file-column", metavar="NAME", default="file", help="of the table; default: file")
-    labels.add_argument("--label-column", metavar="NAME", default="label", help="of the table; default: label")
-    labels.add_argument("--suffix", default="", help="that the table's file names lack: .jpg")
+    parser.add_argument("--group-from-name", metavar="PATTERN", help="file names hold the group: '{group}_{number}'")
+    labels = add_reading(parser)
     labels.add_argument("--write-labels", metavar="TABLE", type=Path, help="write the labels, and read them from there")
-    groups = parser.add_argument_group("images that belong together and stay in one split")
-    groups.add_argument("--group-by-folder", action="store_true", help="folders are patients, scenes, clips, cameras")
-    groups.add_argument("--group-from-name", metavar="PATTERN", help="file names hold the group: '{group}_{number}'")
-    parser.add_argument(
-        "--ignore", metavar="NAME", action="append", default=[], help="leave out files and folders: masks, '*_mask*'"
-    )
     parser.add_argument("--course", action="store_true", help="train the course's number of epochs, not to a plateau")
 
 
@@ -79,8 +71,7 @@ def initialise(
         UserError: the images cannot be a dataset, the name is taken, the known entry has other settings, or
             params.yaml is not valid. params.yaml stays as it is then.
     """
-    path = Path("params.yaml")
-    params = load_params(path)
+    params = load_params(PARAMS)
     name = name or dataset_name(source)
     _check_name(name)
     folder = _as_written(source, Path.cwd())
@@ -94,15 +85,15 @@ def initialise(
     advice = None if known else advise(look, kind, params, backbone)
     settings = _fingerprinted(_with_table(settings, look, write_labels))
     if advice is None:
-        before = params.datasets[name].source
-        entry = {"source": {"fingerprint": look.fingerprint, **_changes(before, settings)}}
-        done = [_known_line(name, before.fingerprint != look.fingerprint, len(entry["source"]) > 1)]
+        changes: dict[str, Any] = {}
+        entry, done = _updated(params.datasets[name].source, name, look, settings)
     else:
         entry = with_length(_entry(folder, kind, look, advice, settings), params, course)
-        reasons = (*advice.reasons, length_reason(entry))
-        done = [f"datasets.{name} is added to {path}", *(f"  {reason}" for reason in reasons)]
-    datasets = [*params.run.datasets, *([] if name in params.run.datasets else [name])] if keep else [name]
-    write_dataset(path, name, entry, datasets)
+        changes, lines = plan_study(look, params, alone=not keep)
+        reasons = (*advice.reasons, length_reason(entry), *lines)
+        done = [f"datasets.{name} is added to {PARAMS}", *(f"  {reason}" for reason in reasons)]
+    datasets = list(dict.fromkeys([*params.run.datasets, name])) if keep else [name]
+    write_dataset(PARAMS, name, entry, changes | {"datasets": datasets})
     return _text([*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"])
 
 
@@ -110,10 +101,13 @@ def _text(lines: list[str]) -> str:
     return "\n".join(map(printable, lines)) + "\n"
 
 
-def _known_line(name: str, changed: bool, read_otherwise: bool) -> str:
+def _updated(before: Source, name: str, look: Look, settings: ReadAs) -> tuple[dict[str, Any], list[str]]:
+    """Return what changes in the entry of a known dataset, and the line on it."""
+    source = {"fingerprint": look.fingerprint, **_changes(before, settings)}
+    changed = before.fingerprint != look.fingerprint
     found = "the images have changed, its fingerprint is new" if changed else "the images are the same"
-    more = "; its labels or groups are new" if read_otherwise else ""
-    return f"datasets.{name} is known; {found}{more}; all its settings stay"
+    more = "; its labels or groups are new" if len(source) > 1 else ""
+    return {"source": source}, [f"datasets.{name} is known; {found}{more}; all its settings stay"]
 
 
 def _found(name: str, look: Look) -> list[str]:
@@ -127,8 +121,10 @@ def _found(name: str, look: Look) -> list[str]:
     lines.append(f"sizes (width x height): {shown['smallest']} to {shown['largest']}, median {shown['median']}")
     if groups := look.summary["groups"]:
         lines.append(f"groups: {groups:,}, each in one split")
-    found = problems(look)
-    return [*lines, "no problems found"] if not found else [*lines, "problems:", *(f"  {line}" for line in found)]
+    found, remarks = problems(look), look.summary["remarks"]
+    lines += ["problems:", *(f"  {line}" for line in found)] if found else ["no problems found"]
+    lines += ["remarks:", *(f"  {line}" for line in remarks)] if remarks else []
+    return lines
 
 
 def _entry(folder: str, kind: str, look: Look, advice: Advice, settings: ReadAs) -> dict[str, Any]:
@@ -139,6 +135,7 @@ def _entry(folder: str, kind: str, look: Look, advice: Advice, settings: ReadAs)
         "kind": kind,
         "source": {"folder": folder, "fingerprint": look.fingerprint, **reading},
         "image_size": list(advice.image_size),
+        **({"images": advice.images} if advice.images else {}),
         "backbone": advice.backbone,
         "training": batch,
         "fine_tune": dict(batch),
@@ -147,23 +144,10 @@ def _entry(folder: str, kind: str, look: Look, advice: Advice, settings: ReadAs)
 
 
 def _settings(arguments: argparse.Namespace) -> ReadAs:
-    """Return the options on labels and groups.
-
-    Raises:
-        UserError: two options name different places of the labels.
-    """
-    if arguments.labels and arguments.label_from_name:
-        raise UserError("--labels and --label-from-name exclude each other: give one of them")
-    labels = None
-    if arguments.labels:
-        labels = LabelSource(
-            table=_as_written(arguments.labels, Path.cwd()),
-            file_column=arguments.file_column,
-            label_column=arguments.label_column,
-            suffix=arguments.suffix,
-        )
-    elif arguments.label_from_name:
-        labels = LabelSource(from_name=arguments.label_from_name)
+    """Return the options on labels and groups; the path of a table as params.yaml keeps it."""
+    labels = labels_of(arguments)
+    if labels and labels.table:
+        labels = labels.model_copy(update={"table": _as_written(Path(labels.table), Path.cwd())})
     groups = GroupSource(by_folder=arguments.group_by_folder, from_name=arguments.group_from_name)
     return ReadAs(labels=labels, groups=None if groups == GroupSource() else groups, ignore=tuple(arguments.ignore))
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from convnet.cli.options import add_inference, add_model, exit_strictly, standard_output
+from convnet.cli.options import add_inference, add_maximum_pixels, add_model, exit_strictly, standard_output
 from convnet.inference.outputs import check_regular
 from convnet.jobs.model_files import find_model
 from convnet.system.files import atomic_path
@@ -19,11 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="images, folders or archives")
     parser.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="default: csv")
     parser.add_argument("--output", type=Path, help="file to write; default: standard output")
-    parser.add_argument(
-        "--maximum-pixels",
-        type=int,
-        help="limit for an image; default: 50000000",
-    )
+    add_maximum_pixels(parser)
     add_inference(parser)
 
 

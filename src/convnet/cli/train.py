@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from convnet.engine.queue import choose_engine, make_data, train_all, unfinished
+from convnet.engine.queue import choose_engine, forecast_run, make_data, train_all, unfinished
 from convnet.params.load import load_params
 
 HELP = "run every training job at once, here or on a Ray cluster"
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-j", "--jobs", metavar="N", type=int, help="local processes; default: engine.parallel_jobs")
     parser.add_argument("--engine", choices=("local", "ray"), help="default: engine.kind")
     parser.add_argument("--address", help="of a Ray cluster; default: engine.address")
-    dry_run = "make the data that the jobs need, print each job that has no result yet, and stop"
+    dry_run = "make the data that the jobs need, print each job without a result and how long all take, and stop"
     parser.add_argument("--dry-run", action="store_true", help=dry_run)
 
 
@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
         make_data()
         for line in unfinished(params):
             print(line)
+        print(forecast_run(params), file=sys.stderr)
         return
     train_all(params)
     print("every job has its result; `dvc repro` takes them from the store", file=sys.stderr)

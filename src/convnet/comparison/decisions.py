@@ -23,6 +23,13 @@ FEWEST_SEEDS = 3  # with two the spread between seeds is one number, and up to 1
 MARGIN = 0.02
 
 
+class Open(NamedTuple):
+    """Comparisons that a correction covers: the declared ones, without those rejected at an earlier look."""
+
+    differences: int  # hypotheses of no difference
+    margins: int  # hypotheses of a difference of the margin or more
+
+
 class Decided(NamedTuple):
     """The decision on one estimate, with its p-values after correction."""
 
@@ -32,16 +39,21 @@ class Decided(NamedTuple):
     p_margin_holm: float
 
 
-def decide(estimates: Sequence[Estimate], margin: float = MARGIN) -> list[Decided]:
+def decide(
+    estimates: Sequence[Estimate], margin: float = MARGIN, looks: int = 1, tested: Open | None = None
+) -> list[Decided]:
     """Decide the comparisons of one dataset together.
 
     Args:
         estimates: one per comparison.
         margin: share of accuracy; a smaller difference does not matter.
+        looks: how many looks were declared; each may spend its part of the errors.
+        tested: the comparisons that the corrections cover; None: those given.
     """
+    differences, margins = tested or Open(len(estimates), len(estimates))
     p_values = [estimate.p_value() for estimate in estimates]
-    adjusted = holm(p_values)
-    irrelevant = holm([estimate.margin_p(margin) for estimate in estimates])
+    adjusted = holm([looks * p for p in p_values], differences)
+    irrelevant = holm([looks * estimate.margin_p(margin) for estimate in estimates], margins)
     return [
         Decided(_decision(estimate, p_holm, p_margin, margin), p, p_holm, p_margin)
         for estimate, p, p_holm, p_margin in zip(estimates, p_values, adjusted, irrelevant, strict=True)

@@ -55,17 +55,21 @@ def wilson_interval(share: float, n: int, level: float = LEVEL) -> Interval:
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float], hypotheses: int | None = None) -> list[float]:
     """Return Holm's step-down adjusted p-values, in the order given.
 
     Rejecting where the result is at most 0.05 keeps the chance of any false rejection at 5 %.
 
     Source: S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
+
+    Args:
+        p_values: of the hypotheses with data.
+        hypotheses: all of them; those without data count as p = 1. None: as many as p-values.
     """
-    count = len(p_values)
-    adjusted = [0.0] * count
+    count = len(p_values) if hypotheses is None else hypotheses
+    adjusted = [0.0] * len(p_values)
     largest = 0.0
-    for rank, index in enumerate(sorted(range(count), key=lambda i: p_values[i])):
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
         largest = max(largest, min(1.0, (count - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from convnet.comparison.decisions import MARGIN, SIGNIFICANCE, Decided, decide, find_helpers, find_leader
+from convnet.comparison.looks import NO_LOOKS, compare_in_looks, last_look
 from convnet.comparison.paired import Difference, compare
 from convnet.comparison.schema import (
     Comparison,
@@ -25,9 +26,14 @@ from convnet.comparison.variant_summary import summarise_variant
 from convnet.comparison.wording import comparison_sentence, warning_sentences
 from convnet.data.splits import IMBALANCE
 from convnet.evaluation.schema import Evaluation, TrivialModel, TrivialScores
-from convnet.params.section import BASELINE
+from convnet.params.section import BASELINE, SplitKind
 from convnet.system.errors import UserError
 
+INTERVALS: dict[SplitKind, IntervalKind] = {
+    "fixed": "seeds and test images",
+    "resplit": "seeds and splits",
+    "folds": "folds and test images",
+}
 DIGITS = 10  # significant digits kept, so that the last bits of a sum do not change the file
 
 
@@ -37,6 +43,7 @@ def verdict(
     against: Mapping[str, Sequence[str]] | None = None,
     margin: float = MARGIN,
     baseline: str = BASELINE,
+    looks: Sequence[int] = (),
 ) -> Verdict:
     """Judge every variant of one dataset.
 
@@ -46,6 +53,7 @@ def verdict(
         against: by variant, the variants that it is compared with. The baseline replaces missing ones.
         margin: share of accuracy; a smaller difference does not matter.
         baseline: the variant without a remedy.
+        looks: the declared numbers of seeds, rising; empty: one look, at all seeds.
 
     Raises:
         UserError: no evaluations, several datasets, a variant twice, or test images that differ between variants.
@@ -57,16 +65,17 @@ def verdict(
     balanced = imbalance.ratio is None or imbalance.ratio > IMBALANCE
     metric: Deciding = "balanced_accuracy" if balanced else "accuracy"
     variants = [summarise_variant(evaluation, trivial, metric) for evaluation in ordered]
-    comparisons = _compare(ordered, metric, against or {}, margin, baseline)
+    comparisons = _compare(ordered, metric, against or {}, margin, baseline, looks)
     helpers = _helpers(comparisons, variants, metric, baseline)
-    pairs, leader = _compare_helpers([e for name in helpers for e in ordered if e.variant == name], metric)
+    pairs, leader = _compare_helpers([e for name in helpers for e in ordered if e.variant == name], metric, looks)
     result = Verdict(
         **{name: getattr(first, name) for name in ("dataset", "kind", "classes")},
-        resplit=any(evaluation.resplit for evaluation in ordered),
+        split=first.split,
         baseline=baseline if first.variant == baseline else None,
         metric=metric,
         n_test=variants[0].n_test,
         margin=margin,
+        looks=list(looks),
         imbalance=imbalance,
         variants=variants,
         comparisons=comparisons,
@@ -109,19 +118,21 @@ def _compare(
     against: Mapping[str, Sequence[str]],
     margin: float,
     baseline: str,
+    looks: Sequence[int],
 ) -> list[Comparison]:
     """Compare each variant with those that it names, and decide all comparisons together."""
     known = {evaluation.variant: evaluation for evaluation in evaluations}
-    compared = [
-        compare(known[other], evaluation, metric)
+    pairs = [
+        (known[other], evaluation)
         for name, evaluation in known.items()
         if name != baseline
         for other in _named(known, against.get(name, ()), baseline)
     ]
-    decided = decide([difference.estimate for difference in compared], margin)
+    compared = compare_in_looks(pairs, metric, margin, looks or NO_LOOKS)
     # The level at which Holm's procedure decides the next comparison, if the other open ones stay open.
-    level = SIGNIFICANCE / max([row.decision for row in decided].count("not decided"), 1)
-    return [_comparison(difference, row, level) for difference, row in zip(compared, decided, strict=True)]
+    undecided = [row.decision for _, row in compared].count("not decided")
+    level = SIGNIFICANCE / max(undecided, 1) / max(len(looks), 1)
+    return [_comparison(difference, row, level) for difference, row in compared]
 
 
 def _named(known: Mapping[str, Evaluation], names: Sequence[str], baseline: str) -> list[str]:
@@ -146,7 +157,7 @@ def _comparison(difference: Difference, decided: Decided, level: float) -> Compa
         n_test=difference.n_test,
         n_groups=difference.n_groups,
         paired=difference.paired,
-        resplit=difference.resplit,
+        split=difference.split,
         metrics=difference.metrics,
     )
 
@@ -154,7 +165,7 @@ def _comparison(difference: Difference, decided: Decided, level: float) -> Compa
 def _interval_kind(difference: Difference) -> IntervalKind:
     if len(difference.seeds) == 1:
         return "test images only"
-    return "seeds and splits" if difference.resplit else "seeds and test images"
+    return INTERVALS[difference.split]
 
 
 def _helpers(
@@ -165,11 +176,14 @@ def _helpers(
     return sorted(find_helpers(helping, baseline), key=lambda name: (-means[name], name))
 
 
-def _compare_helpers(helpers: Sequence[Evaluation], metric: Deciding) -> tuple[list[HelperPair], str | None]:
+def _compare_helpers(
+    helpers: Sequence[Evaluation], metric: Deciding, looks: Sequence[int]
+) -> tuple[list[HelperPair], str | None]:
     """Compare every two helpers, corrected apart; return the pairs, and the helper ahead of all others."""
-    differences = [compare(second, first, metric) for i, first in enumerate(helpers) for second in helpers[i + 1 :]]
+    both = [(second, first) for i, first in enumerate(helpers) for second in helpers[i + 1 :]]
+    differences = [compare(*pair, metric, last_look(*pair, looks)) for pair in both]
     # Without a margin: a small difference may still show which of two is ahead.
-    decided = decide([difference.estimate for difference in differences], margin=0.0)
+    decided = decide([difference.estimate for difference in differences], 0.0, max(len(looks), 1))
     pairs = [
         HelperPair(
             first=difference.variant,

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from convnet.comparison.decisions import FEWEST_SEEDS
-from convnet.comparison.random_effects import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
+from convnet.comparison.look_sentences import look_sentence, spent_sentence
+from convnet.comparison.planning import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
 from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
 from convnet.evaluation.metrics import METRICS
 from convnet.params.section import BASELINE
-from convnet.system.formats import p_words, plural, points
+from convnet.system.formats import p_words, plural, points, points_interval
 
+PER_SEED = {"fixed": "", "resplit": " per split", "folds": ", each tested once"}
+MORE_SEEDS = {"fixed": "", "resplit": " with own splits", "folds": " and as many folds"}
 CHOSEN = "chosen on the same test images, so this gain may be a little too large"
 
 
@@ -20,7 +23,7 @@ def metric_words(metric: Deciding) -> str:
 def basis(comparison: Comparison, rendered: bool) -> str:
     """Return the seeds and test images of a comparison, and whether the images are rendered."""
     seeds = len(comparison.seeds)
-    images = plural(comparison.n_test, "test image") + (" per split" if comparison.resplit else "")
+    images = plural(comparison.n_test, "test image") + PER_SEED[comparison.split]
     if comparison.n_groups < comparison.n_test:
         images += f" in {plural(comparison.n_groups, 'group')}"
     parts = ["one seed only" if seeds == 1 else plural(seeds, "seed"), images]
@@ -32,22 +35,25 @@ def comparison_sentence(row: Comparison, verdict: Verdict) -> str:
     lower, upper = row.interval
     comparisons = len(verdict.comparisons)
     correction = f", Holm over {comparisons} comparisons" if comparisons > 1 else ""
+    if len(verdict.looks) > 1:
+        correction += f", {len(verdict.looks)} looks"
     sentence = (
         f"{_opening(row, verdict)}: {metric_words(verdict.metric)} changes by {points(row.mean)} points "
-        f"(95 % interval {points(lower)} to {points(upper)} over {row.interval_kind}; "
+        f"(95 % interval {points_interval(lower, upper)} over {row.interval_kind}; "
         f"{p_words(row.p_holm)}{correction}; {basis(row, verdict.rendered)})."
     )
     margin = f"±{100 * verdict.margin:g} points"
+    look = f" {look_sentence(row, verdict.looks)}" if verdict.looks else ""
     if row.decision == "no relevant difference":
-        return f"{sentence} The whole interval is within {margin}, so the difference does not matter in practice."
+        return f"{sentence} The whole interval is within {margin}, so the difference does not matter in practice.{look}"
     if row.decision != "not decided":
-        return sentence
+        return sentence + look
     if len(row.seeds) >= FEWEST_SEEDS and comparisons > 1:
         if lower > 0 or upper < 0:
             sentence += f" The interval excludes zero, but not after correction for {comparisons} comparisons."
         elif -verdict.margin < lower and upper < verdict.margin:
             sentence += f" The interval is within {margin}, but not after correction for {comparisons} comparisons."
-    return f"{sentence} {needed_sentence(row)}"
+    return sentence + (look or f" {needed_sentence(row)}")
 
 
 def _opening(row: Comparison, verdict: Verdict) -> str:
@@ -65,7 +71,7 @@ def _over(row: Comparison, verdict: Verdict) -> str:
 
 
 def needed_sentence(comparison: Comparison) -> str:
-    """Return how many more seeds or test images would decide an open comparison; a plan, so "about"."""
+    """Return the plan of an open comparison: more seeds with a probability, or about how many test images."""
     count = len(comparison.seeds)
     if count < FEWEST_SEEDS:
         seeds, measured = ("one seed", "not") if count == 1 else (f"{count} seeds", "hardly")
@@ -74,23 +80,32 @@ def needed_sentence(comparison: Comparison) -> str:
             f"{FEWEST_SEEDS}."
         )
     assert comparison.needed is not None
-    ways = _ways(comparison)
-    if ways:
-        return f"If the difference stays as it is, {' or '.join(ways)} would decide it."
-    if comparison.resplit:
-        return f"{MOST_MORE_SEEDS} more seeds with own splits are probably not enough."
-    return f"{MOST_MORE_SEEDS} more seeds or {MOST_TIMES_IMAGES} times the test images are probably not enough."
-
-
-def _ways(comparison: Comparison) -> list[str]:
-    """Return what would decide an open comparison, the seeds first."""
-    assert comparison.needed is not None
-    seeds, images, ways = comparison.needed.more_seeds, comparison.needed.test_images, []
-    if seeds is not None:
-        ways.append(f"about {plural(seeds, 'more seed')}{' with own splits' if comparison.resplit else ''}")
+    seeds, images = _more_seeds(comparison), comparison.needed.test_images
+    ways = [f"{seeds} would decide it with a probability of {_chance(comparison.needed.probability)}."] if seeds else []
     if images is not None:
-        ways.append(f"about {_two_digits(images):,} test images ({comparison.n_test:,} now)")
-    return ways
+        about = f"about {_two_digits(images):,} test images ({comparison.n_test:,} now) would decide it"
+        ways.append(f"If the difference stays as it is, {about}.")
+    if ways:
+        return " ".join(ways)
+    more = f"{MOST_MORE_SEEDS} more seeds{MORE_SEEDS[comparison.split]}"
+    if comparison.split == "resplit":
+        return f"{more} are probably not enough to show that it helps or hurts."
+    return (
+        f"{more} or {MOST_TIMES_IMAGES} times the test images are probably not enough to show that it helps or hurts."
+    )
+
+
+def _more_seeds(comparison: Comparison) -> str:
+    """Return the seeds of a plan, empty without one."""
+    assert comparison.needed is not None
+    seeds = comparison.needed.more_seeds
+    return f"{plural(seeds, 'more seed')}{MORE_SEEDS[comparison.split]}" if seeds else ""
+
+
+def _chance(probability: float | None) -> str:
+    """Return a probability in tens: a plan is only that exact."""
+    assert probability is not None
+    return "more than 90 %" if probability > 0.95 else f"about {10 * round(10 * probability)} %"
 
 
 def _two_digits(count: int) -> int:
@@ -137,9 +152,11 @@ def warning_sentences(verdict: Verdict, baseline: str, against: Mapping[str, Seq
             f"{smallest}): balanced accuracy decides and comes first."
         )
     for row in verdict.comparisons:
-        if row.seeds_left_out:
+        if row.seeds_left_out and not verdict.looks:
             left_out = ", ".join(str(seed) for seed in row.seeds_left_out)
             warnings.append(f"{row.variant} is compared on shared seeds only; left out: {left_out}.")
+    if verdict.looks:
+        warnings.append(spent_sentence(verdict))
     if any(len(row.seeds) == 1 for row in verdict.comparisons):
         warnings.append("One seed only: the intervals count the sample of test images, not the randomness of training.")
     beaten = [row for row in verdict.variants if row.trivial and not row.trivial.beats]
@@ -152,9 +169,38 @@ def opening_sentences(verdicts: Sequence[Verdict]) -> list[str]:
     Args:
         verdicts: one per dataset.
     """
-    first, second = "; ".join(_answer(v) for v in verdicts), _others(verdicts)
+    return [_sentence("; ".join(_answer(v) for v in verdicts)), _sentence(_others(verdicts))]
+
+
+def headline(verdict: Verdict) -> str:
+    """Return the answer on one dataset in one sentence: the helper that is ahead of every other, or all helpers."""
+    return _sentence(_answer(verdict))
+
+
+def pair_sentences(verdict: Verdict) -> list[str]:
+    """Return one sentence for every two helpers: the one that is ahead, or that this is not decided."""
+    pairs = len(verdict.pairs)
+    correction = f", Holm over {pairs} pairs of helpers" if pairs > 1 else ""
+    sentences = []
+    for pair in verdict.pairs:
+        lower, upper = pair.interval
+        other = pair.second if pair.ahead == pair.first else pair.first
+        opening = (
+            f"{pair.ahead} is ahead of {other}"
+            if pair.ahead
+            else f"It is not decided whether {pair.first} or {pair.second} is ahead"
+        )
+        sentences.append(
+            f"{opening}: {pair.first} less {pair.second} is {points(pair.mean)} points of "
+            f"{metric_words(verdict.metric)} (95 % interval {points_interval(lower, upper)}; "
+            f"{p_words(pair.p_holm)}{correction})."
+        )
+    return sentences
+
+
+def _sentence(words: str) -> str:
     # Only the sentence's own words are changed: a dataset or variant name keeps its spelling.
-    return [sentence[:1].upper() + sentence[1:] + "." for sentence in (first, second)]
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _answer(verdict: Verdict) -> str:
@@ -175,11 +221,15 @@ def _answer(verdict: Verdict) -> str:
     ahead = f" and is ahead of {_list(others)}" if others else ""
     note = f"; {CHOSEN}" if others else ""
     lower, upper = row.interval
-    means = {summary.variant: summary.mean_of(verdict.metric) for summary in verdict.variants}
+    of_variant = {summary.variant: summary for summary in verdict.variants}
+    both = [of_variant[row.baseline], of_variant[row.variant]]
+    means = " -> ".join(f"{100 * summary.mean_of(verdict.metric):.1f} %" for summary in both)
+    if any(summary.seeds != row.seeds for summary in both) and verdict.looks:
+        means = "rises"  # the means are over other seeds than the difference
     return (
         f"{where} {row.variant} helps{_over(row, verdict)}{ahead}: {metric_words(verdict.metric)} "
-        f"{100 * means[row.baseline]:.1f} % -> {100 * means[row.variant]:.1f} % ({points(row.mean)} points, "
-        f"95 % interval {points(lower)} to {points(upper)}, {basis(row, False)}{note})"
+        f"{means} ({points(row.mean)} points, "
+        f"95 % interval {points_interval(lower, upper)}, {basis(row, False)}{note})"
     )
 
 
@@ -196,7 +246,7 @@ def _helping_row(verdict: Verdict, helper: str) -> Comparison:
 
 def _gain(row: Comparison, verdict: Verdict) -> str:
     lower, upper = row.interval
-    return f"{points(row.mean)} points{_over(row, verdict)} (95 % interval {points(lower)} to {points(upper)})"
+    return f"{points(row.mean)} points{_over(row, verdict)} (95 % interval {points_interval(lower, upper)})"
 
 
 def _list(names: Sequence[str]) -> str:
@@ -217,7 +267,7 @@ def _others(verdicts: Sequence[Verdict]) -> str:
     for decision, words in DECISION_WORDS.items():
         found = [
             f"{row.variant}{_over(row, verdict)}{f' on {verdict.dataset}' if len(verdicts) > 1 else ''} "
-            f"({points(row.mean)} points{_cure(row)})"
+            f"({points(row.mean)} points{_cure(row, verdict.looks)})"
             for verdict in verdicts
             for row in verdict.comparisons
             if row.decision == decision and row not in _in_the_answer(verdict)
@@ -231,10 +281,13 @@ def _in_the_answer(verdict: Verdict) -> list[Comparison]:
     return [_helping_row(verdict, name) for name in _named_first(verdict)]
 
 
-def _cure(row: Comparison) -> str:
+def _cure(row: Comparison, looks: Sequence[int]) -> str:
     if row.needed is None:
         return ""
+    if looks:
+        following = [look for look in looks if look > len(row.seeds)]
+        return f", next look at {following[0]} seeds" if following else ""
     if len(row.seeds) < FEWEST_SEEDS:
         return f", fewer than {FEWEST_SEEDS} seeds"
-    ways = _ways(row)
-    return f", {ways[0]} would decide it" if ways else f", more than {MOST_MORE_SEEDS} more seeds needed"
+    seeds = _more_seeds(row)
+    return f", {seeds} would probably decide it" if seeds else ""

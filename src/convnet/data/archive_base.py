@@ -10,7 +10,7 @@ from typing import IO, Generic, NoReturn, Self, TypeVar
 from zipfile import BadZipFile
 from zlib import error as ZlibError  # noqa: N812 - a class, whose name in zlib looks like a function's
 
-from convnet.data.decoding import BadImage
+from convnet.data.image_faults import BadImage
 from convnet.data.member_names import Member, fault_of_name, readable_name, shortened
 from convnet.system.errors import UserError
 

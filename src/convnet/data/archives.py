@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from convnet.data.archive_base import DEFAULT_LIMITS, Archive, ArchiveLimits
-from convnet.data.decoding import BadImage
 from convnet.data.file_types import EMPTY_ZIP, GZIP, HEAD_BYTES, ZIP, describe_content
 from convnet.data.formats import SUFFIXES
+from convnet.data.image_faults import BadImage
 from convnet.data.member_names import is_clutter
 from convnet.data.nested_archive import NestedArchive, archives_inside
 from convnet.data.tar_archive import TarArchive, is_tar_header

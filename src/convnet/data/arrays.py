@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from convnet.data.archives import Key, read_members
-from convnet.data.decoding import BadImage, load_image
+from convnet.data.decoding import load_image
 from convnet.data.grey import resolved
+from convnet.data.image_faults import BadImage
 from convnet.data.splits import SPLITS, images_at
 from convnet.params.data import Images
 from convnet.params.recipe import resolve

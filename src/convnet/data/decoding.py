@@ -5,24 +5,16 @@ file costs a row of a table and not the run.
 """
 
 import io
-import os
-import re
-import struct
-import threading
 import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from convnet.data.file_types import JPEG, PNG, describe_content, is_heif
+from convnet.data.file_types import JPEG, PNG, is_heif
 from convnet.data.formats import (
-    FORMATS,
     HEIF_SENTENCE,
     NAMES,
     SUFFIXES,
@@ -32,11 +24,12 @@ from convnet.data.formats import (
 )
 from convnet.data.frames import frames_note
 from convnet.data.grey import FULL, GREY_16_BIT, GreyRange, grey_extrema, image_range, to_8_bit
+from convnet.data.image_faults import BadImage, check_png, reason_of, too_many_pixels
 from convnet.data.jpeg_scans import LARGEST_REDUCTION, JpegScans, read_scans
+from convnet.data.pillow_limits import DAMAGED_METADATA, pillow_limited_to, silent_libtiff, warning_notes
 from convnet.data.resizing import fit
 from convnet.data.transparency import over_background
 from convnet.params.data import Images
-from convnet.system.errors import printable
 
 WITH_ALPHA = {"RGBA", "RGBa", "LA", "PA"}
 WITHOUT_ALPHA = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"}
@@ -51,13 +44,8 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-DAMAGED_METADATA = "damaged metadata ignored"
 MAXIMUM_BYTES = 256 * 2**20  # of a file
 DEFAULT_LIMITS = Images(maximum_pixels=50_000_000, minimum_side=8)  # 200 MB decoded
-
-# Pillow's pixel limit and Python's warning filters belong to the whole process, so one thread at a time changes them.
-# Decode in several processes, not threads.
-_ONE_THREAD = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -81,10 +69,6 @@ class Decoded:
     height: int
     grey_values: GreyRange | None
     note: str | None
-
-
-class BadImage(Exception):  # noqa: N818 - a verdict on a file, not an error of the program
-    """A file that cannot be used as an image; the message is the reason, without the file's name."""
 
 
 def decode(
@@ -120,13 +104,13 @@ def decode(
         raise BadImage(HEIF_SENTENCE)
     # A JPEG may be larger, because it can be decoded at 1/8 of its size.
     most = limits.maximum_pixels * (LARGEST_REDUCTION**2 if scans else 1)
-    with _pillow_limited_to(most) as warned, silent_libtiff(data):
+    with pillow_limited_to(most) as warned, silent_libtiff(data):
         try:
             return _decode(data, name, limits, draft_size, warned, scans)
         except BadImage:
             raise
         except Exception as error:  # damaged files make Pillow raise nearly every built-in exception
-            raise BadImage(_reason(error, data, limits)) from error
+            raise BadImage(reason_of(error, data, limits)) from error
 
 
 def load_image(
@@ -158,7 +142,7 @@ def _decode(
     scans: JpegScans | None,
 ) -> Decoded:
     if data.startswith(PNG):
-        _check_png(data)
+        check_png(data)
     image: Image.Image = Image.open(io.BytesIO(data), formats=readable_formats())  # reads the header only
     kind = NAMES.get(str(image.format), str(image.format))
     width, height = image.size
@@ -170,7 +154,8 @@ def _decode(
     reduced = _draft(image, limits, draft_size, scans)
     image.load()
     orientation_notes: list[str] = []
-    orientation = _orientation(image, orientation_notes)
+    # The reader of HEIF has already turned the image, as the file's container demands.
+    orientation = 1 if kind == "HEIF" else _orientation(image, orientation_notes)
     frames = frames_note(image, data)
     grey_values = _checked_grey(image) if mode in GREY_16_BIT else None
     # Each conversion replaces the image, so that memory holds two at most.
@@ -186,7 +171,7 @@ def _decode(
         frames,
         *orientation_notes,
         f"decoded at 1/{reduced} of its {width}x{height} pixels" if reduced > 1 else None,
-        *_warning_notes(warned),
+        *warning_notes(warned),
     ]
     note = "; ".join(dict.fromkeys(text for text in notes if text)) or None
     return Decoded(image, kind, mode, width, height, grey_values, note)
@@ -199,7 +184,7 @@ def _draft(image: Image.Image, limits: Images, draft_size: tuple[int, int] | Non
     width, height = image.size
     divisor = scans.reduction(limits.maximum_pixels)
     if divisor is None:
-        raise BadImage(_too_many_pixels(width * height, limits))
+        raise BadImage(too_many_pixels(width * height, limits))
     sizes = [(width // divisor, height // divisor)] if divisor > 1 else []
     if draft_size is not None:
         # A square covers both orientations: EXIF may turn the image after it is decoded.
@@ -207,23 +192,6 @@ def _draft(image: Image.Image, limits: Images, draft_size: tuple[int, int] | Non
     if sizes:
         image.draft(None, min(sizes))
     return divisor
-
-
-def _check_png(data: bytes) -> None:
-    """Compare the checksum of every critical chunk; Pillow skips those of the pixel data."""
-    view, position = memoryview(data), len(PNG)
-    while position + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        end = position + 8 + length
-        if end + 4 > len(data):
-            break
-        critical = not kind[0] & 0x20  # PNG specification 5.4: bit 5 of the first letter
-        if critical and zlib.crc32(view[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            raise BadImage(f"damaged: wrong checksum in PNG chunk {printable(kind.decode('latin-1'))}")
-        if kind == b"IEND":
-            return
-        position = end + 4
-    raise BadImage(_truncated(data))
 
 
 def _suffix_note(content: str, name: str) -> str | None:
@@ -254,73 +222,3 @@ def _orientation(image: Image.Image, notes: list[str]) -> int:
     except Exception:  # EXIF is a TIFF file inside the image, and many cameras write it badly
         notes.append(DAMAGED_METADATA)
         return 1
-
-
-@contextmanager
-def _pillow_limited_to(maximum_pixels: int) -> Iterator[list[warnings.WarningMessage]]:
-    """Record warnings, and make Pillow reject larger images before it reserves memory for them."""
-    with _ONE_THREAD, warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)  # by default only from twice the limit
-        usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, maximum_pixels
-        try:
-            yield warned
-        finally:
-            Image.MAX_IMAGE_PIXELS = usual
-
-
-@contextmanager
-def silent_libtiff(data: bytes) -> Iterator[None]:
-    """Keep libtiff off the terminal: it writes to descriptor 2 the same errors that Pillow raises."""
-    if not data.startswith((b"II", b"MM")):
-        yield
-        return
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)
-
-
-def _warning_notes(warned: list[warnings.WarningMessage]) -> list[str]:
-    texts = [_one_line(str(warning.message)) for warning in warned]
-    about_metadata = re.compile("exif|tag|metadata|file read", re.IGNORECASE)
-    return [DAMAGED_METADATA if about_metadata.search(text) else text for text in texts]
-
-
-def _reason(error: Exception, data: bytes, limits: Images) -> str:
-    if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
-        pixels = re.search(r"(\d+) pixels", str(error))
-        return _too_many_pixels(int(pixels[1]) if pixels else 0, limits)
-    if isinstance(error, UnidentifiedImageError):
-        content = describe_content(data)
-        if content is None:
-            return f"not an image ({', '.join(FORMATS)})"
-        if content.split()[1] in FORMATS:
-            return f"damaged: the header of {content} is broken or cut off"
-        return f"{content.split(' ', 1)[1]}, not an image"
-    if isinstance(error, MemoryError):
-        return "needs more memory than is free"
-    # libwebp gives no reason; the RIFF header holds the length.
-    cut_off_webp = data.startswith(b"RIFF") and len(data) >= 8 and struct.unpack_from("<I", data, 4)[0] + 8 > len(data)
-    if "truncated" in str(error).lower() or cut_off_webp:
-        return _truncated(data)
-    return f"damaged: {_one_line(str(error)) or type(error).__name__}"
-
-
-def _too_many_pixels(pixels: int, limits: Images) -> str:
-    found = f"{pixels:,}" if pixels else "too many"
-    return f"{found} pixels, more than images.maximum_pixels, {limits.maximum_pixels:,}"
-
-
-def _truncated(data: bytes) -> str:
-    return f"truncated after {len(data):,} bytes, before the image is complete"
-
-
-def _one_line(text: str) -> str:
-    # Addresses of objects differ from run to run; tables must not.
-    text = printable(re.sub(r" at 0x[0-9a-f]+", "", " ".join(text.split())))
-    return text if len(text) <= 120 else text[:117] + "..."

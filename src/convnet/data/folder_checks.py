@@ -10,6 +10,8 @@ from convnet.system.errors import UserError
 
 MASKS = re.compile(r"(?:[\w ]*[ _-])?(?:masks?|segmentations?|annotations?|ground[ _-]?truth|gt|labels)", re.IGNORECASE)
 MASK_FILE = re.compile(r"(.+?)[ _-](?:mask|segmentation|seg|gt)(?:[ _-]?\d+)?", re.IGNORECASE)
+NUMBERED = re.compile(r"(.*?)(?:[ _.-]*\d+|[ _.-]+[A-Za-z])")
+MASK_BEGINS = re.compile(r"((?:mask|segmentation|seg|gt)[ _-])(.+)", re.IGNORECASE)
 FEWEST_IMAGES = 2
 SHARED = 0.75  # share of the inner folders whose names repeat
 
@@ -28,6 +30,17 @@ def repeated_inside(inner: Mapping[str, set[str]]) -> set[str]:
     return shared if len(shared) > 1 and repeated else set()
 
 
+def inner_are_classes(outer: Iterable[str], inner: Iterable[str]) -> bool:
+    """Return whether --group-by-folder takes the inner of two levels of folders as the classes.
+
+    Numbered folders (`patient_1`, `camera B`) are groups. Otherwise the level with fewer names holds the classes.
+    """
+    outer, inner = set(outer), set(inner)
+    if _are_numbered(outer) != _are_numbered(inner):
+        return _are_numbered(outer)
+    return len(inner) <= len(outer)
+
+
 def reject_two_readings(outer: Iterable[str], inner: set[str]) -> None:
     """Refuse outer folders that all hold the same inner folders.
 
@@ -41,10 +54,13 @@ def reject_two_readings(outer: Iterable[str], inner: set[str]) -> None:
             f"the folders {_some(first)} hold {_some(names)}, and {masks[0]!r} seems to hold masks: "
             f"leave them out with --ignore {_quoted(masks[0])}"
         )
+    by_folder = "--group-by-folder (patients, folds, cameras)"
+    inside = inner_are_classes(first, names)
+    for_inner = by_folder if inside else "--label-from-name '{group}/{label}/{file}'"
+    for_outer = "--label-from-name '{label}/{folder}/{file}'" if inside else by_folder
     raise UserError(
         f"the folders {_some(first)} all hold the folders {_some(names)}. If {_some(names)} are the classes, add "
-        f"--group-by-folder (patients, folds, cameras). If {_some(first)} are the classes, add "
-        "--label-from-name '{label}/{folder}/{file}'"
+        f"{for_inner}. If {_some(first)} are the classes, add {for_outer}"
     )
 
 
@@ -70,14 +86,18 @@ def reject_mask_files(names: Iterable[str]) -> None:
         UserError: there is one.
     """
     stems = {str(PurePosixPath(name).with_suffix("")) for name in names}
-    masks = sorted(stem for stem in stems if (found := MASK_FILE.fullmatch(stem)) and found[1] in stems)
+    masks: dict[str, str] = {}  # with the pattern that leaves them out
+    for stem in stems:
+        folder, slash, file = stem.rpartition("/")
+        if (found := MASK_FILE.fullmatch(stem)) and found[1] in stems:
+            masks[stem] = f"*{stem[len(found[1]) :].rstrip('0123456789_- ')}*"
+        elif (found := MASK_BEGINS.fullmatch(file)) and f"{folder}{slash}{found[2]}" in stems:
+            masks[stem] = f"{found[1]}*"
     if masks:
-        found = MASK_FILE.fullmatch(masks[0])
-        assert found is not None
-        ending = masks[0][len(found[1]) :].rstrip("0123456789_- ")
+        first = min(masks)
         raise UserError(
-            f"{len(masks):,} files seem to be masks of the images beside them, the first is {masks[0]!r}: "
-            f"leave them out with --ignore '*{ending}*'"
+            f"{len(masks):,} files seem to be masks of the images beside them, the first is {first!r}: "
+            f"leave them out with --ignore '{masks[first]}'"
         )
 
 
@@ -167,6 +187,12 @@ def normalised(name: str) -> str:
 def _visible(name: str) -> str:
     kept = "".join(character for character in name if unicodedata.category(character) != "Cf")
     return " ".join(kept.split())
+
+
+def _are_numbered(names: set[str]) -> bool:
+    """Return whether names are one word with a number or a letter behind it."""
+    found = [NUMBERED.fullmatch(name) for name in names]
+    return len({match[1].lower() for match in found if match}) == 1 and all(found)
 
 
 def _some(names: Iterable[str]) -> str:

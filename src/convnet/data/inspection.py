@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from convnet.data.archives import Key, open_archive, read_members
 from convnet.data.class_folders import ImageMember, Reading, read_layout
-from convnet.data.decoding import BadImage, decode
+from convnet.data.decoding import decode
 from convnet.data.duplicates import FINE_SIDE, SIDE, fine_thumbnail, thumbnail
 from convnet.data.formats import SUFFIXES
+from convnet.data.image_faults import BadImage
 from convnet.data.label_tables import apply_table, read_table
 from convnet.params.data import Images, ReadAs
 from convnet.system.processes import FEWEST_FOR_PROCESSES, map_in_processes, usable_cores

@@ -24,7 +24,7 @@ from convnet.data.duplicates import find_duplicates, perceptual_hashes
 from convnet.data.folder_checks import check_classes
 from convnet.data.groups import join_groups, reject_divided_groups, sequence_remark
 from convnet.data.inspection import inspect_files, read_labels
-from convnet.data.remarks import remarks
+from convnet.data.remarks import cut_remark, remarks
 from convnet.data.split_summary import summarise
 from convnet.data.splits import assign_splits
 from convnet.params.data import Images, Split
@@ -81,12 +81,14 @@ def build_manifest(archives: Path, *, limits: Images, split: Split) -> tuple[pd.
     _leave_out_copies(manifest, images)
     remark = None if any(names) else sequence_remark(members, classes, splits, thumbnails.small)
     notes = [*labels.notes, *([remark] if remark else [])]
-    summary = summarise(sources, manifest, images, found, notes) | {"remarks": remarks(manifest, limits)}
+    spoils = remarks(manifest, limits)
     if found.fixed_camera:
-        summary["remarks"].append(
+        spoils.append(
             f"{found.fixed_camera:,} images look alike, as from a fixed camera; they count as different images"
         )
-    return manifest, summary
+    if missed := cut_remark(manifest, split):
+        spoils.append(missed)
+    return manifest, summarise(sources, manifest, images, found, notes) | {"remarks": spoils}
 
 
 def _unusable(manifest: pd.DataFrame) -> dict[str, tuple[int, str, str]]:

@@ -3,12 +3,13 @@
 import pandas as pd
 
 from convnet.data.grey import FEW_VALUES, FULL, deep_grey, range_of
-from convnet.params.data import Images
+from convnet.data.splits import planned_cut
+from convnet.params.data import Images, Split
 
 SHARE = 0.9  # of a class with a property, and at most 1 - SHARE of each other class
 FEWEST = 5  # images of a class
 BRIGHTNESS_ACCURACY = 0.9  # of the best brightness threshold between two classes
-CUT_MISSED = 0.1  # of all images
+CUT_MISSED = 0.1  # of the divided images
 
 
 def remarks(manifest: pd.DataFrame, images: Images) -> list[str]:
@@ -31,26 +32,29 @@ def remarks(manifest: pd.DataFrame, images: Images) -> list[str]:
     return found + _grey(manifest, images)
 
 
-def cut_remark(manifest: pd.DataFrame, shares: dict[str, float]) -> str | None:
-    """Return a remark if the division missed its shares by more than a tenth, or None.
+def cut_remark(manifest: pd.DataFrame, split: Split) -> str | None:
+    """Return a remark if the cut missed its shares by more than a tenth of the images it divided, or None.
 
     Args:
         manifest: the divided manifest.
-        shares: split name to the share that the settings ask for.
+        split: the shares that the settings ask for.
     """
     used = manifest[manifest["verdict"] == "accepted"]
-    part = used["split"].value_counts(normalize=True)
-    missed = {
-        name: part.get(name, 0.0) for name, share in shares.items() if abs(part.get(name, 0.0) - share) > CUT_MISSED
-    }
-    if not missed:
+    given = set(used["official_split"]) - {""}
+    pool, shares = planned_cut(given, split.validation, split.test, split.test_from_validation)
+    cut = used[used["official_split"].isin(pool)]
+    parts = cut["split"].value_counts(normalize=True)
+    missed = {name: abs(parts.get(name, 0.0) - share) for name, share in shares.items()}
+    name = max(missed, key=lambda part: missed[part], default=None)
+    if name is None or missed[name] <= CUT_MISSED:
         return None
-    name, share = next(iter(missed.items()))
-    largest = int(used["group"].value_counts().max())
-    return (
-        f"{name} holds {share:.0%} of the images instead of {shares[name]:.0%}; the largest group of images that stay "
-        f"together has {largest:,}"
-    )
+    largest = int(cut["group"].value_counts().max())
+    if largest > max(1, CUT_MISSED * len(cut)):
+        reason = f"{largest:,} images stay together as one group"
+    else:
+        reason = f"the smallest class has {int(cut['class'].value_counts().min()):,} images, and each split needs one"
+    found = f"{name} holds {parts.get(name, 0.0):.0%} of the {len(cut):,} images that were divided"
+    return f"{found}, not the {shares[name]:.0%} of the settings: {reason}"
 
 
 def _only_in_one_class(used: pd.DataFrame) -> list[str]:

@@ -11,6 +11,7 @@ from convnet.params.data import ArchiveSource, Dataset, ReadAs, RenderedSource
 from convnet.rendering.datasets import render_archive
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, file_digest, json_digest, link, write_json
+from convnet.system.workspace import in_workspace
 
 DOWNLOADS = Path(".downloads")  # not an output of DVC, which deletes outputs before a stage runs again
 DATA_VARIABLE = "CONVNET_DATA"  # a folder that holds the archives under their official names
@@ -30,7 +31,7 @@ def bring_sources(name: str, dataset: Dataset, destination: Path) -> list[str]:
     if source.rendered is not None:
         entries = [_draw(name, source.rendered, destination)]
     elif source.folder is not None:
-        entries = [_take_folder(name, in_project(Path(source.folder).expanduser()), source.fingerprint, destination)]
+        entries = [_take_folder(name, in_workspace(Path(source.folder).expanduser()), source.fingerprint, destination)]
     else:
         entries = [_fetch_archive(archive, destination) for archive in source.archives or ()]
     listed = {"dataset": name, "kind": dataset.kind, "sources": entries}
@@ -47,7 +48,7 @@ def reading_entry(settings: ReadAs, destination: Path) -> dict[str, Any]:
     reading = settings.model_dump(mode="json", include={"labels", "groups", "ignore"}, exclude_defaults=True)
     labels = settings.labels
     if labels is not None and labels.table is not None:
-        table = in_project(Path(labels.table).expanduser())
+        table = in_workspace(Path(labels.table).expanduser())
         if not table.is_file():
             raise UserError(f"the label table {table} is missing: give its path with `convnet init --labels`")
         if labels.fingerprint not in (None, file_digest(table)):
@@ -57,18 +58,6 @@ def reading_entry(settings: ReadAs, destination: Path) -> dict[str, Any]:
             shutil.copyfile(table, temporary)
         reading["labels"]["table"] = copied.name
     return {"reading": reading} if reading else {}
-
-
-def in_project(path: Path) -> Path:
-    """Return a path of params.yaml in the project's folder.
-
-    DVC runs a queued experiment in a copy of the project under `.dvc/tmp`, without files that git does not track.
-    """
-    here = Path.cwd()
-    for project in here.parents:
-        if not path.is_absolute() and not path.exists() and here.is_relative_to(project / ".dvc" / "tmp"):
-            return project / path
-    return path
 
 
 def data_folder() -> Path | None:
@@ -89,7 +78,7 @@ def data_folder() -> Path | None:
 
 def kept_at(address: Address) -> Path:
     """Return the place of a published file: one folder per address, because two publishers may use one name."""
-    return DOWNLOADS / json_digest(address.urls)[:12] / address.name
+    return in_workspace(DOWNLOADS) / json_digest(address.urls)[:12] / address.name
 
 
 def _draw(name: str, source: RenderedSource, destination: Path) -> dict[str, Any]:

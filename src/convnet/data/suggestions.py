@@ -12,14 +12,16 @@ from typing import Any
 
 import pandas as pd
 
+from convnet.data.grey import FULL, range_of
 from convnet.data.manifest import build_manifest
 from convnet.data.packing import pack_folder
+from convnet.data.resizing import Resize
 from convnet.data.sources import DOWNLOADS, data_folder, kept_at, reading_entry
 from convnet.data.split_summary import by_reason
 from convnet.data.splits import IMBALANCE
 from convnet.download.fetch import Address
 from convnet.params.backbone import Backbone
-from convnet.params.data import ReadAs
+from convnet.params.data import Images, ReadAs
 from convnet.params.messages import nearest
 from convnet.params.recipe import smallest_image
 from convnet.params.schema import Params
@@ -32,6 +34,9 @@ FEWEST_STEPS = 10  # per epoch; with fewer, 15 epochs hardly train
 SMALLEST_BATCH = 4
 TINY_CLASS = 20  # images
 SECONDS_TO_REACH = 5.0
+ALIKE = 1.5  # proportions that differ by a smaller factor are stretched; 4:3 beside 3:4 differ by 1.8
+LEAST_KEPT = 0.5  # share of an image that a crop to a square keeps
+DEFAULT_RESIZE: Resize = "stretch"  # the course's
 BY_FOLDERS = ReadAs()
 FALLBACK = "compact"  # trained here, so always available
 PRETRAINED = "inception_v3"  # the course's
@@ -67,12 +72,13 @@ class Look:
 
 @dataclass(frozen=True)
 class Advice:
-    """Suggested settings, and one sentence on each."""
+    """Suggested settings, and one sentence on each; `images` holds what departs from the common settings."""
 
     image_size: tuple[int, int]
     batch_size: int
     backbone: str
     pooling: str  # between the backbone and its head
+    images: dict[str, str]
     reasons: tuple[str, ...]
 
 
@@ -104,8 +110,11 @@ def look_at(source: Path, name: str, kind: str, params: Params, settings: ReadAs
             {"dataset": name, "kind": kind, "sources": [{"file": packed.name, "split": None}]}
             | reading_entry(settings, folder),
         )
-        rules = params.split_rules(name) if name in params.datasets else params.split
-        manifest, summary = build_manifest(folder, limits=params.images, split=rules)
+        if name in params.datasets:
+            images, rules = params.of_dataset("images", name), params.split_rules(name)
+        else:
+            images, rules = params.images.model_copy(update=_own_range(params.images)), params.split
+        manifest, summary = build_manifest(folder, limits=images, split=rules)
         return Look(file_digest(packed), summary, manifest, note)
 
 
@@ -134,16 +143,20 @@ def advise(look: Look, kind: str, params: Params, backbone: str | None = None) -
         pooling, why_pooling = "flatten", "the backbone is small, so every feature can have its own weights"
     else:
         pooling, why_pooling = "average", "a head on one number per channel trains in a fraction of the time of flatten"
+    resize, why_resize = _choose_resize(accepted, params)
+    changed = {} if resize == params.images.resize else {"resize": resize}
     return Advice(
         image_size=(length, length),
         batch_size=batch,
         backbone=chosen,
         pooling=pooling,
+        images=changed | _grey_range(accepted, params),
         reasons=(
             f"backbone {chosen}: {why}",
             f"pooling {pooling}: {why_pooling}",
             f"image_size {length}x{length}: the shorter side of half of the images is {side} pixels or more, "
             f"{least} to {LARGEST_SIDE} suit the networks",
+            f"resize {resize}: {why_resize}",
             f"batch_size {batch}: {look.training_images:,} training images make "
             f"{-(-look.training_images // batch):,} steps per epoch",
         ),
@@ -205,6 +218,31 @@ def _choose_backbone(side: int, kind: str, params: Params) -> tuple[str, str]:
     if place is None:
         return FALLBACK, f"trained here, because the weights of {PRETRAINED} are neither on this machine nor reachable"
     return PRETRAINED, f"trained on {backbone.seen}; its weights are {place}"
+
+
+def _own_range(images: Images) -> dict[str, str]:
+    """Return the change that scales 16-bit grey by the dataset's own range, unless the user has set a range."""
+    return {"grey_range": "auto"} if images.grey_range == "full" else {}
+
+
+def _grey_range(accepted: pd.DataFrame, params: Params) -> dict[str, str]:
+    """Return the change of `grey_range` where the dataset uses few of the 16 bits."""
+    changed = _own_range(params.images)
+    return changed if range_of(params.images.model_copy(update=changed), accepted) != FULL else {}
+
+
+def _choose_resize(accepted: pd.DataFrame, params: Params) -> tuple[Resize, str]:
+    """Return how images of different proportions become square, and the reason."""
+    if params.images.resize != DEFAULT_RESIZE:
+        return params.images.resize, "as images.resize in params.yaml"
+    low, high = (accepted["width"] / accepted["height"]).quantile([0.05, 0.95])
+    found = f"width divided by height is {low:.2f} to {high:.2f} in nine of ten images"
+    if high <= ALIKE * low:
+        return DEFAULT_RESIZE, f"{found}, so all are distorted nearly alike"
+    kept = min(low, 1 / high)
+    if kept >= LEAST_KEPT:
+        return "crop", f"{found}, so stretching would distort them unequally; the middle keeps {kept:.0%} or more"
+    return "pad", f"{found}, so stretching would distort them, and cropping would cut off too much"
 
 
 def _where_weights_are(backbone: Backbone) -> str | None:

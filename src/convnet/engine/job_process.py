@@ -2,12 +2,14 @@
 
 import shutil
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from convnet.backend.memory import memory_advice
+from convnet.engine.forecast import remember
 from convnet.jobs.job import Job
 from convnet.jobs.store import damaged_file
 from convnet.system.errors import UserError, printable
@@ -114,8 +116,10 @@ def _train(job: Job) -> str | None:
         say_once("no GPU was found: training on the CPU")
     from convnet.training.train import TrainingFailedError, train_job
 
+    start = time.monotonic()
     try:
         train_job(job)
+        remember(job, time.monotonic() - start)
     except (TrainingFailedError, UserError) as error:
         return str(error) if str(error).startswith(job.label) else f"{job.label}: {error}"
     except Exception as error:  # the other jobs go on

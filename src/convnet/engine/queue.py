@@ -8,18 +8,23 @@ import math
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from convnet.engine.forecast import Forecast, forecast, sentence, work_of
+from convnet.engine.job_log import JobLog
 from convnet.engine.local import Workers
-from convnet.engine.run import run_jobs
+from convnet.engine.run import parallel_processes, run_jobs
 from convnet.engine.tuning import use_tuning
 from convnet.jobs.gather import gather
-from convnet.jobs.job import Job
+from convnet.jobs.job import Job, UsedBackbone
 from convnet.jobs.planning import plan_jobs
+from convnet.params.recipe import BackboneRecipe
 from convnet.params.schema import Params
+from convnet.system.dvc_command import run_dvc
 from convnet.system.errors import UserError
 from convnet.system.processes import start_shielded, stay_with_parent
 
@@ -55,13 +60,17 @@ def train_all(params: Params) -> None:
     """
     failures: list[str] = []
 
-    def run(jobs: Sequence[Job]) -> None:
+    def attempt(action: Callable[[], None]) -> None:
         try:
-            run_jobs(sorted(jobs, key=_cost, reverse=True), params, workers)
+            action()
         except UserError as error:
             failures.append(str(error))
 
+    def run(jobs: Sequence[Job]) -> None:
+        attempt(lambda: run_jobs(sorted(jobs, key=_cost, reverse=True), params, workers, log))
+
     make_data(TRIALS if params.tuning.trials else BEFORE_PIXELS)
+    log = _begin(params)
     with Workers() as workers:
         with _dvc_repro(BEFORE_HEADS):  # beside: pixels need no features
             run(pixel_jobs(params))
@@ -71,8 +80,47 @@ def train_all(params: Params) -> None:
             for job in waiting:
                 print(f"{job.label} is skipped: {params.fine_tune.start} has not finished", file=sys.stderr)
             run(ready)
+    attempt(log.close)
     if failures:
         raise UserError("; ".join(failures))
+
+
+@dataclass(frozen=True)
+class RunForecast:
+    """How long the jobs of a run take.
+
+    Attributes:
+        pending: the jobs without a result, each once.
+        stored: how many others have one.
+        of_pending: how long the pending jobs take on this machine; None where a cluster trains them.
+    """
+
+    pending: tuple[Job, ...]
+    stored: int
+    of_pending: Forecast | None
+
+    def __str__(self) -> str:
+        return sentence(len(self.pending) + self.stored, self.stored, self.of_pending)
+
+
+def forecast_run(params: Params) -> RunForecast:
+    """Return the forecast of all jobs of params.yaml.
+
+    The arrays exist. A job whose other inputs do not exist yet is pending.
+    """
+    distinct = {job.key: job for job in _all_jobs(params)}
+    pending = tuple(job for job in distinct.values() if not job.done)
+    found = None
+    if params.engine.kind == "local":
+        found = forecast([work_of(job) for job in pending], parallel_processes(params, len(pending)))
+    return RunForecast(pending, len(distinct) - len(pending), found)
+
+
+def _begin(params: Params) -> JobLog:
+    found = forecast_run(params)
+    labels = [job.label for job in found.pending]
+    expected = None if found.of_pending is None else found.of_pending.by_label(labels)
+    return JobLog(len(found.pending), found.stored, expected, opening=str(found))
 
 
 def unfinished(params: Params) -> list[str]:
@@ -94,6 +142,30 @@ def pixel_jobs(params: Params) -> list[Job]:
 def head_jobs(params: Params) -> list[Job]:
     """Return the jobs that need features, those of the size sweep included."""
     return _first_jobs(params, params.run.feature_variants, heads=True)
+
+
+def _all_jobs(params: Params) -> list[Job]:
+    """Return the jobs of the run; without the features that they need, some have keys of no result."""
+    jobs = pixel_jobs(params)
+    try:
+        with TemporaryDirectory(prefix="start-") as folder:
+            ready, waiting = fine_tune_jobs(params, Path(folder))
+            return [*jobs, *head_jobs(params), *ready, *waiting]
+    except UserError:
+        return jobs + [job for dataset in params.run.datasets
+                       for variant in params.run.feature_variants + params.run.fine_tune_variants
+                       for job in _without_features(params, dataset, variant)]  # fmt: skip
+
+
+def _without_features(params: Params, dataset: str, variant: str) -> list[Job]:
+    """Return jobs with a backbone whose weights and features do not exist yet."""
+    jobs = []
+    for job in plan_jobs(params, variant, ARRAYS / dataset):
+        assert isinstance(job.recipe, BackboneRecipe)
+        name = job.recipe.backbone
+        used = UsedBackbone(name, params.backbones[name], BACKBONES / dataset, job.recipe.last_layer)
+        jobs.append(replace(job, backbone=used))
+    return jobs
 
 
 def _first_jobs(params: Params, variants: Sequence[str], heads: bool) -> list[Job]:
@@ -166,6 +238,4 @@ def _run_dvc(stage: str) -> None:
     os.dup2(2, 1)  # standard output belongs to the command
     # The stages' commands call `python`: the folder of this interpreter goes first.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    from dvc.cli import main
-
-    sys.exit(main(["repro", stage]))
+    sys.exit(run_dvc("repro", stage))

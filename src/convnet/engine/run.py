@@ -1,32 +1,38 @@
 """Run jobs where params.yaml chooses; finished ones come from the store without loading Keras."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
+from convnet.engine.forecast import forecast, work_of
 from convnet.engine.job_log import JobLog
 from convnet.engine.job_process import run_job, stored
 from convnet.engine.local import Workers
 from convnet.jobs.job import Job
 from convnet.params.schema import Params
+from convnet.system.errors import UserError
 from convnet.system.processes import usable_cores
 
 
-def run_jobs(jobs: Sequence[Job], params: Params, workers: Workers | None = None) -> None:
+def run_jobs(jobs: Sequence[Job], params: Params, workers: Workers | None = None, whole: JobLog | None = None) -> None:
     """Bring every job to a result in the store; a stored result that is damaged is trained again.
 
     Args:
         jobs: equal ones run once.
         params: the whole of params.yaml.
         workers: local processes that stay for the caller's next jobs; None: they end with these.
+        whole: counts these jobs and the caller's others, and keeps their failures; None: count these alone.
 
     Raises:
         UserError: at least one job failed; the message names each and its reason. The others have their results.
     """
     distinct = {job.key: job for job in jobs}
     pending = [job for job in distinct.values() if not stored(job)]
-    log = JobLog(len(pending), len(distinct) - len(pending))
+    processes = parallel_processes(params, len(pending))
+    log = whole or _log_of(pending, len(distinct) - len(pending), processes)
+    if whole is not None:
+        whole.found(job for job in distinct.values() if job not in pending)
     if not pending:
         return
-    processes = parallel_processes(params, len(pending))
     if params.engine.kind == "ray":
         from convnet.engine.ray_cluster.driver import run_on_ray
 
@@ -39,7 +45,17 @@ def run_jobs(jobs: Sequence[Job], params: Params, workers: Workers | None = None
     else:
         for job in pending:
             log.ended(job, run_job(job, alone=True))
-    log.close()
+    if whole is None:
+        log.close()
+
+
+def _log_of(pending: Sequence[Job], stored_jobs: int, processes: int) -> JobLog:
+    """Return a count of these jobs; their forecast weighs them in the time left."""
+    expected = None
+    with suppress(UserError, OSError):  # arrays are missing: each job reports that
+        seconds = forecast([work_of(job) for job in pending], processes)
+        expected = seconds.by_label([job.label for job in pending])
+    return JobLog(len(pending), stored_jobs, expected)
 
 
 def parallel_processes(params: Params, jobs: int) -> int:

@@ -11,8 +11,9 @@ from typing import Any
 
 from convnet.evaluation.calibration import fit_temperature
 from convnet.evaluation.metrics import accuracy, log_loss
+from convnet.evaluation.schema import Evaluation
 from convnet.jobs.model_files import BEST, JOB, check_model, find_model
-from convnet.jobs.predictions import load_predictions, save_predictions
+from convnet.jobs.predictions import calibration_part, load_predictions, save_predictions
 from convnet.system.files import link, read_json, write_json
 
 
@@ -47,8 +48,7 @@ def choose_best(models: Path, variants: Sequence[str], kind: str, destination: P
     Raises:
         UserError: a model or its predictions are missing or damaged.
     """
-    candidates = [_judge(models / variant, variant) for variant in variants]
-    best = min(candidates, key=lambda c: (-c.accuracy, c.parameters, c.variant))
+    best = best_of([_judge(models / variant, variant) for variant in variants])
     source = models / best.variant
     job = read_json(source / JOB)
     destination.mkdir(parents=True, exist_ok=True)
@@ -57,12 +57,25 @@ def choose_best(models: Path, variants: Sequence[str], kind: str, destination: P
     write_json(destination / JOB, job | {"seeds": runs, "kind": kind})
     predictions = load_predictions(source / "predictions.npz")[best.seed]
     save_predictions(destination / "predictions.npz", {best.seed: predictions})
-    validation = predictions["validation"]
+    unused = calibration_part(predictions)
     labels: dict[str, Any] = check_model(destination / BEST).describe(
-        fit_temperature(validation.probabilities, validation.labels)
+        fit_temperature(unused.probabilities, unused.labels)
     )
     write_json(destination / "labels.json", labels | {"validation_accuracy": best.accuracy})
     return best
+
+
+def best_of(candidates: Sequence[Candidate]) -> Candidate:
+    """Return the candidate with the highest mean validation accuracy; among equals, with the fewest parameters."""
+    return min(candidates, key=lambda c: (-c.accuracy, c.parameters, c.variant))
+
+
+def candidate(evaluation: Evaluation) -> Candidate:
+    """Return the candidate of an evaluated variant; `choose_best` chooses by the same rule and the same numbers."""
+    validation = {run.seed: run.splits["validation"] for run in evaluation.seeds}
+    seed = min(validation, key=lambda seed: (-validation[seed].accuracy, validation[seed].loss, seed))
+    reached = mean(split.accuracy for split in validation.values())
+    return Candidate(evaluation.variant, reached, evaluation.parameters, seed)
 
 
 def _judge(folder: Path, variant: str) -> Candidate:

@@ -65,7 +65,7 @@ def _source_arrays(params: Params, pretrain: Pretrain) -> Path:
     kept = STORE / f"source-{key}"
     if kept.is_dir():
         return kept
-    STORE.mkdir(exist_ok=True)
+    STORE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="source-", suffix=".partial", dir=STORE) as folder:
         archives, arrays = Path(folder) / "archives", Path(folder) / "arrays"
         archive = archives / f"{pretrain.rendered}.zip"

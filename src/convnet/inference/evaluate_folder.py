@@ -8,15 +8,26 @@ import numpy as np
 
 from convnet.comparison.statistics import wilson_interval
 from convnet.data.archives import open_archive
-from convnet.data.class_folders import ImageMember, Layout, read_layout
+from convnet.data.class_folders import ImageMember, Layout, Reading, read_layout
+from convnet.data.label_tables import apply_table, read_table
 from convnet.data.member_names import Member, escape_name
 from convnet.evaluation.metrics import evaluate_split
 from convnet.inference.inputs import Place, folder_files, is_archive
 from convnet.inference.predict import Counts, Predictor
+from convnet.params.data import ReadAs
 from convnet.system.errors import UserError, printable
 
+BY_FOLDERS = ReadAs()
 
-def evaluate_labelled(model_path: Path, images: Path, split: str | None, calibrated: bool) -> dict[str, Any]:
+
+def evaluate_labelled(
+    model_path: Path,
+    images: Path,
+    split: str | None,
+    calibrated: bool,
+    settings: ReadAs = BY_FOLDERS,
+    maximum_pixels: int | None = None,
+) -> dict[str, Any]:
     """Measure a saved model on a folder or an archive with one folder per class.
 
     Args:
@@ -24,24 +35,22 @@ def evaluate_labelled(model_path: Path, images: Path, split: str | None, calibra
         images: a folder or an archive.
         split: which part of a folder that is divided into train, validation and test.
         calibrated: whether the temperature fitted on validation images is applied.
+        settings: how labels are read.
+        maximum_pixels: see `Predictor`.
 
     Returns:
         model, dataset, variant, seed, images the model learnt from (rendered or photographs), temperature, classes;
         n, accuracy, accuracy_interval (Wilson, 95 %), loss (nats), balanced_accuracy, macro_f1, recall,
-        calibration_error, confusion (rows true, columns predicted), reliability; rejected: [{image, reason}].
+        calibration_error, confusion (rows true, columns predicted), reliability; rejected: [{image, reason}]; notes:
+        one sentence each on files that are left out.
 
     Raises:
         UserError: the model is refused, a class is unknown to the model, or every image is unusable.
     """
-    classes_of = _labelled_places(images, split)  # before the model, whose loading takes seconds
-    predictor = Predictor(model_path, calibrated)
+    classes_of, notes = _labelled_places(images, split, settings)  # before the model, whose loading takes seconds
+    predictor = Predictor(model_path, calibrated, maximum_pixels)
     facts, counts = predictor.facts, Counts()
-    unknown = sorted(set(classes_of.values()) - set(facts.classes))
-    if unknown:
-        raise UserError(
-            f"{images} holds the class {unknown[0]!r}, but the model knows only {', '.join(facts.classes)}; "
-            "rename the folder or move it away"
-        )
+    _check_known(set(classes_of.values()), facts.classes, images)
     rows = list(predictor.rows(list(classes_of), counts))
     good = [row for row in rows if row.probabilities is not None]
     if not good:
@@ -59,8 +68,18 @@ def evaluate_labelled(model_path: Path, images: Path, split: str | None, calibra
         **numbers,
         "accuracy_interval": list(wilson_interval(numbers["accuracy"], numbers["n"])),
         "left_out": counts.left_out,
+        "notes": notes,
         "rejected": [{"image": row.place.member or row.place.path, "reason": row.error} for row in rows if row.error],
     }
+
+
+def _check_known(classes: set[str], known: Sequence[str], images: Path) -> None:
+    unknown = sorted(classes - set(known))
+    if unknown:
+        raise UserError(
+            f"{images} holds the class {unknown[0]!r}, but the model knows only {', '.join(known)}; "
+            "rename the folder or move it away"
+        )
 
 
 def evaluation_text(result: dict[str, Any]) -> str:
@@ -77,6 +96,8 @@ def evaluation_text(result: dict[str, Any]) -> str:
         "",
         *_confusion_lines(names, result["confusion"], list(result["recall"].values())),
     ]
+    if result["notes"]:
+        lines += ["", *result["notes"]]
     if result["rejected"]:
         first = result["rejected"][0]
         lines += [
@@ -86,22 +107,31 @@ def evaluation_text(result: dict[str, Any]) -> str:
     return "\n".join(map(printable, lines)) + "\n"
 
 
-def _labelled_places(images: Path, split: str | None) -> dict[Place, str]:
-    """Return the class of every file in a class folder."""
+def _labelled_places(images: Path, split: str | None, settings: ReadAs) -> tuple[dict[Place, str], list[str]]:
+    """Return the class of every file that has one, and sentences on files that are left out."""
     if images.is_dir():
         files, folders = folder_files(images)
         # Packing escapes names for training, and the model knows its classes by the escaped names.
-        names = {escape_name(name): name for name in files}
-        layout = read_layout([Member(name, 0) for name in names], [escape_name(name) for name in folders])
-        chosen = _of_split(layout, images, split)
-        return {Place(str(images / names[image.name])): image.class_name for image in chosen}
-    if not images.is_file() or not is_archive(images):
+        places = {escape_name(name): Place(str(images / name)) for name in files}
+        found = _read([Member(name, 0) for name in places], [escape_name(name) for name in folders], settings)
+    elif images.is_file() and is_archive(images):
+        with open_archive(images) as archive:
+            found = _read(archive.members(), archive.folders(), settings)
+        places = {image.name: Place(str(images), image.name) for image in found.images}
+    else:
         raise UserError(
             f"{images} is neither a folder nor an archive; give one that holds a folder of images per class"
         )
-    with open_archive(images) as archive:
-        layout = read_layout(archive.members(), archive.folders())
-    return {Place(str(images), image.name): image.class_name for image in _of_split(layout, images, split)}
+    return {places[image.name]: image.class_name for image in _of_split(found, images, split)}, found.notes
+
+
+def _read(members: list[Member], folders: list[str], settings: ReadAs) -> Layout:
+    reading, labels = Reading.of(settings), settings.labels
+    if labels is None or labels.table is None:
+        return read_layout(members, folders, reading)
+    kept = [("", member.name) for member in members if not reading.ignores(member.name.split("/"))]
+    labelled = apply_table(read_table(Path(labels.table), labels), kept)
+    return Layout(sorted(labelled.images.values()), [], [name for _, name in labelled.outside], labelled.notes)
 
 
 def _of_split(layout: Layout, images: Path, split: str | None) -> Sequence[ImageMember]:
@@ -109,6 +139,8 @@ def _of_split(layout: Layout, images: Path, split: str | None) -> Sequence[Image
     if split is None and len(splits) > 1:
         raise UserError(f"{images} is divided into {', '.join(splits)}: choose one with --split, test if possible")
     chosen = [image for image in layout.images if split is None or image.official_split == split]
+    if layout.proposal and not chosen:
+        raise UserError(f"{images} has no class folders, but {layout.proposal}")
     if not chosen:
         missing = f"the split {split}" if split else "class folders with images"
         raise UserError(f"{images} has no {missing}: put the images of each class into a folder of its name")

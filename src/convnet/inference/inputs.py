@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from convnet.data.archives import open_archive
-from convnet.data.decoding import MAXIMUM_BYTES, BadImage
+from convnet.data.decoding import MAXIMUM_BYTES
 from convnet.data.file_types import HEAD_BYTES, describe_content
 from convnet.data.formats import OTHER_SUFFIXES, SUFFIXES
+from convnet.data.image_faults import BadImage
 from convnet.data.member_names import is_clutter
 from convnet.data.packing import list_folder, skipped_note
 from convnet.data.tar_archive import is_tar_header

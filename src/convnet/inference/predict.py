@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.backend.device import configure_device
-from convnet.data.decoding import BadImage, load_image
+from convnet.data.decoding import load_image
+from convnet.data.image_faults import BadImage
 from convnet.inference.inputs import Place, find_places, read_places
 from convnet.inference.loading import fitted_temperature, load_model_checked, predict_probabilities
 from convnet.jobs.model_files import check_model

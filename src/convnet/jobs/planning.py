@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from convnet.data.arrays import arrays_of_size, check_batch_size
+from convnet.data.division import Division, training_images
 from convnet.data.splits import images_at
 from convnet.jobs.feature_sets import backbone_folder, features_folder, set_of
 from convnet.jobs.job import Job, UsedBackbone
@@ -45,7 +46,8 @@ def plan_jobs(
     arrays = arrays_of_size(arrays, recipe.image_size)
     described = read_json(arrays / "dataset.json")
     _check_size(arrays, described, recipe.image_size)
-    images = images_at(share, described["counts"]["train"], len(described["classes"]))
+    images = training_images(described["counts"], params.run.split, len(params.run.seeds))
+    images = images_at(share, images, len(described["classes"]))
     check_batch_size(f"{dataset}/{variant}", recipe.fit.batch_size, images, share)
     digests = [described["digest"]]
     used = None
@@ -68,7 +70,7 @@ def plan_jobs(
             data_digest=json_digest(digests),
             threads=params.engine.threads_per_job,
             seconds_between_checkpoints=params.checkpoints.seconds_between,
-            resplit=params.run.resplit,
+            division=_division(params, dataset, seed),
             share=share,
             features=features,
             backbone=used,
@@ -82,6 +84,13 @@ def plan_jobs(
 def _check_size(arrays: Path, described: Mapping[str, Any], image_size: tuple[int, int]) -> None:
     if tuple(described["image_size"]) != image_size:
         raise UserError(f"{arrays} has no images of {list(image_size)} pixels; run `dvc repro` to pack them")
+
+
+def _division(params: Params, dataset: str, seed: int) -> Division:
+    if params.run.split != "folds":
+        return Division(params.run.split)
+    seeds = params.run.seeds
+    return Division("folds", seeds.index(seed), len(seeds), params.split_rules(dataset).seed)
 
 
 def weights_file(backbone: Path) -> Path:

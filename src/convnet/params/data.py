@@ -121,6 +121,7 @@ class Dataset(Section):
     backbone: str
     last_layer: str | None = None  # null: the backbone's own
     recipe: Literal["course"] | None = None  # course: every variant trains a fixed number of epochs
+    images: dict[str, Any] = Field(default_factory=dict)
     split: dict[str, Any] = Field(default_factory=dict)
     network: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)

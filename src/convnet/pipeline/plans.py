@@ -8,29 +8,47 @@ sections.
 from pathlib import Path
 from typing import Any
 
+from convnet import remedies
 from convnet.jobs.feature_plan import plan_features
 from convnet.jobs.feature_sets import recipes_by_set
 from convnet.jobs.job import BUILDS_A_BACKBONE
 from convnet.params.recipe import VariantRecipe, other_sizes, resolve
+from convnet.params.remedies import used_remedies
 from convnet.params.schema import Params
-from convnet.params.section import Section
+from convnet.params.section import BASELINE, Section
 from convnet.system.files import write_json
 
 
 def write_plans(params: Params, folder: Path) -> None:
-    """Write `<dataset>/<stage>.json` and `run.json` into `folder`, which is empty or does not exist."""
+    """Write `<dataset>/<stage>.json`, `run.json` and `tried.json` into `folder`, which is empty or does not exist."""
     for dataset in params.run.datasets:
         for stage, content in plans_of(params, dataset).items():
             write_json(folder / dataset / f"{stage}.json", content)
-    against = {variant: params.against(variant) for variant in params.run.variants}
-    write_json(folder / "run.json", _dump(params.run) | {"against": against})
+    write_json(folder / "run.json", plan_of_run(params))
+    write_json(folder / "tried.json", {dataset: remedies_tried(params, dataset) for dataset in params.run.datasets})
+
+
+def remedies_tried(params: Params, dataset: str) -> dict[str, list[dict[str, Any]]]:
+    """Return what the report prints about the remedies of each variant: name, sentence, source and knobs."""
+    assert remedies.__path__  # the folder of the modules that `used_remedies` finds
+    baseline = _dump(resolve(params, dataset, BASELINE))
+    return {
+        variant: used_remedies(_dump(resolve(params, dataset, variant)), baseline) for variant in params.run.variants
+    }
+
+
+def plan_of_run(params: Params) -> dict[str, Any]:
+    """Return the settings of the comparison."""
+    return _dump(params.run) | {"against": {variant: params.against(variant) for variant in params.run.variants}}
 
 
 def plans_of(params: Params, dataset: str) -> dict[str, Any]:
     """Return the settings of every stage of a dataset, by the stage's name."""
     data = params.dataset(dataset)
     recipes = {variant: resolve(params, dataset, variant) for variant in params.run.variants}
-    common = {"seeds": params.run.seeds, "resplit": params.run.resplit, "threads": params.engine.threads_per_job}
+    common = {"seeds": params.run.seeds, "split": params.run.split, "threads": params.engine.threads_per_job}
+    if params.run.split == "folds":
+        common["fold_seed"] = params.split_rules(dataset).seed
     first, *more = _backbones(params, dataset) or [data.backbone]
     jobs = common | {"backbone": _dump(params.backbones[first], BUILDS_A_BACKBONE)}
     if more:
@@ -39,11 +57,11 @@ def plans_of(params: Params, dataset: str) -> dict[str, Any]:
     return {
         "download": {"kind": data.kind, "source": _dump(data.source)},
         "split": {
-            "images": _dump(params.images),
+            "images": _dump(params.of_dataset("images", dataset)),
             "split": _dump(params.split_rules(dataset)),
             "entry": _entry(params, dataset),
         },
-        "prepare": {"images": _dump(params.images), "image_size": data.image_size}
+        "prepare": {"images": _dump(params.of_dataset("images", dataset)), "image_size": data.image_size}
         | ({"other_sizes": sizes} if sizes else {}),
         "features": plan_features(params, dataset) | _weights(params, dataset),
         "train": jobs | {"recipes": _dumped(recipes)},
@@ -98,7 +116,7 @@ def _sweep(params: Params, dataset: str, jobs: dict[str, Any]) -> dict[str, Any]
 
 def _entry(params: Params, dataset: str) -> dict[str, Any]:
     """Return a dataset's entry without the settings of models and of training."""
-    trained = {"network", "training", "transfer", "fine_tune", "backbone", "last_layer", "split", "recipe"}
+    trained = {"network", "training", "transfer", "fine_tune", "backbone", "last_layer", "images", "split", "recipe"}
     return params.datasets[dataset].model_dump(mode="json", exclude=trained)
 
 

@@ -22,6 +22,7 @@ from convnet.report.charts import (
     confusion,
     cost,
     curves,
+    differences,
     gap,
     learning_curve,
     reliability,
@@ -33,12 +34,15 @@ from convnet.report.page import DatasetReport, Figure, write_report
 from convnet.report.plot_images import write_plot_images
 from convnet.report.style import save_figure, variant_styles
 from convnet.report.summary import write_summary
+from convnet.report.tried import tried_table
+from convnet.report.tuning import tuned_variants
 from convnet.system.files import read_json
 from convnet.system.processes import map_in_processes, usable_cores
 from convnet.system.progress import progress, show_progress_every
 
 # The charts of a dataset, in the order of the page. Each returns no chart where its numbers are missing.
 CHARTS: tuple[Callable[[Numbers], list[Chart]], ...] = (
+    differences.charts,
     accuracy.charts,
     gap.charts,
     curves.charts,
@@ -65,6 +69,7 @@ class Folders:
     sweeps: Path
     features: Path
     backbones: Path
+    tuning: Path
 
 
 def report(folders: Folders, datasets: Sequence[str], variants: Sequence[str], destination: Path) -> None:
@@ -109,6 +114,7 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         read_json(folders.robustness / f"{dataset}.json")["rows"],
         read_json(folders.sweeps / f"{dataset}.json")["variants"],
         partial(_images_of, folders.arrays / dataset),
+        verdict,
     )
     figures = _save(draw_charts(numbers), destination / "figures" / dataset)
     for evaluation in evaluations:
@@ -121,9 +127,13 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         evaluations=evaluations,
         verdict=verdict,
         summary=read_json(folders.splits / f"{dataset}.summary.json"),
-        figures=[*figures, *_explained(folders.explanations / dataset)],
+        figures=[*_explained(folders.explanations / dataset), *figures],
         backbone=describe_backbone(folders.backbones / dataset, evaluations),
         layers=read_json(layers) if layers.exists() else [],
+        robustness=numbers.robustness,
+        sweep=numbers.sweep,
+        tuned=tuned_variants(read_json(folders.tuning / f"{dataset}.json")),
+        tried=tried_table(evaluations, read_json(folders.plans / "tried.json")[dataset]),
     )
 
 

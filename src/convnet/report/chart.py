@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from convnet.comparison.schema import Verdict
 from convnet.evaluation.schema import Evaluation
 from convnet.report.style import Style, label, title
 from convnet.system.formats import percent
@@ -22,7 +23,7 @@ class Chart:
     """A figure, its words for readers who cannot see it, and its numbers."""
 
     name: str  # of its files, without a suffix
-    section: str  # of the page
+    section: str  # of the page, a key of `lesson.SECTIONS`
     title: str
     alt: str
     caption: str  # how to read it
@@ -48,6 +49,7 @@ class Numbers:
         robustness: rows of the robustness stage: variant, split, perturbation, strength, accuracy (a list over seeds).
         sweep: by variant, from `learning_curve.summarise_sweep`: points and curve.
         images: returns the images (n, height, width, 3) of n archive members.
+        verdict: on the dataset.
     """
 
     evaluations: Sequence[Evaluation]
@@ -55,6 +57,7 @@ class Numbers:
     robustness: Sequence[Mapping[str, Any]] = ()
     sweep: Mapping[str, Any] = field(default_factory=dict)
     images: Callable[[Sequence[str]], Images] = _no_images
+    verdict: Verdict | None = None
 
     @property
     def several_seeds(self) -> bool:

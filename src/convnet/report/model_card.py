@@ -19,6 +19,7 @@ from convnet.evaluation.schema import Evaluation
 from convnet.report.backbone_text import backbone_sentence
 from convnet.report.style import kind_words
 from convnet.report.tables import clipped_interval
+from convnet.report.variant_part import flat_settings
 from convnet.system.errors import printable
 from convnet.system.files import write_text
 from convnet.system.formats import percent, points
@@ -47,19 +48,20 @@ def write_model_card(evaluation: Evaluation, verdict: Verdict, backbone: Mapping
     )
     tests = [run.splits["test"] for run in evaluation.seeds]
     accuracy = fmean(test.accuracy for test in tests)
+    test_images = sum(test.n for test in tests) if evaluation.split == "folds" else tests[0].n
     recipe = evaluation.recipe
     text = environment.get_template("model_card.md.j2").render(
         evaluation=evaluation,
         kind=kind_words(evaluation.kind),
         counts={split: metrics.n for split, metrics in evaluation.seeds[0].splits.items()},
         backbone=backbone_sentence(backbone, recipe["last_layer"]) if evaluation.backbone else None,
-        settings=_flatten(recipe),
+        settings=flat_settings(recipe),
         metrics=[(name, *_over_seeds([getattr(test, metric) for test in tests])) for metric, name in METRICS.items()],
         loss=f"{fmean(test.loss for test in tests):.3f}",
         gap=points(fmean(run.generalisation_gap for run in evaluation.seeds)),
         recalls=[(name, _mean_recall(evaluation, name)) for name in evaluation.classes],
-        test_images=tests[0].n,
-        wilson=[percent(end) for end in wilson_interval(accuracy, tests[0].n)],
+        test_images=test_images,
+        wilson=[percent(end) for end in wilson_interval(accuracy, test_images)],
         sentences=[row.sentence for row in verdict.comparisons if row.variant == evaluation.variant],
     )
     write_text(destination, text)
@@ -86,14 +88,3 @@ def _mean_recall(evaluation: Evaluation, name: str) -> str:
     recalls = [run.splits["test"].recall[name] for run in evaluation.seeds]
     known = [recall for recall in recalls if recall is not None]
     return percent(fmean(known)) if known else "no test images"
-
-
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested settings as (dotted name, value); unset ones are left out."""
-    rows: list[tuple[str, str]] = []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            rows += _flatten(value, f"{prefix}{name}.")
-        elif value is not None:
-            rows.append((f"{prefix}{name}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)))
-    return rows

@@ -7,8 +7,10 @@ from a user's archive: every text goes through autoescape, and control character
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +19,27 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from convnet.comparison.schema import Verdict
-from convnet.comparison.wording import opening_sentences
+from convnet.comparison.variant_summary import accuracy_interval
 from convnet.data.splits import SPLITS
 from convnet.evaluation.schema import Evaluation
-from convnet.report import tables
+from convnet.report import lesson, tables
+from convnet.report.answer import MORE_IMAGES, Answer, DetectableTable, answer_on, detectable_table, next_steps
 from convnet.report.backbone_text import fine_tuning_sentences
 from convnet.report.embedding import EmbeddedImage, embed_image, fit_images
+from convnet.report.evidence import Study, evidence
 from convnet.report.style import kind_words
+from convnet.report.tuning import TunedVariant
+from convnet.report.variant_part import VariantPart, variant_parts
 from convnet.system.errors import UserError, printable
 from convnet.system.files import write_text
-from convnet.system.formats import p_value, percent, points
+from convnet.system.formats import p_value, percent, points, points_interval
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE_BUDGET = 5_000_000  # bytes of the whole page: text, tables and images in base64
 SHOWN_FILES = 50  # of each list of files; the manifest holds the rest
 SHOWN_ROWS = 1000  # of each table of numbers; the confusion matrices of 100 classes alone would have 10,000 a variant
+OWN_PARTS = ("verdict", "variants", "epochs", "transfer", "cost", "data")  # sections with a template of their own
+SHOWN_CLASSES = 12  # in a sentence; the table of the data lists all
 NO_NUMBER = "–"  # noqa: RUF001 - a dash
 
 
@@ -39,12 +47,41 @@ NO_NUMBER = "–"  # noqa: RUF001 - a dash
 class Figure:
     """A figure on the page, with its words for readers who cannot see it."""
 
-    section: str  # figures of one section share a heading
+    section: str  # a key of `lesson.SECTIONS`
     title: str
     path: Path  # PNG
     alt: str
     caption: str = ""  # how to read it
     table: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class FigureGroup:
+    """Figures of one kind: one figure, or one per variant, of which one is open."""
+
+    figures: Sequence[Figure]
+    opened: int = 0  # place of the open figure
+
+    @property
+    def caption(self) -> str:
+        """The sentences that all captions share."""
+        others = [_sentences(figure.caption) for figure in self.figures[1:]]
+        first = _sentences(self.figures[0].caption)
+        return " ".join(sentence for sentence in first if all(sentence in of_one for of_one in others))
+
+    def own_words(self, figure: Figure) -> str:
+        """Return the rest of a figure's caption."""
+        shared = _sentences(self.caption)
+        return " ".join(sentence for sentence in _sentences(figure.caption) if sentence not in shared)
+
+
+def _sentences(text: str) -> list[str]:
+    return re.split(r"(?<=[.!?]) ", text)
+
+
+def _kind(figure: Figure) -> str:
+    """Return the first two words of the title: figures of one kind differ in the variant behind them."""
+    return " ".join(figure.title.split()[:2])
 
 
 @dataclass(frozen=True)
@@ -57,6 +94,10 @@ class DatasetReport:
     figures: Sequence[Figure] = ()
     backbone: str = ""  # its name and source classes; empty where no variant needs one
     layers: Sequence[Mapping[str, Any]] = ()  # of the backbone, rows of layers.json
+    robustness: Sequence[Mapping[str, Any]] = ()  # rows of the robustness stage
+    sweep: Mapping[str, Any] = field(default_factory=dict)  # by variant
+    tuned: Sequence[TunedVariant] = ()
+    tried: pd.DataFrame | None = None  # remedies, see `tried_table`
 
     @property
     def name(self) -> str:
@@ -68,15 +109,44 @@ class DatasetReport:
         """`rendered images` or `photographs`."""
         return kind_words(self.evaluations[0].kind)
 
-    @property
-    def sections(self) -> list[tuple[str, list[Figure]]]:
-        """The figures under their headings, in the order in which the headings first come."""
-        groups: dict[str, list[Figure]] = {}
-        for figure in self.figures:
-            groups.setdefault(figure.section, []).append(figure)
-        return list(groups.items())
+    @cached_property
+    def answer(self) -> Answer:
+        """The dataset's part of the first screen."""
+        return answer_on(self.verdict, self.evaluations)
 
-    @property
+    @cached_property
+    def evidence(self) -> dict[str, list[str]]:
+        """By lesson, the sentences that the dataset's own numbers add."""
+        return evidence(Study(self.evaluations, self.verdict, self.robustness, self.sweep, self.layers))
+
+    @cached_property
+    def groups(self) -> dict[str, list[FigureGroup]]:
+        """The figures by section; neighbours of one kind form a group."""
+        groups: dict[str, list[list[Figure]]] = {}
+        for figure in self.figures:
+            of_section = groups.setdefault(figure.section, [])
+            before = of_section[-1][0] if of_section else None
+            if before and (_kind(before) == _kind(figure) or before.caption == figure.caption != ""):
+                of_section[-1].append(figure)
+            else:
+                of_section.append([figure])
+        return {section: [self._group(figures) for figures in found] for section, found in groups.items()}
+
+    def _group(self, figures: Sequence[Figure]) -> FigureGroup:
+        kept = [i for i, figure in enumerate(figures) if figure.path.stem.endswith(f"_{self.answer.kept}")]
+        return FigureGroup(figures, kept[0] if kept else 0)
+
+    @cached_property
+    def variants(self) -> list[VariantPart]:
+        """The variants, their recipes and their layers."""
+        return variant_parts(self.evaluations, self.verdict, self.layers)
+
+    @cached_property
+    def detectable(self) -> DetectableTable:
+        """The smallest differences that the test images decide."""
+        return detectable_table(self.verdict)
+
+    @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """One row per variant: its means, its cost and its first comparison; the baseline has none."""
         comparisons = {row.variant: row for row in reversed(self.verdict.comparisons)}
@@ -89,6 +159,7 @@ class DatasetReport:
         return [
             {
                 **{str(column): value for column, value in summary.items()},
+                "interval": accuracy_interval(evaluation),
                 "comparison": comparisons.get(evaluation.variant),
                 "balanced_accuracy": balanced[evaluation.variant],
                 "seconds_training": seconds[evaluation.variant],
@@ -125,18 +196,32 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
         .get_template("report.html.j2")
         .render(
             datasets=datasets,
-            opening=opening_sentences([dataset.verdict for dataset in datasets]),
+            steps=next_steps([dataset.evaluations for dataset in datasets], datasets[0].verdict.looks),
+            sections=lesson.SECTIONS,
+            texts=lesson.texts()["sections"],
+            glossary=lesson.glossary(),
+            shown={dataset.name: _shown(dataset) for dataset in datasets},
+            answers=[figure for dataset in datasets for figure in dataset.figures if figure.section == lesson.ANSWER],
+            own_parts=OWN_PARTS,
+            more_images=MORE_IMAGES,
             params_text=params_text,
             images=images,
             style=Markup(style),
             style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             shown_files=SHOWN_FILES,
             shown_rows=SHOWN_ROWS,
+            shown_classes=SHOWN_CLASSES,
             splits=SPLITS,
             fine_tuning={dataset.name: fine_tuning_sentences(dataset.evaluations) for dataset in datasets},
             origins=_origins(datasets),
         )
     )
+
+
+def _shown(dataset: DatasetReport) -> set[str]:
+    """Return the sections that have content."""
+    there = {"verdict": True, "variants": True, "cost": True, "data": dataset.summary, "transfer": dataset.backbone}
+    return {key for key in lesson.SECTIONS if there.get(key) or key in dataset.groups or key in dataset.evidence}
 
 
 def _origins(datasets: Sequence[DatasetReport]) -> list[tuple[str, str]]:
@@ -166,7 +251,9 @@ def _environment() -> Environment:
         "count": lambda value, decimals=0: f"{value:,.{decimals}f}",
     }
     environment.filters.update({name: _or_dash(text) for name, text in filters.items()})
-    environment.filters.update(text_lines=_text_lines, cell=_cell)
+    environment.filters.update(
+        text_lines=_text_lines, cell=_cell, linked=lesson.linked, interval=lambda ends: points_interval(*ends)
+    )
     return environment
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from convnet.comparison.schema import Verdict
 from convnet.comparison.wording import opening_sentences
 from convnet.system.files import write_text
-from convnet.system.formats import points
+from convnet.system.formats import points, points_interval
 
 HEAD = (
     "| dataset | images | variant | test accuracy | difference | 95 % interval | verdict |\n"
@@ -34,7 +34,7 @@ def _rows(verdict: Verdict) -> str:
             low, high = found.interval
             judged = [
                 points(found.mean),
-                f"{points(low)} to {points(high)}",
+                points_interval(low, high),
                 f"{found.decision} (against {found.baseline})",
             ]
         reached = f"{100 * row.accuracy.mean:.1f} %"

@@ -12,14 +12,24 @@ def points(share: float) -> str:
     return "0.0" if float(text) == 0 else text
 
 
+def points_interval(lower: float, upper: float) -> str:
+    """Return the ends of an interval: "+4.2 to +15.7". No end is rounded to zero: 0.0003 -> "+0.03"."""
+    return f"{_end(lower)} to {_end(upper)}"
+
+
+def _end(share: float) -> str:
+    rounded = points(share)
+    return f"{100 * share:+.1g}" if rounded == "0.0" and abs(share) > 1e-6 else rounded
+
+
 def plural(count: int, noun: str) -> str:
     """Return "1 seed", "5 seeds", "1,200 seeds"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def p_value(p: float) -> str:
-    """Return "< 0.001" or "0.034"."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """Return "< 0.001" or "0.034"; beside the 5 % that decide, a fourth digit shows the side: "0.0496"."""
+    return "< 0.001" if p < 0.001 else f"{p:.{4 if 0.0495 <= p < 0.0505 else 3}f}"
 
 
 def p_words(p: float) -> str:

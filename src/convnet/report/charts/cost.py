@@ -65,7 +65,7 @@ def charts(numbers: Numbers) -> list[Chart]:
     return [
         Chart(
             "cost",
-            "Cost against accuracy",
+            "cost",
             numbers.title("Cost against accuracy"),
             f"Mean test accuracy and seconds of training per seed: {', '.join(ends)}.",
             "Up and to the left is better. The seconds were measured on the machine named below. Fine-tuning includes "

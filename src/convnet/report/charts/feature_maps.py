@@ -86,7 +86,7 @@ def feature_maps_chart(
     words = title(f"Feature maps of {variant}", dataset["dataset"], dataset["kind"])
     return Chart(
         f"feature_maps_{variant}",
-        "Inside the networks",
+        "see",
         words,
         f"One image and its feature maps in {len(layers)} layers of {variant}, from {next(iter(layers))} on. The maps "
         "get smaller and more abstract.",

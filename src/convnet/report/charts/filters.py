@@ -28,7 +28,7 @@ def filters_chart(kernels: Floats, layer: str, variant: str, dataset: Mapping[st
     words = title(f"Filters of the first layer of {variant}", dataset["dataset"], dataset["kind"])
     return Chart(
         f"filters_{variant}",
-        "Inside the networks",
+        "see",
         words,
         f"The {count} filters of {layer} as small colour images.",
         "Grey is 0. A filter reacts most to image patches that look like the filter. All share one scale.",

@@ -109,7 +109,7 @@ def charts(numbers: Numbers) -> list[Chart]:
     return [
         Chart(
             "training_size",
-            "More images",
+            "small",
             numbers.title("Accuracy by number of training images"),
             shares_text("Mean test accuracy", ends),
             " ".join([*(f"{name}: {curve.sentence}" for name, curve in curves.items()), BANDS, *([POWER_LAW] * fits)]),

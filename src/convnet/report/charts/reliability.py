@@ -52,7 +52,7 @@ def charts(numbers: Numbers) -> list[Chart]:
     return [
         Chart(
             "reliability",
-            "Mistakes",
+            "mistakes",
             numbers.title("Reliability on test images"),
             shares_text("Expected calibration error on test images", errors),
             "Does the confidence match the accuracy? Markers below the diagonal are overconfident. Their area is the "

@@ -48,7 +48,7 @@ def charts(numbers: Numbers) -> list[Chart]:
     return [
         Chart(
             "robustness",
-            "Perturbed images",
+            "augmentation",
             numbers.title("Accuracy on perturbed validation images"),
             shares_text("Validation accuracy at the greatest strength", ends),
             "The validation images, changed more and more; strength 0 is the original. Lines join means, dots are "

@@ -29,7 +29,7 @@ def charts(numbers: Numbers) -> list[Chart]:
         made.append(
             Chart(
                 f"top_losses_{variant}",
-                "Mistakes",
+                "mistakes",
                 title,
                 f"The {len(worst)} test images with the highest loss of {variant}, worst first: {named}.",
                 "Worst first, by the mean loss over seeds. The percentage is the mean probability of the predicted "

@@ -1,0 +1,41 @@
+"""Looks in words: the look that decided, the looks to come, and the jobs that early decisions save."""
+
+from collections.abc import Sequence
+
+from convnet.comparison.schema import Comparison, Verdict
+from convnet.system.formats import plural
+
+
+def look_sentence(row: Comparison, looks: Sequence[int]) -> str:
+    """Return the look that decided a comparison, or the look that comes next.
+
+    Args:
+        row: the comparison.
+        looks: the declared numbers of seeds, rising.
+    """
+    used = len(row.seeds)
+    if row.decision != "not decided":
+        return f"The look at {used} seeds decided it ({looks.index(used) + 1} of {len(looks)}).{_caution(row, looks)}"
+    if used < looks[0]:
+        return f"This is provisional: the first look is at {looks[0]} seeds."
+    following = [look for look in looks if look > used]
+    if following:
+        return f"The next look is at {following[0]} seeds."
+    images = row.needed and row.needed.test_images
+    return "The last look is over." + (f" About {images:,} test images would decide it." if images else "")
+
+
+def _caution(row: Comparison, looks: Sequence[int]) -> str:
+    if row.decision == "no relevant difference" or len(row.seeds) == looks[-1]:
+        return ""
+    return " A difference that decides early is likely too large (docs/method.md)."
+
+
+def spent_sentence(verdict: Verdict) -> str:
+    """Return the declared looks, the jobs so far, and the jobs saved against the last look for all variants."""
+    looks = verdict.looks
+    trained = sum(len(row.seeds) for row in verdict.variants)
+    most = looks[-1] * len(verdict.variants)
+    saved = f"; {most - trained} fewer than the last look for all variants" if trained < most else ""
+    declared = " and ".join([", ".join(map(str, looks[:-1])), str(looks[-1])] if len(looks) > 1 else [str(looks[0])])
+    return f"Looks were declared at {declared} seeds. {plural(trained, 'job')} were trained{saved}."

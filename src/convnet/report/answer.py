@@ -1,0 +1,146 @@
+"""The first screen: the answer on each dataset, the open questions with their next step, and the model that is kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from convnet.comparison.power import (
+    chance_of_decision,
+    chance_words,
+    estimate_of,
+    minimum_detectable,
+    next_looks,
+    open_level,
+    planned,
+    strictest_level,
+)
+from convnet.comparison.schema import Comparison, Verdict
+from convnet.comparison.wording import headline, pair_sentences
+from convnet.evaluation.model_selection import best_of, candidate
+from convnet.evaluation.schema import Evaluation
+from convnet.params.section import BASELINE
+from convnet.system.formats import percent, plural
+
+
+@dataclass(frozen=True)
+class OpenQuestion:
+    """A comparison that is not decided."""
+
+    comparison: Comparison
+    chances: Mapping[int, str]  # by number of seeds: the probability that they decide it, in words
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer on one dataset."""
+
+    headline: str
+    pairs: list[str]  # one sentence for every two helpers
+    looks: list[int]  # numbers of seeds that are still ahead
+    questions: list[OpenQuestion]
+    kept: str  # the variant in models/best
+    reasons: list[str]  # why it is kept
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """A command that trains more seeds of every dataset."""
+
+    seeds: int
+    command: str
+    duration: str  # of the training, in words
+
+
+@dataclass(frozen=True)
+class DetectableTable:
+    """The true difference that each comparison decides in 80 % of studies, as a share."""
+
+    seeds: list[int]  # of the columns: now, then the looks that are still ahead
+    rows: list[tuple[Comparison, list[float], float]]  # by number of seeds; and now, with MORE_IMAGES times the images
+
+
+MORE_IMAGES = 4
+
+
+def detectable_table(verdict: Verdict) -> DetectableTable:
+    """Return the minimum detectable differences of a dataset at the strictest step of Holm's correction."""
+    known = [row for row in verdict.comparisons if len(row.seeds) > 1]
+    now = max((len(row.seeds) for row in known), default=0)
+    seeds, level = [now, *next_looks(now, verdict.looks)], strictest_level(verdict)
+    rows = []
+    for row in known:
+        estimate = estimate_of(row)
+        least = [minimum_detectable(planned(estimate, count), level) for count in seeds]
+        with_images = minimum_detectable(planned(estimate, len(row.seeds), MORE_IMAGES), level)
+        # The weighted t may rise where the seeds dominate; more images never make a study worse.
+        rows.append((row, least, min(least[0], with_images)))
+    return DetectableTable(seeds, rows)
+
+
+def answer_on(verdict: Verdict, evaluations: Sequence[Evaluation]) -> Answer:
+    """Return the answer on one dataset."""
+    looks = next_looks(max(len(evaluation.seeds) for evaluation in evaluations), verdict.looks)
+    level = open_level(verdict)
+    questions = [
+        OpenQuestion(row, {look: _chance(row, look, level, verdict.margin) for look in looks})
+        for row in verdict.comparisons
+        if row.decision == "not decided"
+    ]
+    best = best_of([candidate(evaluation) for evaluation in evaluations])
+    reasons = [
+        f"The model is {best.variant} with seed {best.seed}. Of {plural(len(evaluations), 'variant')} "
+        f"{best.variant} has the highest validation accuracy: {percent(best.accuracy)}, mean over seeds.",
+        *_on_test_images(verdict, best.variant),
+    ]
+    return Answer(headline(verdict), pair_sentences(verdict), looks, questions, best.variant, reasons)
+
+
+def _chance(row: Comparison, seeds: int, level: float, margin: float) -> str:
+    chance = chance_of_decision(row, seeds, level, margin)
+    return "not known" if chance is None else chance_words(chance)
+
+
+def _on_test_images(verdict: Verdict, kept: str) -> list[str]:
+    """Return the sentence that the test images add to the choice by validation images."""
+    if kept == BASELINE or not verdict.comparisons:
+        return []
+    if kept not in verdict.helpers:
+        words = {"hurts": "is worse than", "no relevant difference": "makes no relevant difference to"}
+        return [
+            f"On test images {kept} {words[row.decision]} {row.baseline}."
+            if row.decision in words
+            else f"The test images do not decide yet whether {kept} is better than {row.baseline}."
+            for row in verdict.comparisons
+            if row.variant == kept
+        ]
+    if verdict.leader == kept:
+        return [f"On test images {kept} is ahead of every other helper."]
+    if verdict.leader:
+        return [f"On test images {verdict.leader} is ahead of {kept}. The test images judge and do not choose."]
+    if len(verdict.helpers) > 1:
+        return ["The test images do not show which of the helpers is best."]
+    return []
+
+
+def next_steps(datasets: Sequence[Sequence[Evaluation]], declared: Sequence[int] = ()) -> list[NextStep]:
+    """Return the command and the duration of each look that is still ahead.
+
+    Args:
+        datasets: the evaluations of each dataset.
+        declared: the looks of the run, if it declares any.
+    """
+    seeds = sorted({run.seed for evaluations in datasets for e in evaluations for run in e.seeds})
+    # A seed of every variant of every dataset. The training that fine-tuning starts from is in the sum already.
+    seconds = sum(fmean(run.seconds_training for run in e.seeds) for evaluations in datasets for e in evaluations)
+    unused = (seed for seed in range(max(seeds) + 100) if seed not in seeds)
+    looks, steps = next_looks(len(seeds), declared), []
+    added = [next(unused) for _ in range(max(looks, default=0) - len(seeds))]
+    for look in looks:
+        more = look - len(seeds)
+        listed = ",".join(map(str, sorted([*seeds, *added[:more]])))
+        steps.append(NextStep(look, f"dvc exp run -S 'run.seeds=[{listed}]'", _duration(more * seconds)))
+    return steps
+
+
+def _duration(seconds: float) -> str:
+    return plural(max(round(seconds / 60), 1), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,88 @@
+"""A variant on the page: one line on its remedy, its recipe beside that of the variant it changes, and its layers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from convnet.comparison.schema import Verdict
+from convnet.evaluation.schema import Evaluation
+from convnet.report.networks import Layer, loss_words, network_layers
+from convnet.system.formats import plural
+
+NOT_SETTINGS = ("dataset", "variant", "image_size", "kind")
+
+
+@dataclass(frozen=True)
+class VariantPart:
+    """One variant, as the page shows it."""
+
+    name: str
+    line: str
+    loss: str
+    compared_with: str | None
+    settings: list[tuple[str, str, str]]  # name, value, and the value of the variant compared with
+    layers: list[Layer]
+
+    @property
+    def changed(self) -> int:
+        """The number of settings that differ."""
+        return sum(value != other for _, value, other in self.settings)
+
+
+def variant_parts(
+    evaluations: Sequence[Evaluation], verdict: Verdict, backbone: Sequence[Mapping[str, Any]]
+) -> list[VariantPart]:
+    """Return all variants of a dataset; `backbone` are the rows of layers.json."""
+    known = {evaluation.variant: evaluation for evaluation in evaluations}
+    others = {row.variant: row.baseline for row in reversed(verdict.comparisons)}
+    return [_part(evaluation, known.get(others.get(name, "")), backbone) for name, evaluation in known.items()]
+
+
+def _part(evaluation: Evaluation, other: Evaluation | None, backbone: Sequence[Mapping[str, Any]]) -> VariantPart:
+    own = dict(flat_settings(evaluation.recipe))
+    theirs = dict(flat_settings(other.recipe)) if other else own
+    names = [*own, *(name for name in theirs if name not in own)]
+    return VariantPart(
+        name=evaluation.variant,
+        line=one_line(evaluation),
+        loss=loss_words(len(evaluation.classes), evaluation.recipe["fit"]["labels"]),
+        compared_with=other.variant if other else None,
+        settings=[
+            (name, own.get(name, "not set"), theirs.get(name, "not set")) for name in names if name not in NOT_SETTINGS
+        ],
+        layers=network_layers(evaluation, backbone) if backbone or not evaluation.backbone else [],
+    )
+
+
+def one_line(evaluation: Evaluation) -> str:
+    """Return a sentence on the network of a variant and its remedies."""
+    recipe = evaluation.recipe
+    if "trainable_from" in recipe:
+        rate = recipe["fit"]["learning_rate"]
+        network = (
+            f"{recipe['start']} trained further at the low rate {rate:g}, "
+            f"with the backbone unfrozen from {recipe['trainable_from']} up"
+        )
+    elif evaluation.backbone:
+        network = f"A new head of {plural(recipe['dense'], 'unit')} on the frozen backbone {recipe['backbone']}"
+    else:
+        filters = "-".join(map(str, recipe["network"]["filters"]))
+        network = f"A small CNN with {filters} filters and {plural(recipe['network']['dense'], 'dense unit')}"
+    remedies = []
+    if recipe["augmentation"]:
+        remedies.append("augmentation of the training images")
+    if recipe["dropout"]:
+        remedies.append(f"dropout {recipe['dropout']:g} before the output")
+    added = f", with {' and '.join(remedies)}" if remedies else ""
+    return f"{network}{added}."
+
+
+def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested settings as (dotted name, value); unset ones are left out."""
+    rows: list[tuple[str, str]] = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            rows += flat_settings(value, f"{prefix}{name}.")
+        elif value is not None:
+            rows.append((f"{prefix}{name}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)))
+    return rows
