@@ -144,7 +144,10 @@ def _check_backbones(params: Params) -> None:
     for name, backbone in params.backbones.items():
         if backbone.pretrain:
             check_length(backbone.pretrain.fit, f"backbones.{name}.pretrain.fit")
+    named = {"transfer.backbone": params.transfer.backbone}
+    named |= {f"variants.{name}.backbone": diff.overrides.get("backbone") for name, diff in params.variants.items()}
     for dataset, data in params.datasets.items():
+        named[f"datasets.{dataset}.transfer.backbone"] = data.transfer.get("backbone")
         check_known(f"datasets.{dataset}.backbone", data.backbone, params.backbones)
         for name, backbone in params.backbones.items():
             drawn = data.source.rendered
@@ -153,6 +156,9 @@ def _check_backbones(params: Params) -> None:
                     f"params.yaml: backbones.{name}.pretrain.rendered is {drawn.name!r}, which datasets.{dataset} "
                     "draws too, so the backbone would be trained on the classes it is tested on; choose another"
                 )
+    for key, value in named.items():
+        if isinstance(value, str):  # another type is refused with the section
+            check_known(key, value, params.backbones)
 
 
 def _sections(params: Params, diff: Variant) -> list[Section]:
