@@ -81,7 +81,10 @@ def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, d
             rows[variant] = read_json(stored)
         else:
             missing[variant] = stored
-    paths = {variant: [models / variant / f"seed-{seed}.keras" for seed in params.run.seeds] for variant in missing}
+    paths = {
+        variant: [models / variant / f"seed-{seed}.keras" for seed in params.seeds_of(dataset, variant)]
+        for variant in missing
+    }
     if paths:
         measured = measure_robustness(arrays, paths, count, params.split.seed)
         for variant, stored in missing.items():

@@ -1,8 +1,9 @@
 """params.yaml: what a user may change, checked before any work."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from convnet.params.backbone import Backbones
 from convnet.params.data import Dataset, Images, Split
@@ -11,6 +12,7 @@ from convnet.params.section import BASELINE, Names, Positive, Section, Seed
 from convnet.params.training import Augmentation, FineTune, Fit, Network, Transfer, Variant
 
 Look = Annotated[int, Field(ge=3)]  # fewer seeds decide nothing
+Numbers = Mapping[str, Mapping[str, int]]  # of seeds, by dataset and variant
 
 
 class Run(Section):
@@ -126,6 +128,24 @@ class Params(Section):
     explain: Explain
     checkpoints: Checkpoints
     engine: Engine
+    _numbers: Numbers = PrivateAttr(default_factory=dict)  # of seeds.yaml, see params/seeds.py
+
+    @property
+    def numbers(self) -> Numbers:
+        """Numbers of seeds by dataset and variant, where they are not that of run.seeds."""
+        return self._numbers
+
+    def with_numbers(self, numbers: Numbers) -> "Params":
+        """Return the same settings with other numbers of seeds."""
+        changed = self.model_copy()
+        changed._numbers = numbers
+        return changed
+
+    def seeds_of(self, dataset: str, variant: str) -> tuple[int, ...]:
+        """Return the seeds of a variant: run.seeds, and behind the largest of them as many as its number needs."""
+        seeds = self.run.seeds
+        more = self._numbers.get(dataset, {}).get(variant, 0) - len(seeds)
+        return seeds + tuple(range(max(seeds) + 1, max(seeds) + 1 + more))
 
     def dataset(self, name: str) -> Dataset:
         """Return a dataset by name.

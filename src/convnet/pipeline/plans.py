@@ -33,7 +33,8 @@ def plans_of(params: Params, dataset: str) -> dict[str, Any]:
     """Return the settings of every stage of a dataset, by the stage's name."""
     data = params.dataset(dataset)
     recipes = {variant: resolve(params, dataset, variant) for variant in params.run.variants}
-    common = {"seeds": params.run.seeds, "resplit": params.run.resplit, "threads": params.engine.threads_per_job}
+    seeds = {variant: params.seeds_of(dataset, variant) for variant in params.run.variants}
+    common = {"seeds": seeds, "resplit": params.run.resplit, "threads": params.engine.threads_per_job}
     jobs = common | {"backbone": _dump(params.backbones[data.backbone], BUILDS_A_BACKBONE)}
     return {
         "download": {"kind": data.kind, "source": _dump(data.source)},
@@ -81,7 +82,8 @@ def _sweep(params: Params, dataset: str, jobs: dict[str, Any]) -> dict[str, Any]
     if not params.sweep.enabled:
         return {"enabled": False}
     recipes = {variant: resolve(params, dataset, variant) for variant in params.sweep.variants}
-    return jobs | {"enabled": True, "shares": params.sweep.shares, "recipes": _dumped(recipes)}
+    seeds = {"seeds": params.run.seeds}
+    return jobs | seeds | {"enabled": True, "shares": params.sweep.shares, "recipes": _dumped(recipes)}
 
 
 def _entry(params: Params, dataset: str) -> dict[str, Any]:
