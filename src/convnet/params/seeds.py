@@ -42,7 +42,7 @@ def with_numbers(params: Params, path: Path) -> Params:
         raise UserError(
             f"{path.name}: {key} is {first['input']!r}; write dataset: variant: number, 1 or more"
         ) from None
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError is no UTF-8
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: not UTF-8
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     found = params.with_numbers(numbers)
     _check(found, path.name)
