@@ -3,10 +3,13 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from convnet.data.arrays import load_arrays
 from convnet.data.splits import SPLITS
 from convnet.evaluation.evaluate import evaluate
-from convnet.evaluation.trivial_models import trivial_rows
+from convnet.evaluation.trivial_models import trivial_rows, trivial_rows_by_seed
+from convnet.jobs.predictions import load_predictions
 from convnet.params.load import load_params
 from convnet.system.errors import command
 from convnet.system.files import read_json, write_json
@@ -21,16 +24,20 @@ def main() -> None:
     parser.add_argument("models", type=Path, help="folder that holds one folder per variant")
     parser.add_argument("destination", type=Path, help="folder for the evaluations")
     arguments = parser.parse_args()
-    for variant in load_params().run.variants:
+    run = load_params().run
+    for variant in run.variants:
         evaluation = evaluate(arguments.arrays, arguments.models / variant, arguments.features)
         write_json(arguments.destination / "variants" / f"{variant}.json", evaluation.model_dump())
-    train, validation, test = (load_arrays(arguments.arrays, split) for split in SPLITS)
-    rows = trivial_rows(
-        (train.images, train.labels),
-        (validation.images, validation.labels),
-        (test.images, test.labels),
-        read_json(arguments.arrays / "dataset.json")["classes"],
-    )
+    arrays = [load_arrays(arguments.arrays, split) for split in SPLITS]
+    classes = read_json(arguments.arrays / "dataset.json")["classes"]
+    if run.own_splits:
+        by_seed = load_predictions(arguments.models / run.variants[0] / "predictions.npz")
+        divisions = [{split: by_seed[seed][split].index for split in SPLITS} for seed in sorted(by_seed)]
+        labels = np.concatenate([part.labels for part in arrays])
+        rows = trivial_rows_by_seed([part.images for part in arrays], labels, divisions, classes)
+    else:
+        train, validation, test = ((part.images, part.labels) for part in arrays)
+        rows = trivial_rows(train, validation, test, classes)
     write_json(arguments.destination / "trivial.json", [row.model_dump() for row in rows])
 
 

@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 
 from convnet.data.arrays import check_batch_sizes, prepare_arrays
+from convnet.data.division import training_images
 from convnet.data.manifest import COLUMNS
+from convnet.data.splits import SPLITS
 from convnet.params.load import load_params
 from convnet.system.csv_tables import read_csv
 from convnet.system.errors import command
@@ -22,8 +24,10 @@ def main() -> None:
     params = load_params()
     image_size = params.dataset(arguments.dataset).image_size
     manifest = read_csv(arguments.manifest, COLUMNS)
-    training = manifest.loc[manifest["split"] == "train", "class"]
-    check_batch_sizes(params, arguments.dataset, len(training), training.nunique())  # before the long packing
+    counts = {split: int((manifest["split"] == split).sum()) for split in SPLITS}
+    fewest = training_images(counts, params.run.split, len(params.run.seeds))
+    classes = manifest.loc[manifest["split"] == "train", "class"].nunique()
+    check_batch_sizes(params, arguments.dataset, fewest, classes)  # before the long packing
     images = params.of_dataset("images", arguments.dataset)
     prepare_arrays(manifest, arguments.archives, image_size, images, arguments.destination)
 

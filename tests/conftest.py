@@ -14,6 +14,7 @@ from helpers.clones import clone_project as copy_project
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ["MPLBACKEND"] = "agg"
+os.environ.pop("CONVNET_JOBS", None)  # each test has a job store of its own
 
 # The same examples in every run, and no example fails for being slow.
 settings.register_profile("convnet", deadline=None, derandomize=True, database=None)

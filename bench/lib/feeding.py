@@ -11,9 +11,11 @@ from convnet.backend.steps import Steps
 from convnet.jobs.job import Job
 from convnet.models.augmentation import reset_seed_generators
 from convnet.models.heads import choose_head, encode_labels
+from convnet.models.transfer import with_augmentation
 from convnet.system.progress import progress
 from convnet.training.batches import Batches, epoch_order
 from convnet.training.epoch import EpochTrainer
+from convnet.training.hooks import Hooks
 from convnet.training.job_data import load_job_data
 from convnet.training.networks import build_networks
 from convnet.training.optimizers import compile_model
@@ -59,12 +61,16 @@ class Feeder:
         self.batch_size = job.recipe.fit.batch_size
         # Whole batches only: equal steps everywhere, and nothing is compiled twice.
         self.steps = len(self.targets) // self.batch_size
-        self.model = build_networks(job, head).trainee
-        compile_model(self.model, job.recipe.fit, head)
-        self.model.optimizer.build(self.model.trainable_variables)
+        self.model = trainee = build_networks(job, head).trainee
+        self._hooks, knobs = Hooks(job.recipe), job.recipe.augmentation
+        if knobs and job.recipe.kind != "features":  # Keras' own loop takes augmentation as a layer
+            self.model = with_augmentation(trainee, knobs, job.seed)
+        for model in (self.model, trainee):
+            compile_model(model, job.recipe.fit, head)
+            model.optimizer.build(model.trainable_variables)
         self._on_device: tuple[Any, Any] | None = None
-        self._trainer = EpochTrainer(self.model)
-        self._stepper = EpochTrainer(self.model, Steps(self.model))
+        self._trainer = EpochTrainer(trainee, change=self._hooks.change())
+        self._stepper = EpochTrainer(trainee, Steps(trainee, self._hooks.change()))
 
     def warm_up(self, *ways: str) -> None:
         """Go each way once, so that nothing is compiled while the clock runs."""
@@ -97,7 +103,8 @@ class Feeder:
         return self._fit(OnDevice(*self._on_device, self._order(repeat), self.batch_size))
 
     def _epoch(self, trainer: EpochTrainer, repeat: int) -> float:
-        batches = Batches(self.data.training, self._order(repeat), self.batch_size, self.targets)
+        draws = self._hooks.draws(0, repeat, self.steps * self.batch_size)
+        batches = Batches(self.data.training, self._order(repeat), self.batch_size, self.targets, draws=draws)
         reset_seed_generators(self.model, 0, 1)
         ticks = progress(range(self.steps), total=self.steps, label="steps", unit="steps")
         start = time.perf_counter()

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import special
 
 from convnet.comparison.decisions import MARGIN, decide, find_leader
+from convnet.comparison.planning import images_needed, plan_seeds, with_more_seeds
 from convnet.comparison.random_effects import (
     Components,
     Estimate,
@@ -16,8 +17,6 @@ from convnet.comparison.random_effects import (
     by_groups,
     crossed_estimate,
     image_step,
-    images_needed,
-    more_seeds_needed,
     separate_estimate,
 )
 from convnet.comparison.repeated_splits import resplit_estimate
@@ -237,16 +236,21 @@ def simulate_plan(setting: Setting, studies: int, seed: int) -> dict[str, Any]:
         counts.count("false_decisions", not is_open and made.truth[0] * estimate.mean <= 0)
         if not is_open or components is None:
             continue
-        more = more_seeds_needed(estimate, components, 0.05)
-        if more is not None:
-            later, _ = crossed_estimate(part(setting.seeds + more, setting.images))
-            name = "1 more seed" if more == 1 else "2 to 5 more seeds" if more <= 5 else "6 to 10 more seeds"
-            counts.count(f"enough: {name}", later.p_value() <= 0.05)
+        plan = plan_seeds(estimate, with_more_seeds(estimate, components), 0.05)
+        if plan is not None:
+            later, _ = crossed_estimate(part(setting.seeds + plan.more, setting.images))
+            enough, tens = later.p_value() <= 0.05, 10 * round(10 * plan.probability)
+            counts.count(f"enough: {_seeds_words(plan.more)}", enough)
+            counts.count(f"enough: stated {tens} %", enough)
         images = images_needed(estimate, components, 0.05)
         if images is not None and images <= larger.images:
             later, _ = crossed_estimate(part(setting.seeds, images))
             counts.count("enough: up to 4 times the test images", later.p_value() <= 0.05)
     return {**setting._asdict(), **counts.summary()}
+
+
+def _seeds_words(more: int) -> str:
+    return "1 more seed" if more == 1 else "2 to 5 more seeds" if more <= 5 else "6 to 10 more seeds"
 
 
 TRAIN_SHARE, TEST_SHARE, FEATURES = 0.6, 0.2, 8

@@ -32,7 +32,7 @@ SECONDS_BETWEEN = 0.25
 OWNERS = (
     (re.compile(r"stages/(\w+)\.py"), "stage {}"),
     (re.compile(r"bin/convnet (\w+)"), "convnet {}"),
-    (re.compile(r"bin/dvc "), "dvc"),
+    (re.compile(r"bin/dvc |pipeline\.repro"), "dvc"),
     (re.compile(r"\bmake\b"), "make"),
 )
 STUDIES = ("default", "photographs")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from convnet.analysis import network_drawing
-from convnet.analysis.augmented_draws import draw_augmented
+from convnet.analysis.augmented_draws import draw_augmented, draw_knobs
 from convnet.analysis.example_images import choose_cases, choose_evenly
 from convnet.analysis.explain import explain_dataset
 from convnet.analysis.feature_maps import feature_maps, mapped_layers
@@ -116,7 +116,7 @@ def make_study(folder: Path, changes: dict[str, Any]) -> Study:
         run = {"seed": 0, "model_sha256": file_digest(place / "seed-0.keras")}
         job = {"dataset": "tiny", "variant": variant, "classes": CLASSES, "threads": 1, "seeds": [run]}
         write_json(place / "job.json", job | {"recipe": {"image_size": IMAGE_SIZE}})
-        save_predictions(place / "predictions.npz", {0: make_predictions(number, settings.run.resplit)})
+        save_predictions(place / "predictions.npz", {0: make_predictions(number, settings.run.own_splits)})
     return Study(folder, settings)
 
 
@@ -155,6 +155,7 @@ def test_the_list_names_every_figure_once_in_the_order_of_the_page(out: Path) ->
     listed = read_json(out / "figures.json")
     assert [entry["file"] for entry in listed] == [
         "plots/augmentation.png",
+        "knobs.png",
         "filters_baseline.png",
         "filters_the_frozen_backbone.png",
         "plots/feature_maps_baseline.png",
@@ -172,7 +173,7 @@ def test_the_list_names_every_figure_once_in_the_order_of_the_page(out: Path) ->
         assert entry["alt"].endswith(".")
         assert "tiny, rendered images" in entry["title"]
         with Image.open(out / entry["file"]) as picture:
-            assert picture.width == 800
+            assert picture.width == 1000
             assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 50  # something is drawn
 
 
@@ -271,7 +272,7 @@ def test_dvc_plots_finds_images_only(out: Path) -> None:
 
 
 def test_with_resplit_images_come_from_the_splits_the_seed_saw(tmp_path: Path) -> None:
-    changes = {"run.resplit": True, "run.pixel_variants": ["baseline"]}
+    changes = {"run.split": "resplit", "run.pixel_variants": ["baseline"]}
     empty: dict[str, Any] = {"run.feature_variants": [], "run.fine_tune_variants": []}
     study = make_study(tmp_path, changes | empty)
     listed = read_json(study.explain() / "figures.json")
@@ -306,6 +307,18 @@ def test_cases_hold_every_combination_of_right_and_wrong() -> None:
 
 
 # Augmentation
+
+
+def test_each_knob_is_drawn_alone(images: NDArray[np.uint8]) -> None:
+    knobs = Augmentation(rotation=30.0, width_shift=0.2, height_shift=0.2, shear=0.2, zoom=0.0,
+                         horizontal_flip=True, vertical_flip=False, fill="nearest")  # fmt: skip
+    drawn = draw_knobs(images[0], knobs, seed=0)
+    assert next(iter(drawn)) == "rotation"
+    assert "zoom (off here)" in drawn
+    assert list(drawn)[-5:] == ["fill nearest", "fill constant", "fill reflect", "fill wrap", "all together"]
+    np.testing.assert_array_equal(drawn["horizontal_flip"], images[0][:, ::-1])
+    np.testing.assert_array_equal(drawn["vertical_flip (off here)"], images[0][::-1])
+    assert all((image != images[0]).any() for image in drawn.values())
 
 
 def test_augmented_draws_differ_and_without_knobs_are_the_image(images: NDArray[np.uint8]) -> None:

@@ -52,14 +52,65 @@ def test_entry_is_added_and_every_other_line_stays(project: Path) -> None:
     before = (project / "params.yaml").read_text("utf-8")
     text = initialise(write_photos(project / "photos"))
     added, removed = added_and_removed(before, (project / "params.yaml").read_text("utf-8"))
-    assert removed == ["  - pets", "  - hands"]
-    assert added[:3] == ["  - photos", "  photos:", "    kind: photographs"]
+    split = (
+        "  split: {} # or folds: every image is tested once, by one seed; or resplit: every seed draws its own split"
+    )
+    assert removed == ["  - pets", "  - hands", split.format("fixed")]
+    assert added[:6] == [
+        *("  - photos", "  - 3", "  - 4", split.format("folds")),
+        *("  photos:", "    kind: photographs"),
+    ]
     dataset = load_params().datasets["photos"]
     assert (dataset.source.folder, dataset.image_size, dataset.backbone) == ("photos", (100, 100), "compact")
     assert resolve(load_params(), "photos", "transfer").pooling == "flatten"
     assert "photos: 60 usable images in 2 classes" in text
     assert "no problems found" in text
     assert text.endswith("next: dvc repro\n")
+
+
+def test_a_small_test_set_becomes_folds_and_five_seeds(project: Path) -> None:
+    text = initialise(write_photos(project / "photos"))
+    run = load_params().run
+    assert (run.split, run.seeds) == ("folds", (0, 1, 2, 3, 4))
+    assert "run.split is folds: 12 test images decide little, and with 5 folds every image is tested once" in text
+    assert "run.seeds is 0, 1, 2, 3, 4" in text
+    # A second look at the same folder keeps the user's choice.
+    write_photos(project / "photos", cats=31)
+    path = project / "params.yaml"
+    path.write_text(path.read_text("utf-8").replace("split: folds", "split: fixed"), "utf-8")
+    initialise(project / "photos")
+    assert load_params().run.split == "fixed"
+
+
+def test_folds_are_proposed_below_two_hundred_test_images(project: Path) -> None:
+    photos = write_photos(project / "photos", cats=500, dogs=495, size=(12, 12))
+    initialise(photos)
+    assert load_params().run.split == "folds"
+    # 1,000 images leave 200 for the test.
+    more = write_photos(project / "more", cats=500, dogs=500, size=(12, 12))
+    shutil.copy(PROJECT / "params.yaml", "params.yaml")
+    assert "folds" not in initialise(more)
+    assert load_params().run.split == "fixed"
+    assert len(load_params().run.seeds) == 5
+
+
+def test_an_own_division_stays_without_folds(project: Path) -> None:
+    write_photos(project / "photos" / "train", 12, 12)
+    write_photos(project / "photos" / "test", 6, 6, size=(101, 101))
+    initialise(project / "photos")
+    assert load_params().run.split == "fixed"
+
+
+def test_other_datasets_keep_their_seeds_and_their_split(project: Path) -> None:
+    text = initialise(write_photos(project / "photos"), keep=True)
+    run = load_params().run
+    assert (run.datasets, run.split, run.seeds) == (("pets", "hands", "photos"), "fixed", (0, 1, 2))
+    assert "to use them, set run.split to folds" in text
+
+
+def test_classes_with_fewer_images_than_folds_have_no_folds(project: Path) -> None:
+    initialise(write_photos(project / "photos", cats=30, dogs=4))
+    assert load_params().run.split == "fixed"
 
 
 def test_every_variant_of_the_run_has_a_recipe_whose_batch_fits(project: Path) -> None:
@@ -175,9 +226,10 @@ def test_remarks_are_printed(project: Path) -> None:
     assert "no problems" in text
 
 
-def test_grey_range_that_auto_chose_is_printed(project: Path) -> None:
+@pytest.mark.parametrize("common", ["", "  grey_range: auto\n"])
+def test_grey_range_that_auto_chose_is_printed_and_written(project: Path, common: str) -> None:
     path = project / "params.yaml"
-    path.write_text(path.read_text("utf-8").replace("images:\n", "images:\n  grey_range: auto\n", 1), "utf-8")
+    path.write_text(path.read_text("utf-8").replace("images:\n", f"images:\n{common}", 1), "utf-8")
     for name in ("normal", "opacity"):
         (project / "xrays" / name).mkdir(parents=True)
         for number in range(6):
@@ -188,6 +240,7 @@ def test_grey_range_that_auto_chose_is_printed(project: Path) -> None:
     assert len(lines) == 1
     assert lines[0].startswith("  16-bit grey values ")
     assert lines[0].endswith(" to 4,095 become 0 to 255")
+    assert load_params().of_dataset("images", "xrays").grey_range == "auto"
 
 
 @pytest.mark.parametrize(

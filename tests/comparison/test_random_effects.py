@@ -13,8 +13,6 @@ from convnet.comparison.random_effects import (
     by_groups,
     crossed_estimate,
     image_step,
-    images_needed,
-    more_seeds_needed,
     separate_estimate,
 )
 from convnet.data.splits import class_weights
@@ -149,51 +147,6 @@ def test_equal_classes_are_weighted_alike():
     assert class_weights(np.array([0, 1, 1, 1])) == pytest.approx([2, 2 / 3, 2 / 3, 2 / 3])
     assert image_step(np.array([0, 1, 1, 0])) == 1
     assert image_step(np.array([0, 1, 1, 1])) == pytest.approx(((4 + 3 * 4 / 9) / 4) ** 0.5)
-
-
-def test_the_needed_number_decides_and_one_less_does_not():
-    # An open case in which either more seeds or more images would do; the next test has the other cases.
-    estimate, components = crossed_estimate(table(5, 150, gain=0.02, seed_deviation=0.0, seed=6))
-    assert components is not None
-    assert estimate.p_value() > 0.05
-
-    def half_width(seeds: int, images: int) -> float:
-        seed_variance = components.seed / seeds + components.rest / (seeds * images)
-        image_variance = components.unit / images
-        critical = seed_variance * stats.t.isf(0.025, seeds - 1) + image_variance * stats.t.isf(0.025, images - 1)
-        return critical / np.sqrt(seed_variance + image_variance)
-
-    more = more_seeds_needed(estimate, components, 0.05)
-    assert more is not None
-    assert half_width(5 + more, 152) < abs(estimate.centre) <= half_width(5 + more - 1, 152)  # with two half images
-    images = images_needed(estimate, components, 0.05)
-    assert images is not None
-    # Real images: the two half images come on top, in the width and in the centre.
-    for number, decided in ((images, True), (images - 1, False)):
-        assert bool(half_width(5, number + 2) < abs(estimate.mean) * number / (number + 2)) is decided
-
-
-def test_no_number_of_seeds_helps_where_test_images_are_too_few():
-    differences = np.zeros((4, 40))  # the same three images won by every seed: only more images can tell
-    differences[:, :3] = 1
-    estimate, components = crossed_estimate(differences)
-    assert components is not None
-    assert more_seeds_needed(estimate, components, 0.05) is None
-    assert images_needed(estimate, components, 0.05) is not None
-
-
-def test_no_number_of_images_helps_where_seeds_disagree():
-    differences = np.repeat([[0.30], [-0.20], [0.02]], 500, axis=1)
-    estimate, components = crossed_estimate(differences)
-    assert components is not None
-    assert images_needed(estimate, components, 0.05) is None
-
-
-def test_no_difference_needs_no_plan():
-    estimate, components = crossed_estimate(np.zeros((3, 50)))
-    assert components is not None
-    assert more_seeds_needed(estimate, components, 0.05) is None
-    assert images_needed(estimate, components, 0.05) is None
 
 
 def test_groups_are_the_units_of_the_interval():

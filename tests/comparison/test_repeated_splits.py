@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from convnet.comparison.random_effects import crossed_estimate
-from convnet.comparison.repeated_splits import more_splits_needed, resplit_estimate
+from convnet.comparison.repeated_splits import resplit_estimate
 
 
 def some_differences(seeds: int, images: int) -> np.ndarray:
@@ -59,23 +59,6 @@ def test_one_seed_leaves_the_images_alone():
     estimate = resplit_estimate([values], [np.arange(200)])
     assert estimate.seed_variance == 0
     assert estimate.image_variance == pytest.approx(values.var() / 200, rel=0.05)
-
-
-def test_more_splits_decide_or_never_will():
-    means = (0.05, 0.01, 0.03)
-    generator = np.random.default_rng(2)
-    differences = [m + 0.2 * generator.standard_normal(10_000) for m in means]
-    differences = [d - d.mean() + m for d, m in zip(differences, means, strict=True)]
-    estimate = resplit_estimate(differences, [np.arange(10_000) + 10_000 * s for s in range(3)])
-    assert estimate.p_value() > 0.05
-    more = more_splits_needed(estimate, 0.05)
-    assert more is not None
-    deviation = np.std(means, ddof=1)
-    for seeds, decided in ((3 + more, True), (3 + more - 1, False)):
-        assert bool(stats.t.isf(0.025, seeds - 1) * deviation / np.sqrt(seeds) < estimate.mean) is decided
-    # Images so few and shared that their own luck is larger than the difference.
-    few = [np.array([1.0, 1.0, 0.0, -1.0, -1.0, 1.0, 0.0, 0.0]) for _ in range(3)]
-    assert more_splits_needed(resplit_estimate(few, [np.arange(8)] * 3), 0.05) is None
 
 
 def test_copies_count_once_in_the_covariance_of_splits():

@@ -35,7 +35,7 @@ def evaluation(
     *,
     minority: float = 0.5,
     seed_deviation: float = 0.02,
-    resplit: bool = False,
+    split: str = "fixed",
     dataset: str = "pets",
     kind: str = "photographs",
 ) -> Evaluation:
@@ -43,9 +43,13 @@ def evaluation(
     made = make_evaluation(dataset, variant, len(seeds), classes=CLASSES, kind=kind)
     for seed, run in zip(seeds, made["seeds"], strict=True):
         draw = np.random.default_rng([seed, sum(map(ord, variant))])
-        # With a fixed split the images belong to the dataset; with resplit they are the seed's own.
-        members = np.arange(n) if not resplit else np.random.default_rng(seed).permutation(3 * n)[:n]
-        difficulty = np.random.default_rng(99).random(3 * n)[members]
+        # With a fixed split the images belong to the dataset; otherwise they are the seed's own.
+        members = np.arange(n)
+        if split == "resplit":
+            members = np.random.default_rng(seed).permutation(3 * n)[:n]
+        elif split == "folds":
+            members = np.random.default_rng(0).permutation(len(seeds) * n)[seeds.index(seed) * n :][:n]
+        difficulty = np.random.default_rng(99).random(5 * n)[members]
         labels = (members % 100 < 100 * minority).astype(int)
         right = 0.7 * difficulty + 0.3 * draw.random(n) < accuracy + seed_deviation * draw.standard_normal()
         predicted = np.where(right, labels, 1 - labels)
@@ -61,7 +65,7 @@ def evaluation(
             "test_predicted": predicted.tolist(),
             "test_probabilities": probabilities.tolist(),
         }
-    return Evaluation.model_validate(made | {"resplit": resplit})
+    return Evaluation.model_validate(made | {"split": split})
 
 
 def changed(evaluation: Evaluation, seed: int, **fields: Any) -> Evaluation:
@@ -131,7 +135,8 @@ def test_open_comparison_says_what_would_decide_it():
     assert twin.decision == "not decided"
     assert twin.needed is not None
     assert twin.sentence.startswith("It is not decided whether twin helps: test accuracy changes by ")
-    assert re.search(r"more seeds? |test images", twin.sentence.split(").")[1])
+    plan = twin.sentence.split(").")[1]
+    assert re.search(r"more seeds? would decide it with a probability of|about [\d,]+ test images|probably not", plan)
     assert "rendered" not in twin.sentence
 
 
@@ -141,7 +146,8 @@ def test_each_open_comparison_is_planned_as_the_next_to_be_decided():
     assert [r.decision for r in found.comparisons] == ["not decided", "not decided", "helps"]
     # Holm asks 0.05 / 2 of the smaller of two open p-values, and either may become it.
     for other, found_row in zip(evaluations[2:], found.comparisons[:2], strict=True):
-        assert found_row.needed == compare(evaluations[0], other, "accuracy").needed(0.025)
+        needed = compare(evaluations[0], other, "accuracy").needed(0.025)
+        assert found_row.needed.model_dump() == pytest.approx(needed.model_dump())
 
 
 def test_interval_that_loses_its_claim_to_holm_is_explained():
@@ -203,19 +209,53 @@ def test_other_test_images_are_a_user_error():
 
 
 def test_fixed_split_with_seeds_on_different_images_is_a_user_error():
-    both = [evaluation(v, 0.6, resplit=True).model_copy(update={"resplit": False}) for v in ("baseline", "up")]
+    both = [evaluation(v, 0.6, split="resplit").model_copy(update={"split": "fixed"}) for v in ("baseline", "up")]
     with pytest.raises(UserError, match="though the split is fixed"):
         verdict(both)
 
 
 def test_resplit_seeds_give_an_interval_over_seeds_and_splits():
-    found = verdict([evaluation(*v, resplit=True) for v in [("baseline", 0.55), ("up", 0.8), ("twin", 0.551)]])
+    found = verdict([evaluation(*v, split="resplit") for v in [("baseline", 0.55), ("up", 0.8), ("twin", 0.551)]])
     up = row(found, "up")
-    assert found.resplit
+    assert found.split == "resplit"
     assert up.decision == "helps"
     assert up.interval_kind == "seeds and splits"
     assert "300 test images per split" in up.sentence
     assert "own split" in row(found, "twin").sentence
+
+
+def test_folds_test_every_image_once():
+    found = verdict([evaluation(*v, n=100, split="folds") for v in [("baseline", 0.55), ("up", 0.8), ("twin", 0.551)]])
+    up, twin = row(found, "up"), row(found, "twin")
+    assert (found.n_test, up.n_test, up.n_groups) == (500, 500, 500)
+    assert up.decision == "helps"
+    assert up.paired
+    assert up.interval_kind == "folds and test images"
+    assert "over folds and test images" in up.sentence
+    assert "5 seeds, 500 test images, each tested once" in up.sentence
+    assert twin.decision == "not decided"
+
+
+def test_folds_of_unequal_classes_give_balanced_accuracy():
+    found = verdict([evaluation(*v, n=100, minority=0.2, split="folds") for v in [("baseline", 0.55), ("up", 0.8)]])
+    assert found.metric == "balanced_accuracy"
+    up = row(found, "up")
+    assert up.mean == pytest.approx(up.metrics["balanced_accuracy"].mean)
+
+
+def test_folds_beat_the_trivial_model_fold_by_fold():
+    evaluations = [evaluation(*v, n=100, split="folds") for v in [("baseline", 0.5), ("up", 0.85)]]
+    trivial = trivial_row(0.6, n=100, seeds=5)
+    found = verdict(evaluations, trivial=[trivial])
+    assert {r.variant: r.trivial.beats for r in found.variants} == {"baseline": False, "up": True}
+    short = trivial.model_copy(update={"test_predictions": trivial.test_predictions[:4]})
+    with pytest.raises(UserError, match="from the same split"):
+        verdict(evaluations, trivial=[short])
+
+
+def test_variants_with_unlike_splits_are_a_user_error():
+    with pytest.raises(UserError, match="have the splits folds and fixed"):
+        verdict([evaluation("baseline", 0.6), evaluation("up", 0.8, split="folds")])
 
 
 def test_unequal_classes_put_balanced_accuracy_first():
@@ -233,7 +273,7 @@ def test_slightly_unequal_classes_do_not_warn():
     assert found.warnings == []
 
 
-def trivial_row(share_right: float, n: int = 300) -> TrivialModel:
+def trivial_row(share_right: float, n: int = 300, seeds: int = 1) -> TrivialModel:
     """A trivial model that is right on the first images of the test split."""
     labels = (np.arange(n) % 100 < 50).astype(int)
     predicted = np.where(np.arange(n) < share_right * n, labels, 1 - labels)
@@ -242,7 +282,7 @@ def trivial_row(share_right: float, n: int = 300) -> TrivialModel:
         train_images=n,
         penalty=1.0,
         splits={"test": evaluate_split(np.eye(2)[predicted], labels, CLASSES)},
-        test_predictions=predicted.tolist(),
+        test_predictions=[predicted.tolist()] * seeds,
     )
 
 
@@ -319,7 +359,7 @@ def test_helpers_that_differ_little_are_named_together():
 
 
 def test_headline_is_one_sentence_per_dataset_and_pairs_give_its_evidence():
-    found = verdict([evaluation(*v) for v in [("baseline", 0.5), ("best", 0.85), ("good", 0.65), ("fair", 0.65)]])
+    found = verdict([evaluation(*v) for v in [("baseline", 0.5), ("best", 0.85), ("good", 0.65), ("fair", 0.69)]])
     assert headline(found) == opening_sentences([found])[0]
     assert headline(found).startswith("On pets best helps and is ahead of ")
     sentences = pair_sentences(found)
@@ -413,8 +453,8 @@ def test_seeds_are_paired_where_both_train_the_same_kind_of_network():
 
 
 def test_own_splits_beat_the_trivial_model_by_an_interval():
-    evaluations = [evaluation(*v, resplit=True) for v in [("baseline", 0.62), ("up", 0.85)]]
-    found = verdict(evaluations, trivial=[trivial_row(0.6)])
+    evaluations = [evaluation(*v, split="resplit") for v in [("baseline", 0.54), ("up", 0.85)]]
+    found = verdict(evaluations, trivial=[trivial_row(0.6, seeds=5)])
     beats = {r.variant: (r.trivial.beats, r.trivial.difference > 0) for r in found.variants}
     assert beats == {"baseline": (False, True), "up": (True, True)}
     assert all(r.trivial.interval.lower < r.trivial.difference < r.trivial.interval.upper for r in found.variants)

@@ -229,6 +229,9 @@ def test_class_names_that_look_alike_are_refused(twin: str) -> None:
         ("{label} ({n})", "{label} ({number})"),
         ("{label}{n}", "{label}{number}"),
         ("{n:05}_{label}", "{number}_{label}"),
+        ("{label}({n})", "{label}({number})"),
+        ("{label}__{n}", "{label}__{number}"),
+        ("IMG_{n:04}_{label}", "{name}_{number}_{label}"),
     ],
 )
 def test_labels_in_file_names_are_proposed_and_read(stem: str, pattern: str) -> None:
@@ -240,7 +243,14 @@ def test_labels_in_file_names_are_proposed_and_read(stem: str, pattern: str) -> 
 
 
 @pytest.mark.parametrize(
-    "names", [["IMG_0001", "IMG_0002", "IMG_0003"], ["a1", "b2", "c3"], ["clip0_1", "clip1_1"], []]
+    "names",
+    [
+        ["IMG_0001", "IMG_0002", "IMG_0003"],
+        ["a1", "b2", "c3"],
+        ["clip0_1", "clip1_1"],
+        ["IMG_1", "IMG_2", "DSC_1", "DSC_2"],
+        [],
+    ],
 )
 def test_names_without_labels_are_not_proposed(names: list[str]) -> None:
     assert propose_pattern([["photos", f"{name}.jpg"] for name in names]) is None
@@ -299,3 +309,26 @@ def test_each_option_that_a_refusal_names_reads_what_it_promises(
     for classes, _, pattern in promises:
         layout = read(names, labelled(pattern) if pattern else Reading(group_by_folder=True))
         assert {image.class_name for image in layout.images} == set(re.findall("'(.*?)'", classes))
+
+
+@pytest.mark.parametrize("name", ["unlabelled", "Unlabeled", "pred", "predict", "unlabeled_images"])
+@pytest.mark.parametrize("around", ["", "train/"])
+def test_folder_without_labels_beside_classes_is_left_out(name: str, around: str) -> None:
+    beside = images("test/cat", "test/dog") if around else []
+    layout = read(images(*(f"{around}{folder}" for folder in (*CLASSES, name))) + beside)
+    assert {image.class_name for image in layout.images} == {*CLASSES}
+    assert f"the folder {name!r} has no labels; its 3 files are left out" in layout.notes
+
+
+def test_evaluation_beside_validation_is_the_test_part() -> None:
+    layout = read(images(*(f"{part}/{c}" for part in ("Training", "Validation", "Evaluation") for c in CLASSES)))
+    assert parts_of(layout) == {"train": {*CLASSES}, "validation": {*CLASSES}, "test": {*CLASSES}}
+
+
+@pytest.mark.parametrize("name", ["mask_{}", "seg-{}", "{}_gt", "{}-mask"])
+def test_masks_are_found_by_the_begin_and_the_end_of_their_names(name: str) -> None:
+    names = [f"{c}/{file}.png" for c in CLASSES for i in range(3) for file in (f"img{i}", name.format(f"img{i}"))]
+    with pytest.raises(UserError, match=r"6 files seem to be masks .* --ignore '([^']*)'") as refused:
+        read(names)
+    pattern = str(refused.value).rsplit("--ignore ", 1)[1].strip("'")
+    assert Counter(image.class_name for image in read(names, Reading(ignore=(pattern,))).images) == {"cat": 3, "dog": 3}

@@ -50,6 +50,49 @@ def test_table_gives_the_labels(text: str, settings: dict[str, str], tmp_path: P
     assert found.notes == []
 
 
+ROWS = [("x/1", "cat"), ("x/2", "dog"), ("y/1", "cat"), ("y/3", "dog")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "FILE,Label\n" + "\n".join(f"{file}.jpg,{label}" for file, label in ROWS),
+        "file,label\n" + "\n".join(f"{file},{label}" for file, label in ROWS),
+        "file,label\n" + "\n".join(f"{file}.JPG,{label}" for file, label in ROWS),
+        "file|label\n" + "\n".join(f"{file}.jpg|{label}" for file, label in ROWS),
+        "file, label\n" + "\n".join(f'"{file}.jpg", "{label}"' for file, label in ROWS),
+        "sep=;\r\nfile;label\r\n" + "\r\n".join(f"{file}.jpg;{label}" for file, label in ROWS),
+        "\n\nfile,label\n\n" + "\n\n".join(f"{file}.jpg,{label}  " for file, label in ROWS) + "\n\n",
+        "file,label\n" + "\n".join(f"C:\\Users\\me\\{file}.jpg,{label}" for file, label in ROWS),
+        "file,label\n" + "\n".join(f"/home/me/data/{file}.jpg,{label}" for file, label in ROWS),
+        "file,label\n" + "\n".join(f"../elsewhere/{file}.jpg,{label}" for file, label in ROWS),
+        "[" + ",".join(f'{{"file": "{file}.jpg", "label": "{label}"}}' for file, label in ROWS) + "]",
+        ("file\tlabel\r\n" + "\r\n".join(f"{file}.jpg\t{label}" for file, label in ROWS)).encode("utf-16"),
+    ],
+)
+def test_tables_of_spreadsheets_and_of_other_machines_are_read(content: str | bytes, tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = apply_table(read_table(path, LabelSource(table=str(path))), FILES)
+    assert labels(found) == ALL
+    assert found.notes == []
+
+
+def test_split_in_a_column_of_another_letter_case_counts(tmp_path: Path) -> None:
+    found = applied(tmp_path, "File,Label,Split\nx/1.jpg,cat,Test\n")
+    assert [image.official_split for image in found.images.values()] == ["test"]
+
+
+def test_suffix_may_lack_its_point(tmp_path: Path) -> None:
+    assert len(applied(tmp_path, "file,label\nx/1,cat\n", suffix="jpg").images) == 1
+
+
+def test_row_of_another_folder_is_not_taken_for_a_file_of_the_same_name(tmp_path: Path) -> None:
+    found = applied(tmp_path, "file,label\nz/3.jpg,cat\nz/2.jpg,cat\n")
+    assert labels(found) == {}
+    assert found.notes[0] == "2 files of the table are missing, the first is 'z/3.jpg'"
+
+
 def test_split_and_group_are_read(tmp_path: Path) -> None:
     found = applied(
         tmp_path,
@@ -90,6 +133,9 @@ def test_dropped_and_empty_labels_leave_images_out(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"id,label\n1.jpg,cat\n", r"has no column 'file', only id, label: name the column with --file-column"),
+        (b"", "has no rows"),
+        (b"file,label\n", "has no rows"),
+        (b"file,label,label\n1.jpg,a,b\n", "has two columns 'label'"),
         (b"file,breed\n1.jpg,cat\n", r"has no column 'label'.*--label-column"),
         (b"file,label\n\xff\xfe,cat\n", "is not UTF-8 text"),
         (b'{"file": "1.jpg"\n', "line 1 of the table .* is not JSON"),

@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from convnet.data.decoding import DEFAULT_LIMITS, decode, load_image
 from convnet.data.image_faults import BadImage
@@ -67,15 +67,47 @@ def test_avif_is_turned_once(orientation: int) -> None:
     assert np.abs(np.asarray(found.image).astype(int) - expected).mean() < 5
 
 
-def test_heif_is_upright_as_its_reader_gives_it() -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_heif_is_turned_once(orientation: int) -> None:
     pillow_heif = pytest.importorskip("pillow_heif", reason="the extra `heic` is not installed")
     pillow_heif.register_heif_opener()
     exif = Image.Exif()
-    exif[0x0112] = 6  # the reader follows the file's own rotation, and sets this to 1
-    data = encoded(picture(0, (64, 48)), "HEIF", exif=exif)
+    exif[0x0112] = orientation
+    image = Image.new("RGB", (64, 48), "white")
+    image.paste("black", (0, 0, 32, 24))
+    expected = ImageOps.exif_transpose(Image.open(_file(encoded(image, "PNG", exif=exif))))
+    # As a telephone, the writer stores the turn in the container and in EXIF.
+    found = decode(encoded(image, "HEIF", exif=exif.tobytes(), quality=95), "a.heic")
+    assert (found.format, found.width, found.height) == ("HEIF", *expected.size)
+    assert np.abs(np.asarray(found.image).astype(int) - np.asarray(expected)).mean() < 5
+
+
+class _TurnedHeif(ImageFile.ImageFile):
+    """A reader that has turned the image, and leaves the EXIF of the file as it was."""
+
+    format = "HEIF"
+
+    def _open(self) -> None:
+        self._size, self._mode = (48, 64), "RGB"
+        self.info["exif"] = b"Exif\0\0" + _exif_6().tobytes()[6:]
+
+    def load(self) -> None:
+        self.im = Image.new("RGB", (48, 64), "red").im
+
+
+def _exif_6() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+def test_heif_that_its_reader_has_turned_is_not_turned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convnet.data.decoding.register_heif", lambda: True)
+    monkeypatch.setitem(Image.OPEN, "HEIF", (_TurnedHeif, None))
+    data = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(1000)
+    assert Image.open(_file(data), formats=["HEIF"]).getexif()[0x0112] == 6
     found = decode(data, "a.heic")
-    assert (found.format, found.width, found.height) == ("HEIF", 64, 48)
-    np.testing.assert_array_equal(np.asarray(found.image), np.asarray(Image.open(_file(data))))
+    assert (found.image.size, found.width, found.height) == ((48, 64), 48, 64)
 
 
 def test_heif_without_its_reader_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from convnet.data.splits import SPLITS, assign_splits, nested_subset, resplit
+from convnet.data.division import resplit
+from convnet.data.splits import SPLITS, assign_splits, nested_subset
 from convnet.system.errors import UserError
 
 

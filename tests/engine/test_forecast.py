@@ -126,6 +126,7 @@ def test_sentences() -> None:
     assert sentence(36, 9, Forecast((), 360.0, rough=False)) == "36 jobs, 9 stored, about 6 min on this machine"
     assert sentence(36, 0, Forecast((), 9000.0, rough=True)) == "36 jobs, 0 stored, roughly 2.5 h on this machine"
     assert sentence(2, 2, forecast([], 2)) == "2 jobs, 2 stored"
+    assert sentence(2, 1, None) == "2 jobs, 1 stored"
     assert [duration(seconds) for seconds in (4.4, 89, 90, 5399, 5400)] == ["4 s", "89 s", "2 min", "90 min", "1.5 h"]
 
 

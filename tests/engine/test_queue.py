@@ -145,6 +145,25 @@ def test_dry_run_names_each_job_without_a_result_once(
     assert named() == [half]
 
 
+def test_forecast_counts_every_job_of_the_run_once(
+    study: Params, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = ["tiny/baseline seed 0", "tiny/baseline seed 0 50.0% of training", "tiny/transfer seed 0",
+              "tiny/fine_tune seed 0"]  # fmt: skip
+    found = queue.forecast_run(study)
+    assert [job.label for job in found.pending] == labels
+    assert str(found).startswith("4 jobs, 0 stored, roughly ")
+    run(parsed("--dry-run"))
+    assert capsys.readouterr().err == f"{found}\n"
+    (queue.pixel_jobs(study)[0].result / "facts.json").parent.mkdir(parents=True)
+    (queue.pixel_jobs(study)[0].result / "facts.json").write_text("{}")
+    assert str(queue.forecast_run(study)).startswith("4 jobs, 1 stored, roughly ")
+    shutil.rmtree(tmp_path / FEATURES)  # in a fresh project the features come later
+    assert [job.label for job in queue.forecast_run(study).pending] == labels[1:]
+    on_ray = study.model_copy(update={"engine": study.engine.model_copy(update={"kind": "ray"})})
+    assert str(queue.forecast_run(on_ray)) == "4 jobs, 1 stored"
+
+
 def test_longest_jobs_begin_first_and_each_kind_after_its_data(study: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
 

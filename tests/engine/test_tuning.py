@@ -13,7 +13,7 @@ from convnet.engine.tuning import use_tuning
 from convnet.jobs.job import STORE
 from convnet.jobs.predictions import load_predictions
 from convnet.params.recipe import resolve
-from convnet.params.tuning import trials_of
+from convnet.params.tuning import trials_of, with_settings
 from convnet.system.errors import UserError
 from helpers import tiny_study as tiny
 
@@ -40,6 +40,21 @@ def test_trials_are_equal_points_of_a_sobol_sequence(tmp_path: Path) -> None:
     assert all("dropout" not in trial for trial in baseline)
 
 
+def test_the_strength_of_each_remedy_is_tuned_within_its_range(tmp_path: Path) -> None:
+    changes = {"variants.mixed": {"mixup": 0.2, "weight_decay": 0.1, "brightness": 0.2}, "tuning.trials": 40}
+    params = tiny.params(tmp_path, STUDY | changes)
+    trials = trials_of(params, resolve(params, "tiny", "mixed"))[1:]
+    alphas = [trial["mixup"]["alpha"] for trial in trials]
+    products = [trial["weight_decay"]["product"] for trial in trials]
+    brightness = [trial["brightness"] for trial in trials]
+    for values, low, high in ((alphas, 0.05, 1.0), (products, 0.01, 1.0), (brightness, 0.05, 0.6)):
+        assert low <= min(values) < low + 0.1 * (high - low)
+        assert high - 0.2 * (high - low) < max(values) <= high
+    tried = resolve(with_settings(params, {"mixed": trials[0]}), "tiny", "mixed").remedies
+    assert tried["mixup"] == {"alpha": alphas[0]}
+    assert tried["colour"]["brightness"] == brightness[0]
+
+
 def test_augmentation_is_scaled_within_its_limits(tmp_path: Path) -> None:
     params = tiny.params(tmp_path, STUDY | {"augmentation.shear": 0.9, "tuning.trials": 30})
     trials = [trial["augmentation"] for trial in trials_of(params, resolve(params, "tiny", "augmented"))[1:]]
@@ -54,7 +69,7 @@ def test_augmentation_is_scaled_within_its_limits(tmp_path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"tuning.seed": 0}, "tuning.seed is 0, which is in run.seeds too"),
-        ({"run.resplit": True}, "tuning.trials needs one split for all seeds"),
+        ({"run.split": "resplit"}, "tuning.trials needs one split for all seeds"),
     ],
 )
 def test_tuning_that_could_see_the_study_is_refused(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:

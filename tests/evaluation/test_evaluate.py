@@ -9,9 +9,10 @@ import pytest
 from sklearn import metrics as sklearn
 
 from convnet.data.splits import SPLITS
+from convnet.evaluation.calibration import fit_temperature
 from convnet.evaluation.evaluate import evaluate
 from convnet.evaluation.schema import Evaluation, read_evaluation
-from convnet.jobs.predictions import Predictions, load_predictions
+from convnet.jobs.predictions import CALIBRATION, Predictions, load_predictions, save_predictions
 from convnet.system.errors import UserError
 from convnet.system.files import write_json
 from helpers import tiny_study as tiny
@@ -71,10 +72,28 @@ def test_numbers_are_those_of_sklearn(evaluation: Evaluation, predictions: dict[
             assert sum(row.n for row in found.reliability) == len(truth)
 
 
-def test_gap_is_training_minus_validation_accuracy(evaluation: Evaluation) -> None:
+def test_gap_is_taken_against_images_that_chose_no_epoch(evaluation: Evaluation, study: Path, tmp_path: Path) -> None:
+    # The validation images chose the epoch.
+    assert evaluation.gap_split == "test"
     for run in evaluation.seeds:
-        accuracies = [run.splits[split].accuracy for split in ("train", "validation")]
-        assert run.generalisation_gap == pytest.approx(accuracies[0] - accuracies[1])
+        assert run.generalisation_gap == pytest.approx(run.splits["train"].accuracy - run.splits["test"].accuracy)
+    folder = with_job(study, tmp_path)
+    by_seed = load_predictions(folder / "predictions.npz")
+    fixed = {seed: {split: of_seed[split] for split in SPLITS} for seed, of_seed in by_seed.items()}
+    save_predictions(folder / "predictions.npz", fixed)
+    found = evaluate(study / "arrays", folder)
+    assert found.gap_split == "validation"
+    for run in found.seeds:
+        assert run.generalisation_gap == pytest.approx(run.splits["train"].accuracy - run.splits["validation"].accuracy)
+
+
+def test_temperature_is_fitted_on_images_that_chose_no_epoch(
+    evaluation: Evaluation, predictions: dict[int, Predictions]
+) -> None:
+    for run in evaluation.seeds:
+        unused = predictions[run.seed][CALIBRATION]
+        assert run.splits["validation"].n + len(unused.labels) == tiny.COUNTS["validation"]
+        assert run.temperature.temperature == fit_temperature(unused.probabilities, unused.labels)
 
 
 def test_history_belongs_to_its_seed(evaluation: Evaluation) -> None:
@@ -110,7 +129,7 @@ def with_job(study: Path, folder: Path, **changes: Any) -> Path:
 
 
 def test_resplit_names_the_images_of_the_joined_splits(study: Path, tmp_path: Path) -> None:
-    run = evaluate(study / "arrays", with_job(study, tmp_path, resplit=True)).seeds[0]
+    run = evaluate(study / "arrays", with_job(study, tmp_path, split="resplit")).seeds[0]
     # The indices 0, 1, ... now count from the first training image.
     members = json.loads((study / "arrays" / "train" / "members.json").read_text())
     assert run.test_members == members[: tiny.COUNTS["test"]]

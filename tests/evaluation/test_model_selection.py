@@ -10,9 +10,11 @@ from helpers.tiny_study import start_keras
 
 start_keras()
 
-from convnet.evaluation.model_selection import choose_best  # noqa: E402
+from convnet.evaluation.metrics import evaluate_split  # noqa: E402
+from convnet.evaluation.model_selection import best_of, candidate, choose_best  # noqa: E402
 from convnet.jobs.model_files import check_model, find_model  # noqa: E402
 from convnet.jobs.predictions import load_predictions, save_predictions  # noqa: E402
+from helpers.evaluations import make_evaluation, typed  # noqa: E402
 from helpers.saved_variant import overconfident, write_variant  # noqa: E402
 
 
@@ -49,6 +51,27 @@ def test_test_images_take_no_part(made: Path, tmp_path: Path) -> None:
     write(made, tmp_path / "models" / "baseline", {0: 0.6, 1: 0.6}, test=1.0)
     write(made, tmp_path / "models" / "dropout", {0: 0.7, 1: 0.7}, test=0.1)
     best = choose_best(tmp_path / "models", ["baseline", "dropout"], "rendered", tmp_path / "best")
+    assert best.variant == "dropout"
+
+
+def test_evaluations_lead_to_the_choice_of_the_predictions(made: Path, tmp_path: Path) -> None:
+    candidates = []
+    for variant, reached in (
+        ("baseline", {0: 0.6, 1: 0.9}),
+        ("dropout", {0: 0.8, 1: 0.8}),
+        ("transfer", {0: 0.5, 1: 1.0}),
+    ):
+        write(made, tmp_path / "models" / variant, reached)
+        evaluation = make_evaluation("pets", variant, 2) | {"parameters": 100}
+        saved = load_predictions(tmp_path / "models" / variant / "predictions.npz")
+        for run in evaluation["seeds"]:
+            found = saved[run["seed"]]["validation"]
+            run["splits"]["validation"] = evaluate_split(
+                found.probabilities, found.labels, ["cats", "dogs"]
+            ).model_dump()
+        candidates.append(candidate(typed(evaluation)[0]))
+    best = choose_best(tmp_path / "models", ["baseline", "dropout", "transfer"], "rendered", tmp_path / "best")
+    assert best_of(candidates) == best
     assert best.variant == "dropout"
 
 

@@ -76,7 +76,7 @@ def test_colour_is_found_where_it_separates_the_classes_apart():
     rows = trivial.trivial_rows(coloured(200, 6), coloured(60, 7), coloured(100, 8), CLASSES)
     assert rows[1].name == trivial.THUMBNAILS
     assert rows[1].splits["test"].accuracy > 0.95
-    assert len(rows[1].test_predictions) == 100
+    assert [len(predicted) for predicted in rows[1].test_predictions] == [100]
 
 
 def test_noise_is_not_learnt():
@@ -104,10 +104,30 @@ def test_class_without_training_images_gets_probability_zero():
     shifted = [(images, 2 * labels) for images, labels in (train, test, test)]
     rows = trivial.trivial_rows(*shifted, ["cat", "nothing", "dog"])
     assert rows[1].splits["test"].recall["nothing"] is None
-    assert set(rows[1].test_predictions) <= {0, 2}
+    assert set(rows[1].test_predictions[0]) <= {0, 2}
 
 
 def test_one_class_is_a_user_error():
     images, labels = coloured(10, 17)
     with pytest.raises(UserError, match="fewer than two classes"):
         trivial.trivial_rows((images, 0 * labels), (images, labels), (images, labels), CLASSES)
+
+
+def test_every_seed_with_its_own_split_has_its_own_models():
+    parts = [coloured(90, 20), coloured(40, 21), coloured(50, 22)]
+    images, labels = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    order = np.random.default_rng(3).permutation(180)
+    divisions = [
+        {"train": order[:100], "validation": order[100:140], "test": order[140:]},
+        {"train": order[80:], "validation": order[60:80], "test": order[:60]},
+    ]
+    rows = trivial.trivial_rows_by_seed([part[0] for part in parts], labels, divisions, CLASSES)
+    alone = [
+        trivial.trivial_rows(*((images[division[split]], labels[division[split]]) for split in division), CLASSES)
+        for division in divisions
+    ]
+    for number, row in enumerate(rows):
+        assert row.test_predictions == [of_seed[number].test_predictions[0] for of_seed in alone]
+        right = sum(of_seed[number].splits["test"].accuracy * n for of_seed, n in zip(alone, (40, 60), strict=True))
+        assert row.splits["test"].n == 100
+        assert row.splits["test"].accuracy == pytest.approx(right / 100)

@@ -114,6 +114,20 @@ def test_training_to_a_plateau_killed_at_a_chosen_moment_ends_with_the_same_bits
     assert_equal_results(folder, unbroken_plateau)
 
 
+@pytest.mark.slow
+def test_job_with_remedies_killed_at_a_chosen_moment_ends_with_the_same_bits(tmp_path: Path) -> None:
+    """Mixed images, erased boxes, averaged weights and dropped maps, to a plateau that returns to its best epoch."""
+    remedies = {"mixup": 0.4, "erasing": 0.3, "brightness": 0.2, "ema": 0.9, "spatial_dropout": 0.2, "l2": 0.001}
+    study = {**tiny.PLATEAU, "variants.hard": {"augmentation": True, "dropout": 0.5} | remedies}
+    whole, folder = (tiny.hard_study(tmp_path / name, study) for name in ("whole", "killed"))
+    for name in ("checkpoint-00003", "checkpoint-00004"):
+        tiny.train_hard(folder, kill_at=("os.rename", name, 1))
+    for place in (folder, whole):
+        done = tiny.train_hard(place)
+        assert done.returncode == 0, done.stderr
+    assert_equal_results(folder, whole)
+
+
 # By variant, the moment at which its fourth checkpoint is written; the head trains first.
 TUNED = {"transfer": ("open", ".checkpoint-00004", 2), "fine_tune": ("open", ".checkpoint-00004", 4)}
 

@@ -92,7 +92,7 @@ def make_evaluation(
         "image_size": [96, 96],
         "counts": COUNTS,
         "backbone": backbone,
-        "resplit": False,
+        "split": "fixed",
         "recipe": _recipe(dataset, variant, backbone, epochs),
         "parameters": 1_500_000 if backbone else 9_494_561,
         "trainable_parameters": 300_000 if backbone else 9_494_561,

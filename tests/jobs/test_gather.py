@@ -45,7 +45,7 @@ def test_job_names_the_recipe_and_every_seed(study: Path) -> None:
         "variant",
         "kind",
         "classes",
-        "resplit",
+        "split",
         "recipe",
         "threads",
         "versions",

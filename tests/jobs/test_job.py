@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from convnet.data.division import Division
 from convnet.engine.job_process import stored
 from convnet.engine.ray_cluster.job_files import pack_result, store_result
 from convnet.engine.ray_cluster.worker import package_digest
@@ -51,7 +52,7 @@ def with_fit(job: Job, **changes: Any) -> Job:
         {"classes": ("blue", "red")},
         {"data_digest": "other"},
         {"threads": 1},
-        {"resplit": True},
+        {"division": Division("resplit")},
         {"share": 0.5},
         {"start_digest": "other"},
     ],

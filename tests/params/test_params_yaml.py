@@ -23,7 +23,7 @@ def changed_lines(folder: Path, *overrides: str) -> list[str]:
 
 
 def test_unchanged_value_changes_nothing(tmp_path: Path) -> None:
-    assert changed_lines(tmp_path, "run.resplit=false") == []
+    assert changed_lines(tmp_path, "run.split=fixed") == []
 
 
 @pytest.mark.parametrize(

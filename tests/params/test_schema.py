@@ -293,6 +293,35 @@ def test_wrong_start_of_fine_tuning_says_which_list_to_change(tmp_path: Path) ->
     assert load_settings(tmp_path, settings).run.variants == ("baseline", "augmented", "dropout")
 
 
+def test_former_key_of_own_splits_still_works(tmp_path: Path) -> None:
+    settings = tiny.committed()
+    del settings["run"]["split"]
+    assert load_settings(tmp_path, settings).run.split == "fixed"
+    for former, split in ((False, "fixed"), (True, "resplit")):
+        settings["run"]["resplit"] = former
+        assert load_settings(tmp_path, settings).run.split == split
+    settings["run"] |= {"split": "folds", "resplit": False}
+    assert load_settings(tmp_path, settings).run.split == "folds"
+    settings["run"]["resplit"] = True
+    with pytest.raises(UserError, match=r"resplit is true, the former name of split: resplit, but split is 'folds'"):
+        load_settings(tmp_path, settings)
+    settings["run"]["resplit"] = "yes"
+    with pytest.raises(UserError, match="resplit"):
+        load_settings(tmp_path, settings)
+
+
+def test_folds_need_three_seeds(tmp_path: Path) -> None:
+    assert load(tmp_path, "run.split", "folds").run.own_splits
+    settings = tiny.committed()
+    settings["run"] |= {"split": "folds", "seeds": [4, 7]}
+    with pytest.raises(UserError, match=r"split is folds, one for each seed, but seeds has 2; give at least 3"):
+        load_settings(tmp_path, settings)
+    assert "fold" in refusal(tmp_path, "run.split", "fold")
+    settings["run"] |= {"seeds": [0, 1, 2], "looks": [3, 5]}
+    with pytest.raises(UserError, match="but looks keep the seeds"):
+        load_settings(tmp_path, settings)
+
+
 def test_no_variants_at_all_are_a_wrong_run(tmp_path: Path) -> None:
     settings = tiny.committed()
     for key in ("pixel_variants", "feature_variants", "fine_tune_variants"):

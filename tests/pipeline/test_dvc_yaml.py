@@ -1,6 +1,7 @@
 """dvc.yaml lists the inputs and outputs of each stage completely, or DVC would reuse outdated results."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from dvc.utils.hydra import apply_overrides
 
+from convnet.params.checks import is_name
 from convnet.params.load import load_params
 from convnet.params.recipe import resolve
 from helpers.tiny_study import PROJECT
@@ -38,6 +40,14 @@ def test_command_replaces_its_shell_and_runs_one_script(name: str) -> None:
     # Without exec the shell would take the signal of Ctrl-C or kill, and the training would go on.
     assert STAGES[name]["cmd"].startswith("exec python stages/")
     assert not re.search(r"[;&|<>`]|\$\(", STAGES[name]["cmd"]), "more than one command"
+
+
+def test_names_need_no_quotes_in_a_shell() -> None:
+    characters = map(chr, range(0x3000))
+    allowed = {c for c in characters if any(is_name(name) for name in (c, f"{c}a", f"a{c}", f"a{c}a"))}
+    assert allowed == set("abcdefghijklmnopqrstuvwxyz0123456789_")
+    assert all(shlex.quote(f"a{c}") == f"a{c}" for c in allowed)
+    assert "".join(STAGES["source_code"]["deps"]).count("$") == 0, "the first stage takes no name"
 
 
 @each_stage

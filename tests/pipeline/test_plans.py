@@ -20,7 +20,7 @@ EXPECTED: dict[str, set[str]] = {
     "run.feature_variants": {*MODELS, "evaluate", "best", "run"},
     "run.fine_tune_variants": {*MODELS, "evaluate", "best", "run"},
     "run.seeds": {*MODELS, "run"},
-    "run.resplit": {*MODELS, "run"},
+    "run.split": {*MODELS, "run"},
     "run.margin": {"run"},
     "variants": NOTHING,  # an entry that the run does not list
     "variants.augmented": MODELS,

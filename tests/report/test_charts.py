@@ -13,16 +13,21 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from convnet.comparison.variant_summary import accuracy_interval
+from convnet.comparison.verdict import verdict as judge
 from convnet.evaluation.learning_curve import learning_curve
 from convnet.report import drawing, tables
 from convnet.report import style as figures
 from convnet.report.build import draw_charts
 from convnet.report.chart import Chart, Images, Numbers
 from convnet.report.charts import (
+    accuracy,
     confusion,
     cost,
     curves,
+    differences,
     feature_maps,
+    gap,
     reliability,
     robustness,
     top_losses,
@@ -121,14 +126,51 @@ def test_panels_of_learning_curves_share_their_height_and_not_their_epochs() -> 
 
 
 @pytest.mark.parametrize("seeds", SEED_COUNTS)
-def test_dots_hold_every_seed_and_the_interval_is_cut_off(ax: Axes, seeds: int) -> None:
+def test_dots_hold_every_seed_and_the_interval(ax: Axes, seeds: int) -> None:
     values = {"baseline": [0.9, 1.0, 0.8, 0.99, 0.97][:seeds], "augmented": [0.99] * seeds}
-    drawing.plot_dots(ax, values, STYLES, 0.0)
+    intervals = {"baseline": (0.7, 1.0), "augmented": (0.95, 1.0)}
+    drawing.plot_dots(ax, values, STYLES, intervals)
     dots = [line for line in ax.lines if line.get_linestyle() == "None"]
     assert [list(line.get_xdata()) for line in dots] == list(values.values())
-    assert max(float(np.max(line.get_xdata())) for line in ax.lines) <= 1.0
+    lines = [tuple(line.get_xdata()) for line in ax.lines if line.get_alpha() == 0.5]
+    assert lines == list(intervals.values())
     assert [label.get_text() for label in ax.get_yticklabels()] == list(values)
-    assert len(ax.lines) == (6 if seeds > 1 else 2)
+    assert len(ax.lines) == (6 if seeds > 1 else 4)
+
+
+@pytest.mark.parametrize("seeds", SEED_COUNTS)
+def test_accuracy_and_gap_show_the_intervals_that_their_captions_name(seeds: int) -> None:
+    made = make_evaluations(1, 3, seeds)
+    numbers = numbers_of(*made)
+    for charts, expected in ((accuracy.charts, accuracy_interval), (gap.charts, None)):
+        (chart,) = charts(numbers)
+        lines = [tuple(line.get_xdata()) for line in chart.figure.axes[0].lines if line.get_alpha() == 0.5]
+        for evaluation, line in zip(numbers.evaluations, lines, strict=True):
+            values = [run.generalisation_gap for run in evaluation.seeds]
+            interval = expected(evaluation) if expected else tables.clipped_interval(values, -1.0)
+            np.testing.assert_allclose(line, interval)
+    assert ("over seeds and test images" in accuracy.charts(numbers)[0].caption) == (seeds > 1)
+
+
+def test_differences_show_interval_verdict_and_margin() -> None:
+    made = make_evaluations(1, 5, 5)
+    verdict = judge(typed(*made))
+    (chart,) = differences.charts(numbers_of(*made, verdict=verdict))
+    ax = chart.figure.axes[0]
+    drawn = [line for line in ax.lines if line.get_marker() == "None" and len(set(line.get_ydata())) == 1]
+    for row, line in zip(verdict.comparisons, drawn, strict=True):
+        np.testing.assert_allclose(line.get_xdata(), [100 * end for end in row.interval])
+        assert line.get_color() == differences.LOOKS[row.decision][0]
+    band = ax.patches[0].get_extents().transformed(ax.transData.inverted())
+    assert (band.x0, band.x1) == pytest.approx((-2.0, 2.0))
+    assert {row.decision for row in verdict.comparisons} > {"helps"}
+    assert chart.table is not None
+    assert chart.table["verdict"].tolist() == [row.decision for row in verdict.comparisons]
+
+
+def test_without_comparisons_there_is_no_chart_of_differences() -> None:
+    made = make_evaluation("pets", "baseline", 3)
+    assert differences.charts(numbers_of(made, verdict=judge(typed(made)))) == []
 
 
 def test_confusion_shows_counts_and_shares_of_the_row(ax: Axes) -> None:
@@ -138,9 +180,29 @@ def test_confusion_shows_counts_and_shares_of_the_row(ax: Axes) -> None:
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
 
 
-def test_confusion_of_many_classes_has_no_text_in_its_cells(ax: Axes) -> None:
-    confusion.plot_confusion(ax, np.eye(20, dtype=int).tolist(), [f"class {i}" for i in range(20)])
-    assert not ax.texts
+def test_of_many_classes_the_most_confused_pairs_are_shown() -> None:
+    classes = [f"class {i:02d}" for i in range(40)]
+    made = make_evaluation("pets", "baseline", 2, classes=classes)
+    for run in made["seeds"]:
+        run["splits"]["test"]["confusion"] = np.diag([5] * 40).tolist()
+        for pair in range(30):
+            run["splits"]["test"]["confusion"][pair][pair + 1] = pair
+    (chart,) = confusion.charts(numbers_of(made))
+    assert chart.table is not None
+    assert chart.table["count"].tolist() == [2 * pair for pair in range(29, 9, -1)]
+    assert chart.table.loc[0, ["true", "predicted"]].tolist() == ["class 29", "class 30"]
+    assert chart.table.loc[0, "row_share"] == pytest.approx(29 / 34)
+    ax = chart.figure.axes[0]
+    assert [bar.get_width() for bar in ax.patches] == chart.table["count"].tolist()
+    assert ax.get_yticklabels()[0].get_text() == "class 29 → class 30"
+
+
+def test_without_mistakes_the_chart_of_pairs_is_empty() -> None:
+    classes = [f"class {i:02d}" for i in range(20)]
+    made = make_evaluation("pets", "baseline", 1, classes=classes)
+    made["seeds"][0]["splits"]["test"]["confusion"] = np.eye(20, dtype=int).tolist()
+    (chart,) = confusion.charts(numbers_of(made))
+    assert not chart.figure.axes[0].patches
 
 
 def test_reliability_draws_accuracy_against_confidence(ax: Axes) -> None:

@@ -1,5 +1,6 @@
 """The templates of `dvc plots`, filled as DVC fills them and drawn by vega-lite."""
 
+import copy
 import csv
 import io
 import json
@@ -16,7 +17,7 @@ from dvc_render.vega import VegaRenderer
 from convnet.pipeline.plots_page import VEGA_LITE_VERSION
 from convnet.report import tables
 from convnet.system.csv_tables import csv_text
-from helpers.evaluations import make_evaluations, typed
+from helpers.evaluations import make_evaluation, make_evaluations, typed
 
 TEMPLATES = Path(__file__).parents[2] / ".dvc" / "plots"
 PLOTS = {
@@ -28,9 +29,13 @@ PLOTS = {
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def draw(template: str, revisions: dict[str, list[dict[str, Any]]]) -> ElementTree.Element:
-    """Return the SVG of one plot: what `dvc plots diff` shows for `revisions`, name -> evaluations."""
+def draw(template: str, revisions: dict[str, list[dict[str, Any]]], column: str | None = None) -> ElementTree.Element:
+    """Return the SVG of one plot: what `dvc plots diff` shows for `revisions`, name -> evaluations.
+
+    `column` is drawn on y instead of the plot's own.
+    """
     table, x, y = PLOTS[template]
+    y = column or y
     rows = []
     for revision, evaluations in revisions.items():
         for row in csv.DictReader(io.StringIO(csv_text(table(typed(*evaluations))))):
@@ -81,6 +86,54 @@ def test_two_revisions_stand_side_by_side() -> None:
 def test_curves_draw_every_seed_and_their_mean() -> None:
     svg = draw("curves", {"workspace": make_evaluations(1, 2, 3)})
     assert len(marks(svg, "line mark")) == 2 * 2 * (3 + 1)
+
+
+def with_outlier(evaluations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return evaluations in which one seed of one variant learned nothing, and its loss exploded."""
+    changed = copy.deepcopy(evaluations)
+    lost = changed[1]["seeds"][2]
+    lost["splits"]["test"]["accuracy"] = 0.05
+    lost["generalisation_gap"] = -0.9
+    for row in changed[1]["history"]:
+        if row["seed"] == lost["seed"]:
+            row["validation_loss"] *= 100
+    return changed
+
+
+def numbers(svg: ElementTree.Element) -> list[float]:
+    """The labels of the axes, without percent signs."""
+    found = (re.fullmatch(r"[\u2212-]?([\d.]+)%?", word) for word in words(svg))
+    return [float(match[0].replace("\u2212", "-").rstrip("%")) for match in found if match]
+
+
+@pytest.mark.parametrize(
+    ("template", "column"), [("variants", None), ("gap", None), ("curves", "loss")], ids=lambda value: str(value)
+)
+def test_one_seed_far_from_the_others_does_not_set_the_axis(template: str, column: str | None) -> None:
+    whole = make_evaluations(1, 4, 3)
+    before = numbers(draw(template, {"workspace": whole}, column))
+    after = numbers(draw(template, {"workspace": with_outlier(whole)}, column))
+    spread = max(before) - min(before)
+    assert min(after) >= min(before) - spread
+    assert max(after) <= max(before) + spread
+
+
+def test_seed_beyond_the_axis_is_a_triangle() -> None:
+    whole = make_evaluations(1, 4, 3)
+    plain, changed = (draw("variants", {"workspace": e}) for e in (whole, with_outlier(whole)))
+    shapes = [{str(mark.get("d")).count("L") for mark in marks(svg, "point")} for svg in (plain, changed)]
+    assert len(shapes[0]) == 1
+    assert len(shapes[1]) == 2
+    assert len(marks(changed, "point")) == len(marks(plain, "point"))
+
+
+def test_few_epochs_of_fine_tuning_fill_their_panel() -> None:
+    long, short = make_evaluation("pets", "baseline", 3, epochs=40), make_evaluation("pets", "fine_tune", 3, epochs=3)
+    svg = draw("curves", {"workspace": [long, short]})
+    drawn = [list(map(float, re.findall(r"[ML](-?[\d.]+)", str(line.get("d"))))) for line in marks(svg, "line mark")]
+    widths = sorted({round(max(xs) - min(xs)) for xs in drawn})
+    assert len(widths) == 1
+    assert len(marks(svg, "point")) == 2 * 3  # of training and validation; a single epoch is no line
 
 
 def test_variants_keep_the_order_of_the_run() -> None:

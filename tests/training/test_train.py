@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
 from convnet.data.arrays import load_arrays
+from convnet.data.division import Division
 from convnet.data.splits import SPLITS
 from convnet.jobs.job import Job
 from convnet.jobs.planning import plan_jobs
-from convnet.jobs.predictions import load_predictions
+from convnet.jobs.predictions import CALIBRATION, load_predictions
 from convnet.jobs.store import facts
 from convnet.models.augmentation import reset_seed_generators
 from convnet.models.cnn import build_cnn
@@ -245,7 +246,7 @@ def test_splits_are_those_of_the_arrays(folder: Path) -> None:
 
 
 def test_resplit_draws_every_image_once_in_shares_of_the_arrays(folder: Path) -> None:
-    job = job_of(folder, resplit=True)
+    job = job_of(folder, division=Division("resplit"))
     data, (images, labels) = load_job_data(job), joined(job)
     assert sorted(np.concatenate([data.index[split] for split in SPLITS])) == list(range(len(labels)))
     for split in SPLITS:
@@ -263,10 +264,54 @@ def test_resplit_keeps_copies_of_a_picture_together(folder: Path) -> None:
         path = arrays / split / "groups.npy"
         np.save(path, np.load(path) // 4 * 4)
         groups.append(np.load(path))
-    data = load_job_data(job_of(folder, arrays=arrays, resplit=True))
+    data = load_job_data(job_of(folder, arrays=arrays, division=Division("resplit")))
     of_split = [set(np.concatenate(groups)[data.index[split]]) for split in SPLITS]
     assert not of_split[0] & of_split[1]
     assert not (of_split[0] | of_split[1]) & of_split[2]
+
+
+def test_folds_test_every_image_once_and_keep_groups(folder: Path) -> None:
+    arrays = tiny.write_arrays(folder / "arrays-folds")
+    for split in SPLITS:
+        path = arrays / split / "groups.npy"
+        np.save(path, np.load(path) // 3 * 3)
+    jobs = [job_of(folder, arrays=arrays, seed=seed, division=Division("folds", seed, 4, 9)) for seed in range(4)]
+    groups = np.concatenate([np.load(arrays / split / "groups.npy") for split in SPLITS])
+    images, labels = joined(jobs[0])
+    tested = []
+    for job in jobs:
+        data = load_job_data(job)
+        assert sorted(np.concatenate([data.index[split] for split in SPLITS])) == list(range(len(labels)))
+        of_split = [set(groups[data.index[split]]) for split in SPLITS]
+        assert not of_split[0] & of_split[1]
+        assert not (of_split[0] | of_split[1]) & of_split[2]
+        # Validation keeps its share of the images that are not tested.
+        rest = len(labels) - len(data.index["test"])
+        assert abs(len(data.index["validation"]) - rest * 16 / 56) <= 3
+        assert np.array_equal(everything(data.rows["test"]), images[data.index["test"]])
+        tested += data.index["test"].tolist()
+    assert sorted(tested) == list(range(len(labels)))
+
+
+def test_half_of_the_validation_images_choose_the_epoch(folder: Path) -> None:
+    job = job_of(folder)
+    stops = replace(
+        job, recipe=job.recipe.model_copy(update={"fit": job.recipe.fit.model_copy(update={"early_stopping": 1})})
+    )
+    assert CALIBRATION not in load_job_data(job).index
+    data = load_job_data(stops)
+    halves = [data.index["validation"], data.index[CALIBRATION]]
+    assert sorted(np.concatenate(halves)) == list(range(tiny.COUNTS["validation"]))
+    for part in ("validation", CALIBRATION):
+        assert np.array_equal(everything(data.rows[part]), images_of(job, "validation")[data.index[part]])
+        assert np.bincount(data.labels[part]).tolist() == [4, 4]
+    stored = load_predictions(trained(stops).result / "predictions.npz")[0]
+    assert tuple(stored) == (*SPLITS, CALIBRATION)
+    # The history, which chooses, holds the loss on the first half alone.
+    best = min(row["validation_loss"] for row in history(stops))
+    seen = stored["validation"].probabilities.astype(float)
+    seen /= seen.sum(axis=1, keepdims=True)  # float32 sums to 1 within its own precision
+    assert best == pytest.approx(log_loss(stored["validation"].labels, seen), rel=1e-4)
 
 
 def test_smaller_shares_of_training_lie_within_larger_ones(folder: Path) -> None:

@@ -61,9 +61,11 @@ def choose_cases(predictions: Mapping[str, Prediction], count: int, seed: int) -
     return choose_evenly(kinds, count, seed)
 
 
-def read_examples(arrays: Path, split: str, prediction: Prediction, rows: NDArray[np.int64], resplit: bool) -> Examples:
-    """Read the images that belong to rows of a prediction; with `resplit` they come from any split's arrays."""
-    parts = [load_arrays(arrays, name) for name in (SPLITS if resplit else (split,))]
+def read_examples(
+    arrays: Path, split: str, prediction: Prediction, rows: NDArray[np.int64], own_splits: bool
+) -> Examples:
+    """Read the images that belong to rows of a prediction; with `own_splits` they come from any split's arrays."""
+    parts = [load_arrays(arrays, name) for name in (SPLITS if own_splits else (split,))]
     index = prediction.index[rows]
     images = Rows(tuple(part.images for part in parts), index)[np.arange(len(rows))]
     names = [name for part in parts for name in part.members]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from convnet.analysis.augmented_draws import draw_augmented, first_augmentation
+from convnet.analysis.augmented_draws import draw_augmented, draw_knobs, first_augmentation
 from convnet.analysis.example_images import Examples, choose_cases, choose_evenly, read_examples
 from convnet.analysis.figure_files import save_chart
 from convnet.analysis.network_drawing import GROUPS, NetworkDrawing
@@ -15,7 +15,7 @@ from convnet.analysis.networks import plan_networks
 from convnet.jobs.predictions import Prediction, Predictions, load_predictions
 from convnet.params.schema import Params
 from convnet.report.chart import Chart
-from convnet.report.charts.augmentation import augmentation_chart
+from convnet.report.charts.augmentation import augmentation_chart, knobs_chart
 from convnet.system.errors import UserError
 from convnet.system.files import read_json, write_json
 from convnet.system.progress import progress
@@ -55,7 +55,7 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
     train = _predictions(models, networks[0].variant, seed)["train"]
     draws = _augmentation(params, dataset, arrays, train, described)
     # `dvc plots show` shows some figures of the folder `plots`.
-    figures = [save_chart(chart, destination, "plots") for chart in draws]
+    figures = [save_chart(chart, destination, folder) for chart, folder in zip(draws, ("plots", "."), strict=False)]
     write_json(destination / "figures.json", figures + [entry for group in GROUPS for entry in entries[group]])
 
 
@@ -64,21 +64,22 @@ def _choose_images(params: Params, arrays: Path, test: Mapping[str, Prediction])
     first = next(iter(test.values()))  # the seed's split is the same for all variants
     evenly = choose_evenly(first.labels, params.explain.images, params.split.seed)
     cases = choose_cases(test, params.explain.images, params.split.seed)
-    shown = [read_examples(arrays, "test", first, rows, params.run.resplit) for rows in (evenly, cases)]
+    shown = [read_examples(arrays, "test", first, rows, params.run.own_splits) for rows in (evenly, cases)]
     return shown[0], shown[1]
 
 
 def _augmentation(
     params: Params, dataset: str, arrays: Path, train: Prediction, described: Mapping[str, Any]
 ) -> list[Chart]:
-    """Return the chart of augmented draws, if a variant augments."""
+    """Return the charts of augmented draws and of the single knobs, if a variant augments."""
     knobs = first_augmentation(params, dataset)
     if knobs is None:
         return []
     rows = choose_evenly(train.labels, params.explain.images, params.split.seed)
-    originals = read_examples(arrays, "train", train, rows, params.run.resplit).images
+    originals = read_examples(arrays, "train", train, rows, params.run.own_splits).images
     draws = draw_augmented(originals, knobs, params.explain.draws, params.split.seed)
-    return [augmentation_chart(originals, draws, described)]
+    alone = draw_knobs(originals[0], knobs, params.split.seed)
+    return [augmentation_chart(originals, draws, described), knobs_chart(originals[0], alone, described)]
 
 
 def _predictions(models: Path, variant: str, seed: int) -> Predictions:

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from convnet.analysis.perturbations import PERTURBATIONS, perturb_all
 from convnet.data.arrays import load_arrays
+from convnet.data.splits import SPLITS as ALL_SPLITS
 from convnet.data.splits import nested_subset
 from convnet.inference.loading import load_model_checked
 from convnet.jobs.job import STORE, code_digest, library_versions, source_digest
+from convnet.jobs.predictions import Predictions, load_predictions
 from convnet.models.backbones import BACKBONE
 from convnet.models.cnn import HEAD
 from convnet.models.heads import as_probabilities
@@ -25,7 +27,7 @@ from convnet.models.transfer import weights_digest
 from convnet.params.schema import Params
 from convnet.system.files import json_digest, read_json, write_json
 from convnet.system.progress import progress
-from convnet.training.batches import all_rows, predict
+from convnet.training.batches import Rows, all_rows, predict
 
 COPIES_AT_ONCE = 11  # bounds memory: features of more would not fit beside large heads
 SPLITS = ("validation", "test")
@@ -72,7 +74,7 @@ def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, d
         decides = {
             "arrays": read_json(arrays / "dataset.json")["digest"],
             "models": [seed["weights_digest"] for seed in read_json(models / variant / "job.json")["seeds"]],
-            "settings": [count, params.split.seed, params.engine.threads_per_job],
+            "settings": [count, params.split.seed, params.engine.threads_per_job, params.run.split, params.run.seeds],
             "code": [code_digest(), source_digest(["analysis/robustness.py", "analysis/perturbations.py"])],
             "versions": library_versions(),
         }
@@ -86,7 +88,11 @@ def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, d
         for variant in missing
     }
     if paths:
-        measured = measure_robustness(arrays, paths, count, params.split.seed)
+        if params.run.own_splits:
+            tested = load_predictions(models / params.run.variants[0] / "predictions.npz")
+            measured = _by_seed(arrays, paths, count, params.split.seed, [tested[seed] for seed in params.run.seeds])
+        else:
+            measured = measure_robustness(arrays, paths, count, params.split.seed)
         for variant, stored in missing.items():
             rows[variant] = [row for row in measured if row["variant"] == variant]
             write_json(stored, rows[variant])
@@ -94,8 +100,24 @@ def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, d
     write_json(destination, {"dataset": dataset, "rows": in_order})
 
 
+def _by_seed(
+    arrays: Path, models: Mapping[str, Sequence[Path]], count: int, seed: int, divisions: Sequence[Predictions]
+) -> list[dict[str, Any]]:
+    """Measure each seed on images of its own split, because it trained on some images of the others' splits."""
+    by_seed = [
+        measure_robustness(arrays, {name: [paths[place]] for name, paths in models.items()}, count, seed, division)
+        for place, division in enumerate(divisions)
+    ]
+    return [row[0] | {"accuracy": [share for one in row for share in one["accuracy"]]}
+            for row in zip(*by_seed, strict=True)]  # fmt: skip
+
+
 def measure_robustness(
-    arrays: Path, models: Mapping[str, Sequence[Path]], images_per_split: int, seed: int
+    arrays: Path,
+    models: Mapping[str, Sequence[Path]],
+    images_per_split: int,
+    seed: int,
+    division: Predictions | None = None,
 ) -> list[dict[str, Any]]:
     """Return the accuracy of every model on every perturbed copy.
 
@@ -104,6 +126,7 @@ def measure_robustness(
         models: saved models by variant, one per seed.
         images_per_split: at most so many images of each split, classes in proportion.
         seed: decides which images, and the draws; all models see the same copies.
+        division: predictions that name the images of each split; None: the split of the arrays.
 
     Returns:
         Rows with variant, split, perturbation, strength (0 is the original, then 1 to 3), n, and accuracy: one number
@@ -113,7 +136,7 @@ def measure_robustness(
     halves = {variant: [_halve(path, fronts) for path in paths] for variant, paths in models.items()}
     copies = 1 + sum(len(strengths) for strengths in PERTURBATIONS.values())
     made = progress(
-        _copies(arrays, images_per_split, seed),
+        _copies(arrays, images_per_split, seed, division),
         total=copies * len(SPLITS),
         label=f"robustness of {arrays.name}",
         unit="copies",
@@ -141,12 +164,16 @@ def _measure(
     return rows
 
 
-def _copies(arrays: Path, images_per_split: int, seed: int) -> Iterator[Copy]:
+def _copies(arrays: Path, images_per_split: int, seed: int, division: Predictions | None) -> Iterator[Copy]:
     for split in SPLITS:
-        opened = load_arrays(arrays, split)
-        share = min(1.0, images_per_split / len(opened.labels))
-        chosen = nested_subset(opened.labels, share, seed)
-        images, labels = opened.images[chosen], opened.labels[chosen]
+        if division is None:
+            opened = load_arrays(arrays, split)
+            rows, labels = all_rows(opened.images), opened.labels
+        else:
+            parts = tuple(load_arrays(arrays, name).images for name in ALL_SPLITS)
+            rows, labels = Rows(parts, division[split].index), division[split].labels
+        chosen = nested_subset(labels, min(1.0, images_per_split / len(labels)), seed)
+        images, labels = rows[chosen], labels[chosen]
         yield Copy(split, "none", 0, images, labels)
         for perturbation, strengths in PERTURBATIONS.items():
             for number, strength in enumerate(strengths, start=1):

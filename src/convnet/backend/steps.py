@@ -16,10 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 LOGGED = ("accuracy", "loss")
+PLAIN_LOSS = "plain_loss"  # the metric of the loss without a remedy, where the model trains on another one
 MOST_AT_ONCE = 32
 
 Logs = dict[str, Any]
 Stacked = tuple[NDArray[Any], ...]
+Change = Callable[[Any], Any]
+
+
+def plain_logs(logs: Logs) -> Logs:
+    """Return accuracy and loss; the loss is that of the plain task also where training adds to it."""
+    return {"accuracy": logs["accuracy"], "loss": logs.get(PLAIN_LOSS, logs["loss"])}
 
 
 class Steps:
@@ -31,8 +38,9 @@ class Steps:
 
     most = 1
 
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
+    def __init__(self, model: keras.Model, change: Change = tuple) -> None:
+        """Train `model`; `change` makes what it trains on of the parts of a batch, compiled with the step."""
+        self._model, self._change = model, change
 
     def begin(self, most: int) -> None:
         """Prepare for an epoch whose calls have `most` steps or fewer."""
@@ -44,21 +52,25 @@ class Steps:
             Each of `LOGGED` -> one number per step, of that batch alone. There may be more numbers than steps, and a
             GPU may still compute them.
         """
-        logs = self._model.train_on_batch(*(part[0] for part in batches), return_dict=True)
+        batch = self._change(tuple(part[0] for part in batches))
+        logs = plain_logs(self._model.train_on_batch(*batch, return_dict=True))
         return {name: [logs[name]] for name in LOGGED}
 
     def end(self) -> None:
         """Write the trained values into the model's variables."""
 
 
-def choose_steps(model: keras.Model) -> Steps:
-    """Return the fastest steps for a compiled model on this device."""
+def choose_steps(model: keras.Model, change: Change = tuple) -> Steps:
+    """Return the fastest steps for a compiled model on this device, as `Steps` takes them."""
     if keras.backend.backend() == "tensorflow":
-        return _TensorFlowSteps(model)
+        return _TensorFlowSteps(model, change)
+    if keras.backend.backend() != "jax":
+        return Steps(model, change)
+    jax = importlib.import_module("jax")
+    if jax.devices()[0].platform == "gpu":
+        return _JaxSteps(model, change)
     # On a CPU, XLA takes one thread for the operations inside a loop.
-    if keras.backend.backend() == "jax" and importlib.import_module("jax").devices()[0].platform == "gpu":
-        return _JaxSteps(model)
-    return Steps(model)
+    return Steps(model, change if change is tuple else jax.jit(change))
 
 
 class _TensorFlowSteps(Steps):
@@ -66,8 +78,8 @@ class _TensorFlowSteps(Steps):
 
     most = MOST_AT_ONCE
 
-    def __init__(self, model: keras.Model) -> None:
-        super().__init__(model)
+    def __init__(self, model: keras.Model, change: Change = tuple) -> None:
+        super().__init__(model, change)
         self._several: Callable[[Stacked], Logs] | None = None
 
     def begin(self, most: int) -> None:
@@ -82,8 +94,7 @@ class _TensorFlowSteps(Steps):
         import tensorflow as tf
 
         def step(batch: Any) -> Logs:
-            logs = self._model.train_step(batch)
-            logs = {name: logs[name] for name in LOGGED}
+            logs = plain_logs(self._model.train_step(self._change(batch)))
             self._model.reset_metrics()  # so that the next step logs its own batch alone
             return logs
 
@@ -103,8 +114,8 @@ class _JaxSteps(Steps):
 
     most = MOST_AT_ONCE
 
-    def __init__(self, model: keras.Model) -> None:
-        super().__init__(model)
+    def __init__(self, model: keras.Model, change: Change = tuple) -> None:
+        super().__init__(model, change)
         self._most = 1
         self._values: Any = None
         jax = importlib.import_module("jax")
@@ -113,8 +124,10 @@ class _JaxSteps(Steps):
             def step(number: Any, before: tuple[Any, Logs]) -> tuple[Any, Logs]:
                 (*variables, metrics), logs = before
                 zeros = [jax.numpy.zeros_like(value) for value in metrics]  # so that a step logs its batch alone
-                logged, values = model.train_step((*variables, zeros), tuple(part[number] for part in batches))
-                return values, {name: logs[name].at[number].set(logged[name]) for name in LOGGED}
+                batch = self._change(tuple(part[number] for part in batches))
+                logged, values = model.train_step((*variables, zeros), batch)
+                plain = plain_logs(logged)
+                return values, {name: logs[name].at[number].set(plain[name]) for name in LOGGED}
 
             nothing = {name: jax.numpy.zeros(len(batches[0]), "float32") for name in LOGGED}
             changed: tuple[Any, Logs] = jax.lax.fori_loop(0, count, step, (values, nothing))
@@ -127,7 +140,8 @@ class _JaxSteps(Steps):
 
     def __call__(self, batches: Stacked) -> Logs:
         if self._values is None:
-            self._model._symbolic_build(data_batch=tuple(part[0] for part in batches))  # makes the metrics' variables
+            first = self._change(tuple(part[0] for part in batches))
+            self._model._symbolic_build(data_batch=first)  # makes the metrics' variables
             self._values = tuple([variable.value for variable in group] for group in self._groups())
         # One shape for any number of steps, because every shape is compiled; a smaller last batch is a second one.
         if len(batches[0]) < self._most:

@@ -6,8 +6,9 @@ from typing import Any
 
 from convnet.cli.length import check_course, length_reason, with_length
 from convnet.cli.options import add_reading, labels_of, standard_output
+from convnet.cli.study import plan_study
 from convnet.data.label_tables import write_table
-from convnet.data.suggestions import BY_FOLDERS, DEFAULT_RESIZE, Advice, Look, advise, dataset_name, look_at, problems
+from convnet.data.suggestions import BY_FOLDERS, Advice, Look, advise, dataset_name, look_at, problems
 from convnet.params.checks import RESERVED, is_name
 from convnet.params.data import Dataset, GroupSource, LabelSource, ReadAs, Source
 from convnet.params.edit import write_dataset
@@ -18,6 +19,7 @@ from convnet.system.files import file_digest
 
 HELP = "look at own images and make them a dataset in params.yaml"
 EXAMPLE = "convnet init photos/ && dvc repro"
+PARAMS = Path("params.yaml")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +71,7 @@ def initialise(
         UserError: the images cannot be a dataset, the name is taken, the known entry has other settings, or
             params.yaml is not valid. params.yaml stays as it is then.
     """
-    path = Path("params.yaml")
-    params = load_params(path)
+    params = load_params(PARAMS)
     name = name or dataset_name(source)
     _check_name(name)
     folder = _as_written(source, Path.cwd())
@@ -84,13 +85,15 @@ def initialise(
     advice = None if known else advise(look, kind, params, backbone)
     settings = _fingerprinted(_with_table(settings, look, write_labels))
     if advice is None:
+        changes: dict[str, Any] = {}
         entry, done = _updated(params.datasets[name].source, name, look, settings)
     else:
         entry = with_length(_entry(folder, kind, look, advice, settings), params, course)
-        reasons = (*advice.reasons, length_reason(entry))
-        done = [f"datasets.{name} is added to {path}", *(f"  {reason}" for reason in reasons)]
-    datasets = [*params.run.datasets, *([] if name in params.run.datasets else [name])] if keep else [name]
-    write_dataset(path, name, entry, datasets)
+        changes, lines = plan_study(look, params, alone=not keep)
+        reasons = (*advice.reasons, length_reason(entry), *lines)
+        done = [f"datasets.{name} is added to {PARAMS}", *(f"  {reason}" for reason in reasons)]
+    datasets = list(dict.fromkeys([*params.run.datasets, name])) if keep else [name]
+    write_dataset(PARAMS, name, entry, changes | {"datasets": datasets})
     return _text([*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"])
 
 
@@ -132,7 +135,7 @@ def _entry(folder: str, kind: str, look: Look, advice: Advice, settings: ReadAs)
         "kind": kind,
         "source": {"folder": folder, "fingerprint": look.fingerprint, **reading},
         "image_size": list(advice.image_size),
-        **({} if advice.resize == DEFAULT_RESIZE else {"images": {"resize": advice.resize}}),
+        **({"images": advice.images} if advice.images else {}),
         "backbone": advice.backbone,
         "training": batch,
         "fine_tune": dict(batch),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from convnet.comparison.folds import folds_estimate
+from convnet.comparison.planning import images_needed, plan_seeds, with_more_seeds, with_more_splits
 from convnet.comparison.random_effects import (
     Components,
     Estimate,
@@ -13,13 +15,12 @@ from convnet.comparison.random_effects import (
     by_groups,
     crossed_estimate,
     image_step,
-    images_needed,
-    more_seeds_needed,
     separate_estimate,
 )
-from convnet.comparison.repeated_splits import more_splits_needed, resplit_estimate
+from convnet.comparison.repeated_splits import resplit_estimate
 from convnet.comparison.schema import Deciding, MetricDifference, Needed
 from convnet.evaluation.schema import Evaluation, SeedEvaluation
+from convnet.params.section import SplitKind
 from convnet.system.errors import UserError
 
 Floats = npt.NDArray[np.float64]
@@ -34,7 +35,7 @@ class Difference:
     seeds: list[int]
     left_out: list[int]  # seeds that only one of the two has
     paired: bool
-    resplit: bool
+    split: SplitKind
     n_test: int
     n_groups: int
     estimate: Estimate
@@ -43,13 +44,17 @@ class Difference:
 
     def needed(self, level: float) -> Needed:
         """Return what would decide the comparison at significance `level`, if the difference stays as it is."""
-        if self.resplit and len(self.seeds) > 1:
-            return Needed(more_seeds=more_splits_needed(self.estimate, level), test_images=None)
+        if len(self.seeds) == 1:
+            return Needed(more_seeds=None, probability=None, test_images=None)
+        images = None
         if self.components is None:
-            return Needed(more_seeds=None, test_images=None)
+            plan = plan_seeds(self.estimate, with_more_splits(self.estimate), level)
+        else:
+            later = with_more_seeds(self.estimate, self.components)
+            plan = plan_seeds(self.estimate, later, level, redrawn=self.split == "folds")
+            images = images_needed(self.estimate, self.components, level)
         return Needed(
-            more_seeds=more_seeds_needed(self.estimate, self.components, level),
-            test_images=images_needed(self.estimate, self.components, level),
+            more_seeds=plan.more if plan else None, probability=plan.probability if plan else None, test_images=images
         )
 
 
@@ -76,15 +81,14 @@ def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding, most: i
     first, second = {run.seed: run for run in baseline.seeds}, {run.seed: run for run in variant.seeds}
     seeds = shared_seeds(baseline, variant)[:most]
     pairs = [(first[seed], second[seed]) for seed in seeds]
-    resplit = baseline.resplit or variant.resplit
-    _check(pairs, baseline, variant, resplit)
-    paired = resplit or (baseline.backbone is None) == (variant.backbone is None)
+    _check(pairs, baseline, variant)
+    paired = variant.own_splits or (baseline.backbone is None) == (variant.backbone is None)
     rows = [[correct(run) for run in runs] for runs in zip(*pairs, strict=True)]
     differences = [theirs - ours for ours, theirs in zip(*rows, strict=True)]
     runs = [ours for ours, _ in pairs]
     components = None
-    if resplit:
-        estimate = own_splits_estimate(runs, differences, metric)
+    if variant.own_splits:
+        estimate, components = own_splits_estimate(runs, differences, metric, variant.split)
     elif paired:
         estimate, components = crossed_estimate(*units(runs[0], np.stack(differences), metric))
     else:
@@ -96,9 +100,9 @@ def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding, most: i
         seeds=seeds,
         left_out=sorted(first.keys() ^ second.keys()),
         paired=paired,
-        resplit=resplit,
-        n_test=len(runs[0].test_labels),
-        n_groups=len(set(runs[0].test_groups)),
+        split=variant.split,
+        n_test=estimate.images,
+        n_groups=_groups(runs, variant.split),
         estimate=estimate,
         components=components,
         metrics=_metrics(pairs, differences),
@@ -125,21 +129,36 @@ def units(run: SeedEvaluation, values: Floats, metric: Deciding) -> tuple[Floats
     return by_groups(values, groups), step, len(labels)
 
 
-def own_splits_estimate(runs: Sequence[SeedEvaluation], values: Sequence[Floats], metric: Deciding) -> Estimate:
-    """Return the estimate of the mean of `values`, (images,) per seed, where each seed has its own test images."""
+def own_splits_estimate(
+    runs: Sequence[SeedEvaluation], values: Sequence[Floats], metric: Deciding, split: SplitKind
+) -> tuple[Estimate, Components | None]:
+    """Estimate the mean of `values`, (images,) per seed, where each seed has its own test images.
+
+    Returns:
+        The estimate, and with folds the variance components for planning.
+    """
     step = 1.0
     groups = [np.asarray(run.test_groups) for run in runs]
     if metric == "balanced_accuracy":
         labels = [np.asarray(run.test_labels) for run in runs]
         step = max(image_step(own) for own in labels)
         values = [balanced_values(v[None], *own)[0] for v, *own in zip(values, labels, groups, strict=True)]
-    return resplit_estimate(values, groups, step)
+    if split == "folds":
+        return folds_estimate(values, groups, step)
+    return resplit_estimate(values, groups, step), None
 
 
-def _check(
-    pairs: Sequence[tuple[SeedEvaluation, SeedEvaluation]], baseline: Evaluation, variant: Evaluation, resplit: bool
-) -> None:
+def _groups(runs: Sequence[SeedEvaluation], split: SplitKind) -> int:
+    """Return the number of groups of the test images of one seed, or of all folds."""
+    return len({group for run in (runs if split == "folds" else runs[:1]) for group in run.test_groups})
+
+
+def _check(pairs: Sequence[tuple[SeedEvaluation, SeedEvaluation]], baseline: Evaluation, variant: Evaluation) -> None:
     both = f"{variant.variant} and {baseline.variant} of {variant.dataset}"
+    if baseline.split != variant.split:
+        raise UserError(
+            f"{both} have the splits {variant.split} and {baseline.split}; run `dvc repro` to train both alike"
+        )
     if not pairs:
         raise UserError(f"{both} have no seed in common; train both with the same seeds")
     for ours, theirs in pairs:
@@ -148,7 +167,7 @@ def _check(
                 f"{both} were tested on different images with seed {ours.seed}; run `dvc repro` to train both on the "
                 "same split"
             )
-    if not resplit and any(ours.test_members != pairs[0][0].test_members for ours, _ in pairs):
+    if not variant.own_splits and any(ours.test_members != pairs[0][0].test_members for ours, _ in pairs):
         raise UserError(
             f"the seeds of {variant.variant} ({variant.dataset}) were tested on different images though the split is "
             "fixed; run `dvc repro` to train them again"

@@ -12,6 +12,7 @@ chance averages over the differences and spreads that agree with the present see
 Freedman & P. R. Blackburn, "Monitoring clinical trials: conditional or predictive power?", 1986.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,7 @@ from convnet.comparison.schema import Comparison, Verdict
 from convnet.comparison.statistics import t_critical
 
 POWER = 0.8
-LOOKS = (3, 5, 10)  # numbers of seeds at which a study is judged
+LOOKS = (3, 5, 10)  # numbers of seeds that are proposed where run.looks declares none
 DRAWS = 20_000  # of futures; the chance is shown in steps of 5 %
 
 
@@ -87,9 +88,9 @@ def open_level(verdict: Verdict) -> float:
     return SIGNIFICANCE / max(undecided, 1) / max(len(verdict.looks), 1)
 
 
-def next_looks(seeds: int) -> list[int]:
-    """Return the declared numbers of seeds that are still ahead."""
-    return [look for look in LOOKS if look > seeds]
+def next_looks(seeds: int, declared: Sequence[int] = ()) -> list[int]:
+    """Return the numbers of seeds that are still ahead: of the declared looks, or of `LOOKS` where none is declared."""
+    return [look for look in declared or LOOKS if look > seeds]
 
 
 def chance_of_decision(row: Comparison, seeds: int, level: float, margin: float) -> float | None:

@@ -27,7 +27,7 @@ choices:
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,8 +44,6 @@ Integers = npt.NDArray[np.int64]
 # Below this a p-value means nothing, and rounding spoils the quantiles of Student's t.
 SMALLEST_P = 1e-15
 LEAST_FREEDOM = 0.5  # one group of test images decides nothing
-MOST_MORE_SEEDS = 10  # a plan further ahead is wrong too often
-MOST_TIMES_IMAGES = 100
 
 
 @dataclass(frozen=True)
@@ -221,55 +219,3 @@ def balanced_values(differences: Floats, labels: Integers, groups: Integers | No
         centred[:, here] -= centred[:, here].mean(axis=1, keepdims=True)
         centred[:, here] *= math.sqrt(count / max(count - 1, 1))  # a class mean of few groups hides some spread
     return np.asarray(centred * weights + balanced, dtype=np.float64)
-
-
-def more_seeds_needed(estimate: Estimate, components: Components, p: float) -> int | None:
-    """Return how many more seeds would bring the half width below the observed difference, if that stays as it is.
-
-    Args:
-        estimate: the present one.
-        components: its variance components.
-        p: the error probability the decision has to reach.
-
-    Returns:
-        1..10, or None: more than 10, or the test images are too few for every number of seeds.
-    """
-    for more in range(1, MOST_MORE_SEEDS + 1):
-        planned = _planned(estimate, components, estimate.seeds + more, estimate.images)
-        if planned.half_width(p) < abs(planned.centre):
-            return more
-    return None
-
-
-def images_needed(estimate: Estimate, components: Components, p: float) -> int | None:
-    """Return how many test images in all would decide it with the present seeds, if the difference stays as it is.
-
-    Returns:
-        The number of images, or None: more than 100 times the present ones, or the seeds are too few for any number.
-    """
-
-    def decides(images: int) -> bool:
-        planned = _planned(estimate, components, estimate.seeds, images)
-        return planned.half_width(p) < abs(planned.centre)
-
-    too_few = estimate.images
-    enough = MOST_TIMES_IMAGES * too_few
-    if not decides(enough):
-        return None
-    while enough - too_few > 1:
-        middle = (enough + too_few) // 2
-        enough, too_few = (middle, too_few) if decides(middle) else (enough, middle)
-    return enough
-
-
-def _planned(estimate: Estimate, components: Components, seeds: int, images: int) -> Estimate:
-    units = estimate.units * (images + 2) / (estimate.images + 2)
-    return replace(
-        estimate,
-        centre=estimate.mean * images / (images + 2),  # by the two half images
-        seed_variance=components.seed / seeds + components.rest / (seeds * units),
-        image_variance=components.unit / units,
-        seeds=seeds,
-        images=images,
-        units=units,
-    )

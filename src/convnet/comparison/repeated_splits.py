@@ -19,13 +19,12 @@ tried it as well: its interval contained the truth in 98 to 99 % of studies and 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from convnet.comparison.random_effects import MOST_MORE_SEEDS, Estimate
+from convnet.comparison.random_effects import Estimate
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]
@@ -59,22 +58,3 @@ def resplit_estimate(differences: Sequence[Floats], groups: Sequence[Integers], 
     covariance = products / (seeds * (seeds - 1) * per_seed**2)
     seed_variance = float(means.var(ddof=1)) * shrink**2 / seeds
     return Estimate(mean, mean * shrink, seed_variance, covariance * shrink**2 + luck, seeds, images, count)
-
-
-def more_splits_needed(estimate: Estimate, p: float) -> int | None:
-    """Return how many more seeds, each with its own split, would decide it if the difference stays as it is.
-
-    Args:
-        estimate: the present one, of two seeds or more.
-        p: the error probability the decision has to reach.
-
-    Returns:
-        1..10, or None: more than 10, or the images are too few for any number of splits.
-    """
-    for more in range(1, MOST_MORE_SEEDS + 1):
-        # More splits of the same pool test few new images: what the images leave open is taken to stay as it is.
-        seeds = estimate.seeds + more
-        planned = replace(estimate, seed_variance=estimate.seed_variance * estimate.seeds / seeds, seeds=seeds)
-        if planned.half_width(p) < abs(estimate.centre):
-            return more
-    return None

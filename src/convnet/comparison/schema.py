@@ -5,11 +5,11 @@ from typing import Literal
 
 from convnet.comparison.statistics import Interval
 from convnet.evaluation.schema import Frozen, TrivialScores, read_as
-from convnet.params.section import ImageKind
+from convnet.params.section import ImageKind, SplitKind
 
 Decision = Literal["helps", "hurts", "no relevant difference", "not decided"]
 Deciding = Literal["accuracy", "balanced_accuracy"]  # the metric that decides
-IntervalKind = Literal["seeds and test images", "seeds and splits", "test images only"]
+IntervalKind = Literal["seeds and test images", "seeds and splits", "folds and test images", "test images only"]
 
 
 class MetricDifference(Frozen):
@@ -20,10 +20,11 @@ class MetricDifference(Frozen):
 
 
 class Needed(Frozen):
-    """What would decide an open comparison if its difference stays, as a plan; None: no number within the search."""
+    """What would decide an open comparison; None: no number within the search."""
 
     more_seeds: int | None
-    test_images: int | None  # in all
+    probability: float | None  # that they decide it
+    test_images: int | None  # in all, if the difference stays as it is
 
 
 class Comparison(Frozen):
@@ -43,10 +44,10 @@ class Comparison(Frozen):
     needed: Needed | None  # where nothing is decided
     seeds: list[int]  # of the look that decided, or of the last look
     seeds_left_out: list[int]  # seeds that only one of the two has
-    n_test: int
+    n_test: int  # of a seed; with folds of all seeds
     n_groups: int  # of test images; copies of one image are one group
     paired: bool  # both train the same network, so one seed gives both the same randomness
-    resplit: bool
+    split: SplitKind
     metrics: dict[str, MetricDifference]  # accuracy, balanced_accuracy, loss on test images; generalisation_gap
     sentence: str = ""
 
@@ -116,7 +117,7 @@ class Verdict(Frozen):
     dataset: str
     kind: ImageKind
     classes: list[str]
-    resplit: bool
+    split: SplitKind
     baseline: str | None  # None if it is missing
     metric: Deciding
     n_test: int

@@ -1,7 +1,6 @@
 """One variant over its seeds: means, spread, and whether it beats a model without a network."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from convnet.comparison.random_effects import crossed_estimate
 from convnet.comparison.schema import AgainstTrivial, Deciding, Summary, VariantSummary
 from convnet.comparison.statistics import Interval, wilson_interval
 from convnet.evaluation.metrics import METRICS
-from convnet.evaluation.schema import Evaluation, SplitMetrics, TrivialModel
+from convnet.evaluation.schema import Evaluation, TrivialModel
 from convnet.system.errors import UserError
 
 
@@ -26,7 +25,8 @@ def summarise_variant(evaluation: Evaluation, trivial: Sequence[TrivialModel], m
         UserError: the trivial models have other test images.
     """
     runs = sorted(evaluation.seeds, key=lambda run: run.seed)
-    n_test = runs[0].splits["test"].n
+    sizes = [run.splits["test"].n for run in runs]
+    n_test = sum(sizes) if evaluation.split == "folds" else sizes[0]
     on_test = {name: _summary([getattr(run.splits["test"], name) for run in runs]) for name in METRICS}
     return VariantSummary(
         variant=evaluation.variant,
@@ -47,38 +47,30 @@ def _summary(values: list[float]) -> Summary:
 
 
 def _against_trivial(evaluation: Evaluation, trivial: Sequence[TrivialModel], metric: Deciding) -> AgainstTrivial:
-    """Compare with the best trivial model, a fixed one without seeds."""
+    """Compare with the best trivial model: a fixed one, or one for each seed with its own split."""
     best = max(trivial, key=lambda row: getattr(row.splits["test"], metric))
-    reached = getattr(best.splits["test"], metric)
     runs = sorted(evaluation.seeds, key=lambda run: run.seed)
-    difference = float(np.mean([getattr(run.splits["test"], metric) for run in runs])) - reached
-    if evaluation.resplit:
-        # The trivial model has test images of its own, so its error adds to that of the variant.
-        estimate = own_splits_estimate(runs, [correct(run) - reached for run in runs], metric)
-        variance = estimate.image_variance + _sampling_variance(best.splits["test"], metric)
-        estimate = replace(estimate, image_variance=variance)
+    predictions = best.test_predictions if evaluation.own_splits else best.test_predictions * len(runs)
+    numbers = [len(predicted) for predicted in predictions], [len(run.test_labels) for run in runs]
+    if numbers[0] != numbers[1]:
+        raise UserError(
+            f"the trivial rows of {evaluation.dataset} are about {numbers[0][0]} test images, the variants "
+            f"about {numbers[1][0]}; run `dvc repro` to make both from the same split"
+        )
+    pairs = zip(runs, predictions, strict=True)
+    values = [correct(run) - np.equal(predicted, run.test_labels) for run, predicted in pairs]
+    if evaluation.own_splits:
+        estimate, _ = own_splits_estimate(runs, values, metric, evaluation.split)
     else:
-        labels, predictions = np.array(runs[0].test_labels), np.array(best.test_predictions)
-        if len(predictions) != len(labels):
-            raise UserError(
-                f"the trivial rows of {evaluation.dataset} are about {len(predictions)} test images, the variants "
-                f"about {len(labels)}; run `dvc repro` to make both from the same split"
-            )
-        values = np.stack([correct(run) for run in runs]) - (predictions == labels)
-        estimate, _ = crossed_estimate(*units(runs[0], values, metric))
+        estimate, _ = crossed_estimate(*units(runs[0], np.stack(values), metric))
     interval = estimate.interval()
     return AgainstTrivial(
-        name=best.name, reached=reached, difference=difference, interval=interval, beats=interval.lower > 0
+        name=best.name,
+        reached=getattr(best.splits["test"], metric),
+        difference=estimate.mean,
+        interval=interval,
+        beats=interval.lower > 0,
     )
-
-
-def _sampling_variance(split: SplitMetrics, metric: Deciding) -> float:
-    """Return the variance of a model's accuracy over samples of test images."""
-    if metric == "accuracy":
-        return split.accuracy * (1 - split.accuracy) / split.n
-    counts = [sum(row) for row in split.confusion]
-    shares = [row[i] / n for i, (row, n) in enumerate(zip(split.confusion, counts, strict=True)) if n]
-    return sum(p * (1 - p) / n for p, n in zip(shares, filter(None, counts), strict=True)) / len(shares) ** 2
 
 
 def accuracy_interval(evaluation: Evaluation) -> Interval:
@@ -86,8 +78,8 @@ def accuracy_interval(evaluation: Evaluation) -> Interval:
     runs = sorted(evaluation.seeds, key=lambda run: run.seed)
     # About one half, so that the two half images of the estimate draw towards one half, as in Wilson's interval.
     values = [correct(run) - 0.5 for run in runs]
-    if evaluation.resplit:
-        estimate = own_splits_estimate(runs, values, "accuracy")
+    if evaluation.own_splits:
+        estimate, _ = own_splits_estimate(runs, values, "accuracy", evaluation.split)
     else:
         estimate, _ = crossed_estimate(*units(runs[0], np.stack(values), "accuracy"))
     lower, upper = estimate.interval()

@@ -26,9 +26,14 @@ from convnet.comparison.variant_summary import summarise_variant
 from convnet.comparison.wording import comparison_sentence, warning_sentences
 from convnet.data.splits import IMBALANCE
 from convnet.evaluation.schema import Evaluation, TrivialModel, TrivialScores
-from convnet.params.section import BASELINE
+from convnet.params.section import BASELINE, SplitKind
 from convnet.system.errors import UserError
 
+INTERVALS: dict[SplitKind, IntervalKind] = {
+    "fixed": "seeds and test images",
+    "resplit": "seeds and splits",
+    "folds": "folds and test images",
+}
 DIGITS = 10  # significant digits kept, so that the last bits of a sum do not change the file
 
 
@@ -65,7 +70,7 @@ def verdict(
     pairs, leader = _compare_helpers([e for name in helpers for e in ordered if e.variant == name], metric, looks)
     result = Verdict(
         **{name: getattr(first, name) for name in ("dataset", "kind", "classes")},
-        resplit=any(evaluation.resplit for evaluation in ordered),
+        split=first.split,
         baseline=baseline if first.variant == baseline else None,
         metric=metric,
         n_test=variants[0].n_test,
@@ -152,7 +157,7 @@ def _comparison(difference: Difference, decided: Decided, level: float) -> Compa
         n_test=difference.n_test,
         n_groups=difference.n_groups,
         paired=difference.paired,
-        resplit=difference.resplit,
+        split=difference.split,
         metrics=difference.metrics,
     )
 
@@ -160,7 +165,7 @@ def _comparison(difference: Difference, decided: Decided, level: float) -> Compa
 def _interval_kind(difference: Difference) -> IntervalKind:
     if len(difference.seeds) == 1:
         return "test images only"
-    return "seeds and splits" if difference.resplit else "seeds and test images"
+    return INTERVALS[difference.split]
 
 
 def _helpers(

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from convnet.comparison.decisions import FEWEST_SEEDS
 from convnet.comparison.look_sentences import look_sentence, spent_sentence
-from convnet.comparison.random_effects import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
+from convnet.comparison.planning import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
 from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
 from convnet.evaluation.metrics import METRICS
 from convnet.params.section import BASELINE
 from convnet.system.formats import p_words, plural, points, points_interval
 
+PER_SEED = {"fixed": "", "resplit": " per split", "folds": ", each tested once"}
+MORE_SEEDS = {"fixed": "", "resplit": " with own splits", "folds": " and as many folds"}
 CHOSEN = "chosen on the same test images, so this gain may be a little too large"
 
 
@@ -21,7 +23,7 @@ def metric_words(metric: Deciding) -> str:
 def basis(comparison: Comparison, rendered: bool) -> str:
     """Return the seeds and test images of a comparison, and whether the images are rendered."""
     seeds = len(comparison.seeds)
-    images = plural(comparison.n_test, "test image") + (" per split" if comparison.resplit else "")
+    images = plural(comparison.n_test, "test image") + PER_SEED[comparison.split]
     if comparison.n_groups < comparison.n_test:
         images += f" in {plural(comparison.n_groups, 'group')}"
     parts = ["one seed only" if seeds == 1 else plural(seeds, "seed"), images]
@@ -69,7 +71,7 @@ def _over(row: Comparison, verdict: Verdict) -> str:
 
 
 def needed_sentence(comparison: Comparison) -> str:
-    """Return how many more seeds or test images would decide an open comparison; a plan, so "about"."""
+    """Return the plan of an open comparison: more seeds with a probability, or about how many test images."""
     count = len(comparison.seeds)
     if count < FEWEST_SEEDS:
         seeds, measured = ("one seed", "not") if count == 1 else (f"{count} seeds", "hardly")
@@ -78,26 +80,32 @@ def needed_sentence(comparison: Comparison) -> str:
             f"{FEWEST_SEEDS}."
         )
     assert comparison.needed is not None
-    ways = _ways(comparison)
+    seeds, images = _more_seeds(comparison), comparison.needed.test_images
+    ways = [f"{seeds} would decide it with a probability of {_chance(comparison.needed.probability)}."] if seeds else []
+    if images is not None:
+        about = f"about {_two_digits(images):,} test images ({comparison.n_test:,} now) would decide it"
+        ways.append(f"If the difference stays as it is, {about}.")
     if ways:
-        return f"If the difference stays as it is, {' or '.join(ways)} would decide it."
-    if comparison.resplit:
-        return f"{MOST_MORE_SEEDS} more seeds with own splits are probably not enough to show that it helps or hurts."
+        return " ".join(ways)
+    more = f"{MOST_MORE_SEEDS} more seeds{MORE_SEEDS[comparison.split]}"
+    if comparison.split == "resplit":
+        return f"{more} are probably not enough to show that it helps or hurts."
     return (
-        f"{MOST_MORE_SEEDS} more seeds or {MOST_TIMES_IMAGES} times the test images are probably not enough to show "
-        "that it helps or hurts."
+        f"{more} or {MOST_TIMES_IMAGES} times the test images are probably not enough to show that it helps or hurts."
     )
 
 
-def _ways(comparison: Comparison) -> list[str]:
-    """Return what would decide an open comparison, the seeds first."""
+def _more_seeds(comparison: Comparison) -> str:
+    """Return the seeds of a plan, empty without one."""
     assert comparison.needed is not None
-    seeds, images, ways = comparison.needed.more_seeds, comparison.needed.test_images, []
-    if seeds is not None:
-        ways.append(f"about {plural(seeds, 'more seed')}{' with own splits' if comparison.resplit else ''}")
-    if images is not None:
-        ways.append(f"about {_two_digits(images):,} test images ({comparison.n_test:,} now)")
-    return ways
+    seeds = comparison.needed.more_seeds
+    return f"{plural(seeds, 'more seed')}{MORE_SEEDS[comparison.split]}" if seeds else ""
+
+
+def _chance(probability: float | None) -> str:
+    """Return a probability in tens: a plan is only that exact."""
+    assert probability is not None
+    return "more than 90 %" if probability > 0.95 else f"about {10 * round(10 * probability)} %"
 
 
 def _two_digits(count: int) -> int:
@@ -281,5 +289,5 @@ def _cure(row: Comparison, looks: Sequence[int]) -> str:
         return f", next look at {following[0]} seeds" if following else ""
     if len(row.seeds) < FEWEST_SEEDS:
         return f", fewer than {FEWEST_SEEDS} seeds"
-    ways = _ways(row)
-    return f", {ways[0]} would decide it" if ways else f", more than {MOST_MORE_SEEDS} more seeds needed"
+    seeds = _more_seeds(row)
+    return f", {seeds} would probably decide it" if seeds else ""

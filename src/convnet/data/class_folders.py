@@ -222,6 +222,13 @@ def _by_folder(files: Folders, known: Folders, top: int, parts: dict[str, Part],
         return path[depths[path[top]] if parts and len(path) > top and path[top] in depths else top :]
 
     inner = _inner([inside(path) for path in known], 0)
+    if unlabelled := _unlabelled_folder(inner):
+        labelled, known = ([path for path in paths if inside(path)[:1] != [unlabelled]] for paths in (files, known))
+        layout = _by_folder(labelled, known, top, parts, reading)
+        layout.notes.append(
+            f"the folder {unlabelled!r} has no labels; its {len(files) - len(labelled):,} files are left out"
+        )
+        return layout
     direct = {below[0] for path in files if len(below := inside(path)) == 2 and may_be_image(below[1])}
     reject_repeats(inner)
     repeated = repeated_inside({name: set() if name in direct else names for name, names in inner.items()})
@@ -254,6 +261,12 @@ def _by_folder(files: Folders, known: Folders, top: int, parts: dict[str, Part],
     candidates = [path for path in trained or files if may_be_image(path[-1])]
     proposal = propose_pattern(candidates) if len(names) < 2 else None
     return Layout(sorted(images), sorted(names - filled), sorted(outside), [], proposal)
+
+
+def _unlabelled_folder(inner: dict[str, set[str]]) -> str | None:
+    """Return the first folder for images without labels that is beside classes, or None."""
+    found = sorted(name for name in inner if part_of(name) == ("unlabelled", ""))
+    return found[0] if found and len(inner) - len(found) > 1 else None
 
 
 def _named_group(path: list[str], reading: Reading) -> str:

@@ -154,7 +154,8 @@ def _decode(
     reduced = _draft(image, limits, draft_size, scans)
     image.load()
     orientation_notes: list[str] = []
-    orientation = _orientation(image, orientation_notes)
+    # The reader of HEIF has already turned the image, as the file's container demands.
+    orientation = 1 if kind == "HEIF" else _orientation(image, orientation_notes)
     frames = frames_note(image, data)
     grey_values = _checked_grey(image) if mode in GREY_16_BIT else None
     # Each conversion replaces the image, so that memory holds two at most.

@@ -11,6 +11,7 @@ from convnet.system.errors import UserError
 MASKS = re.compile(r"(?:[\w ]*[ _-])?(?:masks?|segmentations?|annotations?|ground[ _-]?truth|gt|labels)", re.IGNORECASE)
 MASK_FILE = re.compile(r"(.+?)[ _-](?:mask|segmentation|seg|gt)(?:[ _-]?\d+)?", re.IGNORECASE)
 NUMBERED = re.compile(r"(.*?)(?:[ _.-]*\d+|[ _.-]+[A-Za-z])")
+MASK_BEGINS = re.compile(r"((?:mask|segmentation|seg|gt)[ _-])(.+)", re.IGNORECASE)
 FEWEST_IMAGES = 2
 SHARED = 0.75  # share of the inner folders whose names repeat
 
@@ -85,14 +86,18 @@ def reject_mask_files(names: Iterable[str]) -> None:
         UserError: there is one.
     """
     stems = {str(PurePosixPath(name).with_suffix("")) for name in names}
-    masks = sorted(stem for stem in stems if (found := MASK_FILE.fullmatch(stem)) and found[1] in stems)
+    masks: dict[str, str] = {}  # with the pattern that leaves them out
+    for stem in stems:
+        folder, slash, file = stem.rpartition("/")
+        if (found := MASK_FILE.fullmatch(stem)) and found[1] in stems:
+            masks[stem] = f"*{stem[len(found[1]) :].rstrip('0123456789_- ')}*"
+        elif (found := MASK_BEGINS.fullmatch(file)) and f"{folder}{slash}{found[2]}" in stems:
+            masks[stem] = f"{found[1]}*"
     if masks:
-        found = MASK_FILE.fullmatch(masks[0])
-        assert found is not None
-        ending = masks[0][len(found[1]) :].rstrip("0123456789_- ")
+        first = min(masks)
         raise UserError(
-            f"{len(masks):,} files seem to be masks of the images beside them, the first is {masks[0]!r}: "
-            f"leave them out with --ignore '*{ending}*'"
+            f"{len(masks):,} files seem to be masks of the images beside them, the first is {first!r}: "
+            f"leave them out with --ignore '{masks[first]}'"
         )
 
 

@@ -11,10 +11,13 @@ from convnet.system.errors import UserError
 
 # Tried in this order when the folders name no classes; a label then holds no digit.
 PROPOSALS = (
-    "{label}.{number}", "{label}_{number}", "{label}-{number}", "{label} ({number})", "{label} {number}",
-    "{label}{number}", "{number}_{label}", "{number}-{label}", "{number}.{label}", "{number} {label}",
+    "{label}.{number}", "{label}__{number}", "{label}_{number}", "{label}-{number}", "{label} ({number})",
+    "{label}({number})", "{label} {number}", "{label}{number}", "{number}_{label}", "{number}-{label}",
+    "{number}.{label}", "{number} {label}", "{name}_{number}_{label}", "{name}-{number}-{label}",
     "{label}_{name}", "{label}-{name}",
 )  # fmt: skip
+# Words of cameras and programs, which name no class.
+CAMERA_WORDS = {"img", "image", "dsc", "dscn", "dscf", "pxl", "photo", "pic", "frame", "file", "scan"}
 FEWEST_PER_LABEL = 2
 _FIELD = re.compile(r"\{(\w*)\}")
 
@@ -76,7 +79,8 @@ def propose_pattern(files: Iterable[list[str]]) -> str | None:
                 break
             counts[found["label"]] += 1
         else:
-            if len(counts) > 1 and min(counts.values()) >= FEWEST_PER_LABEL:
+            classes = {name for name in counts if name.strip("_- ").lower() not in CAMERA_WORDS}
+            if len(counts) > 1 and classes and min(counts.values()) >= FEWEST_PER_LABEL:
                 shown = ", ".join(f"{name} ({count:,})" for name, count in sorted(counts.items())[:5])
                 more = ", ..." if len(counts) > 5 else ""
                 return f"the file names hold the labels {shown}{more}: add --label-from-name '{text}'"

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-import unicodedata
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from convnet.data.class_folders import ImageMember, may_be_image
 from convnet.data.folder_checks import normalised, reject_twin_names
 from convnet.data.member_names import is_clutter
 from convnet.data.part_names import part_of
+from convnet.data.table_files import FileIndex, Key
 from convnet.params.data import LabelSource
 from convnet.params.section import SplitName
 from convnet.system.csv_cells import plain_text
@@ -23,7 +24,8 @@ from convnet.system.errors import UserError
 
 DROP = "drop"  # in place of a label: leave the image out
 MAXIMUM_BYTES = 512 * 2**20
-Key = tuple[str, str]  # archive and member
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # as a spreadsheet writes Unicode text
+Table = tuple[list[str], list[dict[str, str]]]  # columns and rows
 
 
 @dataclass(frozen=True)
@@ -53,28 +55,21 @@ def read_table(path: Path, settings: LabelSource) -> list[LabelRow]:
         settings: its columns, and the suffix that its file names lack.
 
     Raises:
-        UserError: the table is missing, not text, or lacks a column.
+        UserError: the table is missing, not text, empty, or lacks a column.
     """
-    try:
-        if path.stat().st_size > MAXIMUM_BYTES:
-            raise UserError(f"the table {path} has more than {MAXIMUM_BYTES:,} bytes: leave out columns")
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"the table {path} is not UTF-8 text: save it as CSV in UTF-8") from error
-    except OSError as error:
-        raise UserError(f"the table {path} cannot be read: {error.strerror}") from error
-    rows = _json_lines(path, text) if text.lstrip().startswith("{") else _csv_rows(path, text)
-    for column, option in ((settings.file_column, "--file-column"), (settings.label_column, "--label-column")):
-        if rows and column not in rows[0]:
-            raise UserError(
-                f"the table {path} has no column {column!r}, only {', '.join(rows[0])}: name the column with {option}"
-            )
+    text = _text(path)
+    columns, rows = _json_rows(path, text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(path, text)
+    if not rows:
+        raise UserError(f"the table {path} has no rows: write one row per image below the header")
+    file = _column(path, columns, settings.file_column, "--file-column")
+    label = _column(path, columns, settings.label_column, "--label-column")
+    split, group = _column(path, columns, "split"), _column(path, columns, "group")
     return [
         LabelRow(
-            _with_suffix(_cell(row, settings.file_column), settings.suffix),
-            normalised(_cell(row, settings.label_column)),
-            _cell(row, "split"),
-            _cell(row, "group"),
+            _with_suffix(_cell(row, file), settings.suffix),
+            normalised(_cell(row, label)),
+            _cell(row, split),
+            _cell(row, group),
         )
         for row in rows
     ]
@@ -91,14 +86,13 @@ def apply_table(rows: Iterable[LabelRow], files: Iterable[Key]) -> Labelled:
         files: archive and member of every file.
     """
     places = [key for key in files if not any(map(is_clutter, key[1].split("/")))]
-    by_name: dict[str, list[Key]] = {}
-    for key in places:
-        by_name.setdefault(_compared(key[1]).rsplit("/", 1)[-1], []).append(key)
+    index, rows = FileIndex(places), list(rows)
+    drop = index.folders_to_drop([row.file for row in rows])
     images: dict[Key, ImageMember] = {}
     named: set[Key] = set()
     faults: dict[str, list[str]] = {}
     for row in rows:
-        found = _find(row.file, by_name)
+        found = index.find_without(row.file, drop)
         if len(found) != 1:
             faults.setdefault("name several files" if found else "are missing", []).append(row.file)
             continue
@@ -146,29 +140,64 @@ def write_table(path: Path, manifest: pd.DataFrame) -> None:
     write_csv(path, table.drop(columns=empty))
 
 
-def _csv_rows(path: Path, text: str) -> list[dict[str, str]]:
-    header = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=header.count)
+def _text(path: Path) -> str:
     try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval=""))
+        if path.stat().st_size > MAXIMUM_BYTES:
+            raise UserError(f"the table {path} has more than {MAXIMUM_BYTES:,} bytes: leave out columns")
+        content = path.read_bytes()
+        return content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"the table {path} is not UTF-8 text: save it as CSV in UTF-8") from error
+    except OSError as error:
+        raise UserError(f"the table {path} cannot be read: {error.strerror}") from error
+
+
+def _column(path: Path, columns: list[str], wanted: str, option: str | None = None) -> str:
+    """Return the column of a name, in any letter case; empty if there is none and no option names it."""
+    found = [name for name in columns if name == wanted] or [
+        name for name in columns if name.casefold() == wanted.casefold()
+    ]
+    if len(found) > 1:
+        raise UserError(f"the table {path} has two columns {found[0]!r}: rename one of them")
+    if not found and option:
+        raise UserError(
+            f"the table {path} has no column {wanted!r}, only {', '.join(columns)}: name the column with {option}"
+        )
+    return found[0] if found else ""
+
+
+def _csv_rows(path: Path, text: str) -> Table:
+    text = text.lstrip("\r\n")
+    header, _, rest = text.partition("\n")
+    given = re.fullmatch(r"sep=(.)\r?", header)  # a spreadsheet's first line
+    text, header = (rest, rest.partition("\n")[0]) if given else (text, header)
+    delimiter = given[1] if given else max(",;\t|", key=header.count)
+    try:
+        found = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+        columns = [name.strip() for name in next(found, [])]
+        return columns, [dict(zip(columns, row, strict=False)) for row in found if row]
     except csv.Error as error:
         raise UserError(f"the table {path} is not CSV: {error}") from error
-    return [{str(name).strip(): str(value) for name, value in row.items() if name is not None} for row in rows]
 
 
-def _json_lines(path: Path, text: str) -> list[dict[str, str]]:
+def _json_rows(path: Path, text: str) -> Table:
+    """Read JSON lines, or one JSON list of objects."""
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    lines = [text] if text.lstrip().startswith("[") else text.splitlines()
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            content = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise UserError(f"line {number} of the table {path} is not JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise UserError(f"line {number} of the table {path} is not a JSON object with keys such as file and label")
-        rows.append({name: "" if value is None else str(value) for name, value in row.items()})
-    return rows
+        for row in content if len(lines) == 1 and isinstance(content, list) else [content]:
+            if not isinstance(row, dict):
+                raise UserError(
+                    f"line {number} of the table {path} is not a JSON object with keys such as file and label"
+                )
+            rows.append({name: "" if value is None else str(value) for name, value in row.items()})
+    return list(dict.fromkeys(name for row in rows for name in row)), rows
 
 
 def _cell(row: dict[str, str], column: str) -> str:
@@ -179,20 +208,8 @@ def _cell(row: dict[str, str], column: str) -> str:
 
 def _with_suffix(file: str, suffix: str) -> str:
     file = file.replace("\\", "/").removeprefix("./").strip("/")
+    suffix = f".{suffix}" if re.fullmatch(r"\w+", suffix) else suffix
     return file if not suffix or file.lower().endswith(suffix.lower()) else file + suffix
-
-
-def _compared(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
-def _find(file: str, by_name: dict[str, list[Key]]) -> list[Key]:
-    wanted = _compared(file)
-    found = [
-        key for key in by_name.get(wanted.rsplit("/", 1)[-1], []) if f"/{_compared(key[1])}".endswith(f"/{wanted}")
-    ]
-    exact = [key for key in found if _compared(key[1]) == wanted]
-    return exact if len(exact) == 1 else found
 
 
 def _split(text: str) -> tuple[SplitName | None, bool]:

@@ -45,7 +45,7 @@ def parts_among(inner: Mapping[str, set[str]]) -> dict[str, Part]:
         UserError: a folder without a part is beside a division, or the names mix classes and parts.
     """
     known = {name: found for name in inner if (found := part_of(name))}
-    parts = {name: part for name, (part, _) in known.items()}
+    parts = _with_evaluation({name: part for name, (part, _) in known.items()})
     stems = {stem for _, stem in known.values()}
     others = sorted(set(inner) - set(known))
     if not known:
@@ -68,6 +68,15 @@ def parts_among(inner: Mapping[str, set[str]]) -> dict[str, Part]:
     if stems == {_plain(others[0])} and _share_folders(inner):
         return {**parts, others[0]: "train"}
     return {}
+
+
+def _with_evaluation(parts: dict[str, Part]) -> dict[str, Part]:
+    """Take `evaluation` beside `validation` as the test part that is missing."""
+    evaluated = {name for name, part in parts.items() if part == "validation" and "eval" in _plain(name)}
+    others = {name for name, part in parts.items() if part == "validation"} - evaluated
+    if "test" in parts.values() or not others:
+        return parts
+    return {name: "test" if name in evaluated else part for name, part in parts.items()}
 
 
 def _plain(name: str) -> str:

@@ -61,33 +61,10 @@ def assign_splits(
     pool, shares = planned_cut(given, validation, test, test_from_validation)
     if shares:
         chosen = np.isin(splits.astype(str), pool)
-        parts = _divide(labels[chosen], group[chosen], shares, np.random.default_rng([seed, 1]), names)
+        parts = divide_groups(labels[chosen], group[chosen], shares, np.random.default_rng([seed, 1]), names)
         splits[chosen] = np.array(list(shares), dtype=object)[parts]
     _check_classes(splits, labels, names)
     return [str(split) for split in splits]
-
-
-def resplit(
-    labels: npt.ArrayLike, groups: npt.ArrayLike, shares: Mapping[str, float], seed: int
-) -> dict[str, Integers]:
-    """Divide pooled images for one seed, by class shares, and keep each duplicate group whole.
-
-    Args:
-        labels: class index of each of the n pooled images.
-        groups: duplicate group of each image.
-        shares: split name to its share of the images, or its number of images; only their ratio counts.
-        seed: decides which images go where.
-
-    Returns:
-        For each split the ascending positions of its images; together a partition of 0..n-1.
-
-    Raises:
-        UserError: a class is too small to be in every split.
-    """
-    classes = np.asarray(labels, dtype=np.int64)
-    names = [str(label) for label in range(int(classes.max()) + 1)]
-    parts = _divide(classes, np.asarray(groups, dtype=np.int64), shares, np.random.default_rng([seed, 2]), names)
-    return {split: np.flatnonzero(parts == index).astype(np.int64) for index, split in enumerate(shares)}
 
 
 def nested_subset(labels: npt.ArrayLike, share: float, seed: int) -> Integers:
@@ -191,7 +168,7 @@ def _check_classes(splits: npt.NDArray[np.object_], labels: Integers, names: lis
                 )
 
 
-def _divide(
+def divide_groups(
     labels: Integers, groups: Integers, weights: Mapping[str, float], rng: np.random.Generator, names: list[str]
 ) -> Integers:
     """Return for each image the position in `weights` of its split."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from convnet.data.grey import FULL, range_of
 from convnet.data.manifest import build_manifest
 from convnet.data.packing import pack_folder
 from convnet.data.resizing import Resize
@@ -20,7 +21,7 @@ from convnet.data.split_summary import by_reason
 from convnet.data.splits import IMBALANCE
 from convnet.download.fetch import Address
 from convnet.params.backbone import Backbone
-from convnet.params.data import ReadAs
+from convnet.params.data import Images, ReadAs
 from convnet.params.messages import nearest
 from convnet.params.recipe import smallest_image
 from convnet.params.schema import Params
@@ -71,13 +72,13 @@ class Look:
 
 @dataclass(frozen=True)
 class Advice:
-    """Suggested settings, and one sentence on each."""
+    """Suggested settings, and one sentence on each; `images` holds what departs from the common settings."""
 
     image_size: tuple[int, int]
     batch_size: int
     backbone: str
     pooling: str  # between the backbone and its head
-    resize: Resize
+    images: dict[str, str]
     reasons: tuple[str, ...]
 
 
@@ -109,8 +110,10 @@ def look_at(source: Path, name: str, kind: str, params: Params, settings: ReadAs
             {"dataset": name, "kind": kind, "sources": [{"file": packed.name, "split": None}]}
             | reading_entry(settings, folder),
         )
-        known = name in params.datasets
-        images, rules = (params.of_dataset(key, name) if known else getattr(params, key) for key in ("images", "split"))
+        if name in params.datasets:
+            images, rules = params.of_dataset("images", name), params.split_rules(name)
+        else:
+            images, rules = params.images.model_copy(update=_own_range(params.images)), params.split
         manifest, summary = build_manifest(folder, limits=images, split=rules)
         return Look(file_digest(packed), summary, manifest, note)
 
@@ -141,12 +144,13 @@ def advise(look: Look, kind: str, params: Params, backbone: str | None = None) -
     else:
         pooling, why_pooling = "average", "a head on one number per channel trains in a fraction of the time of flatten"
     resize, why_resize = _choose_resize(accepted, params)
+    changed = {} if resize == params.images.resize else {"resize": resize}
     return Advice(
         image_size=(length, length),
         batch_size=batch,
         backbone=chosen,
         pooling=pooling,
-        resize=resize,
+        images=changed | _grey_range(accepted, params),
         reasons=(
             f"backbone {chosen}: {why}",
             f"pooling {pooling}: {why_pooling}",
@@ -214,6 +218,17 @@ def _choose_backbone(side: int, kind: str, params: Params) -> tuple[str, str]:
     if place is None:
         return FALLBACK, f"trained here, because the weights of {PRETRAINED} are neither on this machine nor reachable"
     return PRETRAINED, f"trained on {backbone.seen}; its weights are {place}"
+
+
+def _own_range(images: Images) -> dict[str, str]:
+    """Return the change that scales 16-bit grey by the dataset's own range, unless the user has set a range."""
+    return {"grey_range": "auto"} if images.grey_range == "full" else {}
+
+
+def _grey_range(accepted: pd.DataFrame, params: Params) -> dict[str, str]:
+    """Return the change of `grey_range` where the dataset uses few of the 16 bits."""
+    changed = _own_range(params.images)
+    return changed if range_of(params.images.model_copy(update=changed), accepted) != FULL else {}
 
 
 def _choose_resize(accepted: pd.DataFrame, params: Params) -> tuple[Resize, str]:

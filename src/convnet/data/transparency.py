@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 Background = Literal["white", "black", "mean"]
-PIXELS_AT_ONCE = 4_000_000
+PIXELS_AT_ONCE = 1_000_000
 OPAQUE = (255, 255)
 
 

@@ -19,7 +19,7 @@ from convnet.engine.local import Workers
 from convnet.engine.next_look import Step, seeds_for, steps_of
 from convnet.engine.queue import (
     ARRAYS,
-    BEFORE_HEADS,
+    BEFORE_PIXELS,
     RunForecast,
     forecast_run,
     jobs_of_variants,
@@ -48,7 +48,8 @@ class Block:
     @property
     def seconds(self) -> float:
         """Forecast seconds; 0 if unknown."""
-        return self.forecast.of_pending.total or 0.0
+        known = self.forecast.of_pending
+        return (known and known.total) or 0.0
 
     @property
     def value(self) -> float:
@@ -103,9 +104,11 @@ def decide(params: Params, minutes: float | None = None, until: int | None = Non
         until: the last look to go to; None: the last one of params.yaml.
 
     Raises:
-        UserError: `until` is not a look, or a job failed.
+        UserError: `until` is not a look, `minutes` is not positive, or a job failed.
     """
     started = time.monotonic()
+    if minutes is not None and minutes <= 0:
+        raise UserError(f"--minutes is {minutes}; give more than 0")
     looks = params.run.looks or (len(params.run.seeds),)
     if until is not None and until not in looks:
         raise UserError(f"--until is {until}; run.looks has {', '.join(map(str, looks))}")
@@ -153,7 +156,7 @@ def _all_at(params: Params, look: int) -> Params:
 
 
 def _print_plan(study: Study, looks: Sequence[int], minutes: float | None) -> None:
-    make_data(BEFORE_HEADS)
+    make_data(BEFORE_PIXELS)
     for look in looks:
         _line(f"all variants at {look} seeds: {forecast_run(_all_at(study.params, look))}")
     if len(looks) > 1:

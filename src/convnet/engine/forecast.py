@@ -124,10 +124,10 @@ def forecast(works: Sequence[Work], processes: int) -> Forecast:
     return Forecast(tuple(seconds), max(busy), rough)
 
 
-def sentence(jobs: int, stored: int, expected: Forecast) -> str:
-    """Return "36 jobs, 9 stored, about 6 min on this machine"."""
+def sentence(jobs: int, stored: int, expected: Forecast | None) -> str:
+    """Return "36 jobs, 9 stored, about 6 min on this machine"; None is a run on other machines."""
     counts = f"{jobs} job{'' if jobs == 1 else 's'}, {stored} stored"
-    if stored == jobs:
+    if stored == jobs or expected is None:
         return counts
     if expected.total is None:
         return f"{counts}; the time is unknown until jobs of each kind have run on this machine"

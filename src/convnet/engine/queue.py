@@ -125,12 +125,12 @@ class RunForecast:
     Attributes:
         pending: the jobs without a result, each once.
         stored: how many others have one.
-        of_pending: how long the pending jobs take.
+        of_pending: how long the pending jobs take on this machine; None where a cluster trains them.
     """
 
     pending: tuple[Job, ...]
     stored: int
-    of_pending: Forecast
+    of_pending: Forecast | None
 
     def __str__(self) -> str:
         return sentence(len(self.pending) + self.stored, self.stored, self.of_pending)
@@ -143,13 +143,16 @@ def forecast_run(params: Params) -> RunForecast:
     """
     distinct = {job.key: job for job in _all_jobs(params)}
     pending = tuple(job for job in distinct.values() if not job.done)
-    works, processes = [work_of(job) for job in pending], parallel_processes(params, len(pending))
-    return RunForecast(pending, len(distinct) - len(pending), forecast(works, processes))
+    found = None
+    if params.engine.kind == "local":
+        found = forecast([work_of(job) for job in pending], parallel_processes(params, len(pending)))
+    return RunForecast(pending, len(distinct) - len(pending), found)
 
 
 def _begin(params: Params) -> JobLog:
     found = forecast_run(params)
-    expected = found.of_pending.by_label([job.label for job in found.pending])
+    labels = [job.label for job in found.pending]
+    expected = None if found.of_pending is None else found.of_pending.by_label(labels)
     return JobLog(len(found.pending), found.stored, expected, opening=str(found))
 
 

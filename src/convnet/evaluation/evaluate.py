@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from convnet.data.splits import SPLITS
 from convnet.evaluation.calibration import calibrate
 from convnet.evaluation.metrics import evaluate_split, overfitting
 from convnet.evaluation.schema import Evaluation, HistoryRow, Seconds, SeedEvaluation
-from convnet.jobs.predictions import Predictions, load_predictions
+from convnet.jobs.predictions import CALIBRATION, Predictions, calibration_part, load_predictions
 from convnet.system.files import read_json
 
 
@@ -29,7 +29,7 @@ def evaluate(arrays: Path, model: Path, features: Path | None = None) -> Evaluat
     seeds = []
     for trained in job["seeds"]:
         seed = trained["seed"]
-        images = _test_images(arrays, predictions[seed]["test"].index, job["resplit"])
+        images = _test_images(arrays, predictions[seed]["test"].index, job["split"] != "fixed")
         found = _of_seed(seed, predictions[seed], images, described["classes"], history, timing[str(seed)])
         seeds.append(found.model_copy(update={"at_cap": trained["at_cap"]}))
     training = sum(run.seconds_training for run in seeds)
@@ -41,7 +41,8 @@ def evaluate(arrays: Path, model: Path, features: Path | None = None) -> Evaluat
         image_size=described["image_size"],
         counts=described["counts"],
         backbone=recipe.get("backbone"),
-        resplit=job["resplit"],
+        split=job["split"],
+        gap_split=_gap_split(predictions[first["seed"]]),
         recipe=recipe,
         parameters=first["parameters"],
         trainable_parameters=first["trainable_parameters"],
@@ -65,12 +66,12 @@ def _of_seed(
     splits = {
         split: evaluate_split(predictions[split].probabilities, predictions[split].labels, classes) for split in SPLITS
     }
-    validation, test = predictions["validation"], predictions["test"]
+    unused, test = calibration_part(predictions), predictions["test"]
     return SeedEvaluation(
         seed=seed,
         splits=splits,
-        generalisation_gap=splits["train"].accuracy - splits["validation"].accuracy,
-        temperature=calibrate(validation.probabilities, validation.labels, test.probabilities, test.labels),
+        generalisation_gap=splits["train"].accuracy - splits[_gap_split(predictions)].accuracy,
+        temperature=calibrate(unused.probabilities, unused.labels, test.probabilities, test.labels),
         **images,
         test_labels=test.labels.tolist(),
         test_predicted=test.probabilities.argmax(axis=1).tolist(),
@@ -81,9 +82,14 @@ def _of_seed(
     )
 
 
-def _test_images(arrays: Path, index: NDArray[np.int64], resplit: bool) -> dict[str, Any]:
+def _gap_split(predictions: Predictions) -> Literal["validation", "test"]:
+    """Return the images that the gap is measured on: none that chose an epoch."""
+    return "test" if CALIBRATION in predictions else "validation"
+
+
+def _test_images(arrays: Path, index: NDArray[np.int64], own_splits: bool) -> dict[str, Any]:
     """Return the archive members and the groups of the test images, in prediction order."""
-    splits = SPLITS if resplit else ("test",)
+    splits = SPLITS if own_splits else ("test",)
     names = [name for split in splits for name in read_json(arrays / split / "members.json")]
     groups = np.concatenate([np.load(arrays / split / "groups.npy", allow_pickle=False) for split in splits])
     return {"test_members": [names[row] for row in index], "test_groups": groups[index].tolist()}

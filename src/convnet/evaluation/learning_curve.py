@@ -19,7 +19,7 @@ from scipy import special
 
 from convnet.evaluation.metrics import LEVEL, accuracy
 from convnet.jobs.job import Job
-from convnet.jobs.predictions import load_predictions
+from convnet.jobs.predictions import CALIBRATION, load_predictions
 from convnet.system.errors import UserError
 
 Floats = npt.NDArray[np.float64]
@@ -267,7 +267,11 @@ def summarise_sweep(jobs: Mapping[str, Sequence[Job]], rendered: bool) -> dict[s
         for point in points:
             errors.setdefault(point["training_images"], []).append(1.0 - point["test_accuracy"])
             wrong.setdefault(point["training_images"], []).append(point.pop("wrong"))
-        of_images = {size: np.mean(rows, axis=0) for size, rows in wrong.items()}
+        # Seeds share their test images, or each has its own.
+        pooled = of_variant[0].division.pooled
+        of_images = {
+            size: np.concatenate(rows) if pooled else np.asarray(np.mean(rows, axis=0)) for size, rows in wrong.items()
+        }
         variants[variant] = {"points": points, "curve": learning_curve(errors, of_images, rendered)}
     return variants
 
@@ -280,5 +284,5 @@ def _point(job: Job) -> dict[str, Any]:
         "wrong": predictions["test"].probabilities.argmax(axis=1) != predictions["test"].labels,
         "seed": job.seed,
         "test_accuracy": measured["test"],
-        "generalisation_gap": measured["train"] - measured["validation"],
+        "generalisation_gap": measured["train"] - measured["test" if CALIBRATION in measured else "validation"],
     }

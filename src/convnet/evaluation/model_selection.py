@@ -13,7 +13,7 @@ from convnet.evaluation.calibration import fit_temperature
 from convnet.evaluation.metrics import accuracy, log_loss
 from convnet.evaluation.schema import Evaluation
 from convnet.jobs.model_files import BEST, JOB, check_model, find_model
-from convnet.jobs.predictions import load_predictions, save_predictions
+from convnet.jobs.predictions import calibration_part, load_predictions, save_predictions
 from convnet.system.files import link, read_json, write_json
 
 
@@ -57,9 +57,9 @@ def choose_best(models: Path, variants: Sequence[str], kind: str, destination: P
     write_json(destination / JOB, job | {"seeds": runs, "kind": kind})
     predictions = load_predictions(source / "predictions.npz")[best.seed]
     save_predictions(destination / "predictions.npz", {best.seed: predictions})
-    validation = predictions["validation"]
+    unused = calibration_part(predictions)
     labels: dict[str, Any] = check_model(destination / BEST).describe(
-        fit_temperature(validation.probabilities, validation.labels)
+        fit_temperature(unused.probabilities, unused.labels)
     )
     write_json(destination / "labels.json", labels | {"validation_accuracy": best.accuracy})
     return best

@@ -1,11 +1,11 @@
 """The numbers of one variant on one dataset, as data/evaluations/<dataset>-<variant>.json holds them."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from convnet.params.section import ImageKind
+from convnet.params.section import ImageKind, SplitKind
 from convnet.system.errors import UserError
 from convnet.system.files import read_json
 
@@ -43,7 +43,7 @@ class SplitMetrics(Frozen):
 
 
 class Temperature(Frozen):
-    """Temperature scaling, fitted on validation images; errors and losses (nats) are those on test images."""
+    """Temperature scaling, fitted on validation images that chose no epoch. Errors and losses are on test images."""
 
     temperature: float
     at_bound: bool  # the validation split holds too few errors to fit it
@@ -73,7 +73,7 @@ class SeedEvaluation(Overfitting):
     seed: int
     at_cap: bool = False  # the validation loss still improved when the number of epochs ended the training
     splits: dict[str, SplitMetrics]  # train, validation, test
-    generalisation_gap: float  # accuracy(train) - accuracy(validation) of the saved model
+    generalisation_gap: float  # accuracy on training images less that on the images of `gap_split`, of the saved model
     temperature: Temperature
     test_members: list[str]  # archive members of the test images
     test_groups: list[int]  # equal for copies of one image, or images of one scene
@@ -113,7 +113,8 @@ class Evaluation(Frozen):
     image_size: tuple[int, int]  # height, width in pixels
     counts: dict[str, int]  # images by split
     backbone: str | None
-    resplit: bool  # every seed draws its own split
+    split: SplitKind
+    gap_split: Literal["validation", "test"] = "validation"  # test where the validation images choose the epoch
     recipe: dict[str, Any]  # the settings of the run
     parameters: int
     trainable_parameters: int
@@ -123,6 +124,11 @@ class Evaluation(Frozen):
     seconds: Seconds
     machine: dict[str, str | int | float | None]
     versions: dict[str, str]
+
+    @property
+    def own_splits(self) -> bool:
+        """Every seed has its own split."""
+        return self.split != "fixed"
 
     @property
     def rendered(self) -> bool:
@@ -135,14 +141,14 @@ class TrivialScores(Frozen):
 
     name: str
     train_images: int
-    penalty: float | None  # C of the logistic regression
+    penalty: float | None  # C of the logistic regression; None also where it differs between seeds
     splits: dict[str, SplitMetrics]  # validation, test
 
 
 class TrivialModel(TrivialScores):
-    """Its scores, and the predicted class of every test image."""
+    """Its scores, and the predicted class of every test image; with own splits the scores are over all seeds."""
 
-    test_predictions: list[int]
+    test_predictions: list[list[int]]  # once, or for each seed in ascending order where each has its own split
 
 
 def read_evaluation(path: Path) -> Evaluation:

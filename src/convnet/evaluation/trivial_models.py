@@ -5,8 +5,8 @@ colours and backgrounds, not objects.
 """
 
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from convnet.data.splits import SPLITS
 from convnet.evaluation.metrics import evaluate_split, log_loss
 from convnet.evaluation.schema import TrivialModel
 from convnet.system.errors import UserError
@@ -93,22 +94,74 @@ def trivial_rows(
         UserError: fewer than two classes in the training split.
     """
     labels = np.asarray(train[1])
-    if len(np.unique(labels)) < 2:
-        raise UserError("the training split holds fewer than two classes; check the split's shares and the dataset")
-    truth = [np.asarray(split[1]) for split in (validation, test)]
-    majority = [majority_probabilities(labels, len(true), len(classes)) for true in truth]
-
     chosen = _evenly_spaced(labels)
-    train_features, train_labels = colour_features(train[0][chosen]), labels[chosen]
-    features = [colour_features(split[0]) for split in (validation, test)]
+    features = [colour_features(images) for images in (train[0][chosen], validation[0], test[0])]
+    return _rows([_fit_models(features, [labels, validation[1], test[1]], labels[chosen], classes)], classes)
+
+
+def trivial_rows_by_seed(
+    parts: Sequence[Images],
+    labels: Integers,
+    divisions: Sequence[Mapping[str, Integers]],
+    classes: Sequence[str],
+) -> list[TrivialModel]:
+    """Fit and evaluate the trivial models once for each seed that has its own split.
+
+    Args:
+        parts: images of all splits of the arrays, (n, height, width, 3) each.
+        labels: of all of them joined.
+        divisions: by seed, rows of the joined images for train, validation and test.
+        classes: class names in index order.
+
+    Raises:
+        UserError: as `trivial_rows` does.
+    """
+    features = np.concatenate([colour_features(images) for images in parts])
+    fits = []
+    for division in divisions:
+        of_splits = [labels[division[split]] for split in SPLITS]
+        chosen = _evenly_spaced(of_splits[0])
+        rows = [division["train"][chosen], division["validation"], division["test"]]
+        fits.append(_fit_models([features[index] for index in rows], of_splits, of_splits[0][chosen], classes))
+    return _rows(fits, classes)
+
+
+class _Fit(NamedTuple):
+    """One trivial model on one split of the images."""
+
+    name: str
+    train_images: int
+    penalty: float | None
+    probabilities: Sequence[Floats]  # of validation and test images
+    labels: Sequence[Integers]  # likewise
+
+
+def _fit_models(
+    features: Sequence[npt.NDArray[np.float32]],
+    labels: Sequence[Integers],
+    train_labels: Integers,
+    classes: Sequence[str],
+) -> list[_Fit]:
+    """Fit both models.
+
+    Args:
+        features: of the chosen training images, of validation and of test images.
+        labels: of all training images, of validation and of test images.
+        train_labels: of the chosen training images.
+        classes: class names in index order.
+    """
+    if len(np.unique(labels[0])) < 2:
+        raise UserError("the training split holds fewer than two classes; check the split's shares and the dataset")
+    truth = [np.asarray(true) for true in labels[1:]]
+    majority = [majority_probabilities(labels[0], len(true), len(classes)) for true in truth]
     fits = {}
     for penalty in PENALTIES:
-        model = _fit(train_features, train_labels, penalty)
-        fits[penalty] = [_probabilities(model, values, len(classes)) for values in features]
+        model = _fit(features[0], train_labels, penalty)
+        fits[penalty] = [_probabilities(model, values, len(classes)) for values in features[1:]]
     best = min(PENALTIES, key=lambda penalty: log_loss(fits[penalty][0], truth[0]))  # the strongest of equals
     return [
-        _row(MAJORITY, len(labels), None, majority, truth, classes),
-        _row(THUMBNAILS, len(chosen), best, fits[best], truth, classes),
+        _Fit(MAJORITY, len(labels[0]), None, majority, truth),
+        _Fit(THUMBNAILS, len(train_labels), best, fits[best], truth),
     ]
 
 
@@ -135,20 +188,26 @@ def _probabilities(model: Pipeline, features: npt.NDArray[np.float32], class_cou
     return probabilities
 
 
-def _row(
-    name: str,
-    train_images: int,
-    penalty: float | None,
-    probabilities: Sequence[Floats],
-    labels: Sequence[Integers],
-    classes: Sequence[str],
-) -> TrivialModel:
-    """Evaluate probabilities on the validation and the test split."""
-    splits = {
-        split: evaluate_split(predicted, true, classes)
-        for split, predicted, true in zip(("validation", "test"), probabilities, labels, strict=True)
-    }
-    predictions = probabilities[1].argmax(axis=1).tolist()
-    return TrivialModel(
-        name=name, train_images=train_images, penalty=penalty, splits=splits, test_predictions=predictions
-    )
+def _rows(by_seed: Sequence[Sequence[_Fit]], classes: Sequence[str]) -> list[TrivialModel]:
+    """Evaluate each model on the validation and on the test images of all its fits."""
+    rows = []
+    for fits in zip(*by_seed, strict=True):
+        splits = {
+            split: evaluate_split(
+                np.concatenate([fit.probabilities[part] for fit in fits]),
+                np.concatenate([fit.labels[part] for fit in fits]),
+                classes,
+            )
+            for part, split in enumerate(("validation", "test"))
+        }
+        penalties = {fit.penalty for fit in fits}
+        rows.append(
+            TrivialModel(
+                name=fits[0].name,
+                train_images=fits[0].train_images,
+                penalty=penalties.pop() if len(penalties) == 1 else None,
+                splits=splits,
+                test_predictions=[fit.probabilities[1].argmax(axis=1).tolist() for fit in fits],
+            )
+        )
+    return rows

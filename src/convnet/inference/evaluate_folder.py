@@ -50,12 +50,7 @@ def evaluate_labelled(
     classes_of, notes = _labelled_places(images, split, settings)  # before the model, whose loading takes seconds
     predictor = Predictor(model_path, calibrated, maximum_pixels)
     facts, counts = predictor.facts, Counts()
-    unknown = sorted(set(classes_of.values()) - set(facts.classes))
-    if unknown:
-        raise UserError(
-            f"{images} holds the class {unknown[0]!r}, but the model knows only {', '.join(facts.classes)}; "
-            "rename the folder or move it away"
-        )
+    _check_known(set(classes_of.values()), facts.classes, images)
     rows = list(predictor.rows(list(classes_of), counts))
     good = [row for row in rows if row.probabilities is not None]
     if not good:
@@ -76,6 +71,15 @@ def evaluate_labelled(
         "notes": notes,
         "rejected": [{"image": row.place.member or row.place.path, "reason": row.error} for row in rows if row.error],
     }
+
+
+def _check_known(classes: set[str], known: Sequence[str], images: Path) -> None:
+    unknown = sorted(classes - set(known))
+    if unknown:
+        raise UserError(
+            f"{images} holds the class {unknown[0]!r}, but the model knows only {', '.join(known)}; "
+            "rename the folder or move it away"
+        )
 
 
 def evaluation_text(result: dict[str, Any]) -> str:

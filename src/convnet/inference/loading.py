@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from convnet.evaluation.calibration import apply_temperature, fit_temperature
 from convnet.jobs.model_files import ModelFacts, check_model
-from convnet.jobs.predictions import load_predictions
+from convnet.jobs.predictions import calibration_part, load_predictions
 from convnet.models.heads import as_probabilities
 from convnet.system.errors import UserError
 
@@ -64,4 +64,5 @@ def fitted_temperature(facts: ModelFacts) -> float:
     splits = load_predictions(facts.predictions).get(facts.seed, {})
     if "validation" not in splits:
         raise UserError(f"{facts.predictions} holds no validation predictions of seed {facts.seed}; run `dvc repro`")
-    return fit_temperature(splits["validation"].probabilities, splits["validation"].labels)
+    part = calibration_part(splits)
+    return fit_temperature(part.probabilities, part.labels)

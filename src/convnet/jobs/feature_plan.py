@@ -60,8 +60,8 @@ def plan_views(params: Params, dataset: str) -> Views | None:
         UserError: two variants ask for different ones; the features are shared by all.
     """
     recipes = [resolve(params, dataset, variant) for variant in params.run.feature_variants]
-    # With resplit any image may become a training image.
-    splits = SPLITS if params.run.resplit else ("train",)
+    # Where seeds have their own splits, any image may become a training image.
+    splits = SPLITS if params.run.own_splits else ("train",)
     asked = {
         recipe.variant: Views(recipe.augmentation, recipe.augmented_views, splits, params.split.seed)
         for recipe in recipes

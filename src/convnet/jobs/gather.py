@@ -48,7 +48,7 @@ def gather(jobs: Sequence[Job], destination: Path) -> None:
             "kind": described["kind"],
             "images": described.get("images", {}),
             "classes": list(first.classes),
-            "resplit": first.resplit,
+            "split": first.division.kind,
             "recipe": first.recipe.model_dump(mode="json"),
             "threads": first.threads,
             "versions": library_versions(),

@@ -9,11 +9,12 @@ import hashlib
 import importlib.metadata
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from convnet.data.division import FIXED, Division
 from convnet.params.backbone import Backbone
 from convnet.params.recipe import Recipe
 from convnet.system.files import json_digest
@@ -30,7 +31,7 @@ def find_store(project: Path) -> Path:
 
 STORE = find_store(Path.cwd())
 # The folders and modules whose code decides a job's result. Folders, so that a new module in one of them counts.
-CODE = ("backend", "models", "training", "data/splits.py", "jobs/checkpoints.py")
+CODE = ("backend", "models", "remedies", "training", "data/division.py", "data/splits.py", "jobs/checkpoints.py")
 PACKAGE = Path(__file__).parents[1]
 # What decides how a backbone is built from its weights; the rest of its entry is for reports.
 BUILDS_A_BACKBONE = {"architecture", "alpha", "input_range", "channels"}
@@ -60,12 +61,12 @@ class Job:
 
     Attributes:
         recipe: the resolved settings.
-        seed: decides initial weights, shuffles, augmentation, dropout, and the split when `resplit`.
+        seed: decides initial weights, shuffles, augmentation, dropout, and a split of its own.
         classes: class names in label order.
         arrays: folder of the packed arrays.
         data_digest: digest of the arrays, and of the backbone's weights where one is used.
         threads: processor threads, fixed because their number changes result bits.
-        resplit: draw a split of the pooled images for this seed.
+        division: how the images are divided among the splits.
         share: share of the training images used, for the size sweep.
         features: folder of the backbone's features, for a recipe of kind `features`.
         backbone: the pretrained network, for transfer variants.
@@ -80,7 +81,7 @@ class Job:
     arrays: Path
     data_digest: str
     threads: int
-    resplit: bool = False
+    division: Division = FIXED
     share: float = 1.0
     features: Path | None = None
     backbone: UsedBackbone | None = None
@@ -98,7 +99,7 @@ class Job:
             "classes": self.classes,
             "data": self.data_digest,
             "threads": self.threads,
-            "resplit": self.resplit,
+            "division": asdict(self.division),
             "share": self.share,
             "start": self.start_digest,
             "backbone": self.backbone and self.backbone.settings.model_dump(include=BUILDS_A_BACKBONE, mode="json"),

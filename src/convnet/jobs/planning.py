@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from convnet.data.arrays import check_batch_size
+from convnet.data.division import Division, training_images
 from convnet.data.splits import images_at
 from convnet.jobs.job import Job, UsedBackbone
 from convnet.jobs.model_files import check_model
@@ -40,7 +41,8 @@ def plan_jobs(
     described = read_json(arrays / "dataset.json")
     dataset = described["dataset"]
     recipe = resolve(params, dataset, variant)
-    images = images_at(share, described["counts"]["train"], len(described["classes"]))
+    images = training_images(described["counts"], params.run.split, len(params.run.seeds))
+    images = images_at(share, images, len(described["classes"]))
     check_batch_size(f"{dataset}/{variant}", recipe.fit.batch_size, images, share)
     digests = [described["digest"]]
     used = None
@@ -62,7 +64,7 @@ def plan_jobs(
             data_digest=json_digest(digests),
             threads=params.engine.threads_per_job,
             seconds_between_checkpoints=params.checkpoints.seconds_between,
-            resplit=params.run.resplit,
+            division=_division(params, dataset, seed),
             share=share,
             features=features,
             backbone=used,
@@ -72,6 +74,13 @@ def plan_jobs(
         for seed in params.seeds_of(dataset, variant)
         if start is None or seed in started
     ]
+
+
+def _division(params: Params, dataset: str, seed: int) -> Division:
+    if params.run.split != "folds":
+        return Division(params.run.split)
+    seeds = params.run.seeds
+    return Division("folds", seeds.index(seed), len(seeds), params.split_rules(dataset).seed)
 
 
 def weights_file(backbone: Path) -> Path:

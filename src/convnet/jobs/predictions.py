@@ -19,7 +19,8 @@ class Prediction:
     Attributes:
         probabilities: float32 (n, classes), each row sums to 1.
         labels: true classes, int64 (n,).
-        index: rows of the split's array, int64 (n,); with resplit, rows of train + validation + test joined.
+        index: rows of the split's array, int64 (n,). Where seeds have their own splits, of train, validation and test
+            joined.
     """
 
     probabilities: NDArray[np.float32]
@@ -34,6 +35,13 @@ class Prediction:
 
 
 Predictions = dict[str, Prediction]  # by split
+# Validation images that do not choose the epoch. Only the temperature is fitted on them.
+CALIBRATION = "calibration"
+
+
+def calibration_part(predictions: Predictions) -> Prediction:
+    """Return the part that the temperature is fitted on; it is the validation split where no epoch was chosen."""
+    return predictions.get(CALIBRATION, predictions["validation"])
 
 
 def save_predictions(path: Path, by_seed: Mapping[int, Predictions]) -> None:

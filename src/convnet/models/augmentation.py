@@ -1,10 +1,12 @@
-"""Augmentation as one keras layer: every image is moved by one random affine resampling, drawn at every call.
+"""Augmentation: every image is moved by one random affine resampling, in a layer or on a batch.
 
 The knobs and their order of composition are those of the course's `ImageDataGenerator`; unlike there, the images are
 moved on the training device, a batch at a time, and `shear` is a proportion (there it is read as degrees).
 """
 
 import math
+import zlib
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -31,6 +33,11 @@ def sample_parameters(knobs: Augmentation, batch: Any, seed: Any) -> dict[str, A
         zooms scale factors around 1, flips -1.0 (mirrored) or 1.0.
     """
     draws = keras.random.uniform((batch, len(DRAWS)), minval=-1.0, maxval=1.0, dtype="float32", seed=seed)
+    return scale_draws(knobs, draws)
+
+
+def scale_draws(knobs: Augmentation, draws: Any) -> dict[str, Any]:
+    """Return the parameters of one move per image from draws in [-1, 1), float32 (batch, len(DRAWS))."""
     column = {name: draws[:, i] for i, name in enumerate(DRAWS)}
     return {
         "rotation": column["rotation"] * math.radians(knobs.rotation),
@@ -214,7 +221,7 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]  # keras ships no 
         return config | self.knobs.model_dump() | {"seed": self.seed}
 
 
-def reset_seed_generators(model: keras.layers.Layer, seed: int, epoch: int) -> int:
+def reset_seed_generators(model: keras.layers.Layer, seed: int, epoch: int, by_name: Sequence[str] = ()) -> int:
     """Put every random state of a model (augmentation, dropout, nested models) at the start of an epoch.
 
     What an epoch draws is then a function of (seed, epoch) and not of what ran before: epochs differ from each other,
@@ -224,13 +231,20 @@ def reset_seed_generators(model: keras.layers.Layer, seed: int, epoch: int) -> i
         model: a built model or layer; its structure fixes the order of the states.
         seed: of the run, 0 or more.
         epoch: 0 or more.
+        by_name: layers whose names begin so draw by (seed, epoch, name). They do not count in the order of the others,
+            which therefore draw the same with and without them.
 
     Returns:
         How many states were set.
     """
     # Keras lists these states among the variables of a model, each once, in the order of its structure.
     states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
-    for position, state in enumerate(states):
-        key = int(np.random.SeedSequence([seed, epoch, position]).generate_state(1)[0])
+    position = 0
+    for state in states:
+        if by_name and state.path.startswith(tuple(by_name)):
+            place = zlib.crc32(state.path.encode())
+        else:
+            place, position = position, position + 1
+        key = int(np.random.SeedSequence([seed, epoch, place]).generate_state(1)[0])
         state.assign(np.array([key & 0x7FFFFFFF, 0], dtype=state.dtype))  # 31 bits: the state is signed on TensorFlow
     return len(states)

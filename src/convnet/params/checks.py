@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from convnet.params.messages import check_known, nearest
-from convnet.params.recipe import check_length, knobs, of_variant, resolve
+from convnet.params.recipe import check_length, knobs, of_variant, remedies_of, resolve
+from convnet.params.remedies import remedy_keys
 from convnet.params.schema import Params
 from convnet.params.section import BASELINE, Section
 from convnet.params.training import Variant
@@ -42,6 +43,7 @@ def check_params(params: Params) -> None:
         for section in sections:
             of_variant(params, section, variant)
         knobs(params, variant)
+        remedies_of(params, variant)
         _check_against(params, variant)
     for dataset, data in params.datasets.items():
         _refuse_start(data.fine_tune, f"datasets.{dataset}.fine_tune")
@@ -118,10 +120,10 @@ def _check_tuning(params: Params) -> None:
         raise UserError(
             f"params.yaml: tuning.seed is {params.tuning.seed}, which is in run.seeds too; choose another seed"
         )
-    if params.run.resplit:
+    if params.run.own_splits:
         raise UserError(
-            "params.yaml: tuning.trials needs one split for all seeds, but run.resplit is true. Tuning would train on "
-            "test images of other seeds. Set tuning.trials to 0 or run.resplit to false"
+            f"params.yaml: tuning.trials needs one split for all seeds, but run.split is {params.run.split}. Tuning "
+            "would train on test images of other seeds. Set tuning.trials to 0 or run.split to fixed"
         )
 
 
@@ -167,7 +169,8 @@ def _check_overrides(diff: Variant, sections: list[Section], where: str) -> None
             "it in the variant that fine_tune.start names"
         )
     _refuse_start(diff.overrides, where)
-    names = [*type(diff).model_fields, *(key for section in sections for key in type(section).model_fields)]
+    settings = (key for section in sections for key in type(section).model_fields)
+    names = [*type(diff).model_fields, *remedy_keys(), *settings]
     for key in diff.overrides:
         if key not in names:
             raise UserError(f"params.yaml: unknown key {where}.{key}{nearest(key, names)}")

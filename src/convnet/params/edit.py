@@ -1,7 +1,7 @@
 """Change params.yaml by program, in the layout of `dvc exp run -S`; comments and order stay."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from convnet.params.load import load_params
 from convnet.system.files import atomic_path
 
 
-def write_dataset(path: Path, name: str, entry: Mapping[str, Any], run: Sequence[str]) -> None:
-    """Add or update `datasets.<name>`, and set `run.datasets`.
+def write_dataset(path: Path, name: str, entry: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    """Add or update `datasets.<name>`, and change `run`.
 
     Of an entry that exists, only the keys in `entry` change; mappings are merged. The new text is checked as a whole
     before it replaces the old one.
@@ -28,7 +28,7 @@ def write_dataset(path: Path, name: str, entry: Mapping[str, Any], run: Sequence
     if name not in content["datasets"]:
         # First: behind the last one, the blank line and the comment of the next section would come between.
         content["datasets"].insert(0, name, CommentedMap())
-    _merge(content, {"datasets": {name: entry}, "run": {"datasets": list(run)}})
+    _merge(content, {"datasets": {name: entry}, "run": run})
     buffer = io.StringIO()
     yaml.dump(content, buffer)
     with atomic_path(path) as temporary:

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
 from convnet.params.messages import merge
+from convnet.params.remedies import check_together, find_remedies, read_settings
 from convnet.params.schema import Params
 from convnet.params.section import Counts, ImageSize, Pooling, Positive, Section, Share
 from convnet.params.training import Augmentation, FineTune, Fit, Network, Transfer
@@ -18,6 +21,13 @@ class CommonRecipe(Section):
     image_size: ImageSize  # (height, width)
     fit: Fit
     augmentation: Augmentation | None
+    remedies: dict[str, dict[str, Any]] = Field(default_factory=dict)  # by name, with all settings of each
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not used, so that keys of jobs stay where a new setting is added."""
+        content: dict[str, Any] = serialise(self)
+        return {name: value for name, value in content.items() if name != "remedies" or value}
 
 
 class PixelRecipe(CommonRecipe):
@@ -73,6 +83,7 @@ def resolve(params: Params, dataset: str, variant: str) -> VariantRecipe:
     """
     recipe = _recipe(params, dataset, variant)
     check_length(recipe.fit, f"{dataset}/{variant}")
+    _check_remedies(recipe)
     return recipe
 
 
@@ -103,6 +114,7 @@ def _recipe(params: Params, dataset: str, variant: str) -> VariantRecipe:
         "variant": variant,
         "image_size": data.image_size,
         "augmentation": knobs(params, variant),
+        "remedies": remedies_of(params, variant),
     }
     if diff.fine_tune:
         return _fine_tune_recipe(params, common)
@@ -170,6 +182,35 @@ def knobs(params: Params, variant: str) -> Augmentation | None:
     changed = {} if augmentation is True else augmentation
     merged: Augmentation = merge(params.augmentation, changed, f"variants.{variant}.augmentation")
     return merged
+
+
+def remedies_of(params: Params, variant: str) -> dict[str, dict[str, Any]]:
+    """Return the settings of each remedy of a variant, by its name.
+
+    Raises:
+        UserError: a setting is not valid, or two remedies do not go together.
+    """
+    where = f"variants.{variant}"
+    given = params.variants[variant].remedies
+    found = {name: read_settings(name, given[name], where) for name in sorted(given)}
+    used = {name: settings.model_dump() for name, settings in found.items() if settings is not None}
+    diff = params.variants[variant]
+    flags = [name for name in ("augmentation", "dropout") if getattr(diff, name)]
+    check_together([*used, *flags], where)
+    return used
+
+
+def _check_remedies(recipe: VariantRecipe) -> None:
+    """Reject a remedy that cannot act on what the variant trains."""
+    where = f"params.yaml: variants.{recipe.variant}"
+    for name in recipe.remedies:
+        remedy = find_remedies()[name]
+        if recipe.kind == "features" and remedy.refuses_features:
+            raise UserError(f"{where} has {name}, but trains on cached features. {remedy.on_features}")
+        if remedy.needs_features and recipe.kind != "features":
+            raise UserError(f"{where} has {name}, which needs cached features; set transfer: true and no fresh_views")
+        if remedy.network and not isinstance(recipe, PixelRecipe):
+            raise UserError(f"{where} has {name}, which changes the small CNN, but trains on a backbone; take it out")
 
 
 def smallest_image(network: Network) -> int:

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from convnet.params.backbone import Backbones
+from convnet.params.combined import combine_variants
 from convnet.params.data import Dataset, Images, Split
 from convnet.params.messages import check_known, merge
-from convnet.params.section import BASELINE, Names, Positive, Section, Seed
+from convnet.params.section import BASELINE, Names, Positive, Section, Seed, SplitKind
 from convnet.params.training import Augmentation, FineTune, Fit, Network, Transfer, Variant
 
 Look = Annotated[int, Field(ge=3)]  # fewer seeds decide nothing
@@ -23,9 +24,21 @@ class Run(Section):
     feature_variants: Names
     fine_tune_variants: Names
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
-    resplit: bool
+    split: SplitKind = "fixed"
     margin: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0  # points of accuracy; a smaller difference does not matter
     looks: tuple[Look, ...] = Field((), strict=False)  # numbers of seeds that are judged; empty: once, all seeds
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_key(cls, values: Any) -> Any:
+        """Read `resplit: true`, the former name of `split: resplit`."""
+        if not isinstance(values, dict) or not isinstance(values.get("resplit"), bool):
+            return values
+        rest = {key: value for key, value in values.items() if key != "resplit"}
+        if values["resplit"] and rest.setdefault("split", "resplit") != "resplit":
+            raise ValueError(f"resplit is true, the former name of split: resplit, but split is {rest['split']!r}; "
+                             "remove resplit")  # fmt: skip
+        return rest
 
     @field_validator("datasets", "pixel_variants", "feature_variants", "fine_tune_variants", "seeds")
     @classmethod
@@ -48,6 +61,21 @@ class Run(Section):
                 "pixel_variants, feature_variants and fine_tune_variants are all empty; name a variant in one of them"
             )
         return self
+
+    @model_validator(mode="after")
+    def _has_folds(self) -> "Run":
+        if self.split == "folds" and len(self.seeds) < 3:
+            raise ValueError(f"split is folds, one for each seed, but seeds has {len(self.seeds)}; give at least 3")
+        if self.split == "folds" and self.looks:
+            raise ValueError(
+                "split is folds, which more seeds draw again, but looks keep the seeds; remove one of them"
+            )
+        return self
+
+    @property
+    def own_splits(self) -> bool:
+        """Whether every seed has its own split."""
+        return self.split != "fixed"
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -146,6 +174,11 @@ class Params(Section):
         seeds = self.run.seeds
         more = self._numbers.get(dataset, {}).get(variant, 0) - len(seeds)
         return seeds + tuple(range(max(seeds) + 1, max(seeds) + 1 + more))
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _combine(cls, variants: Any) -> Any:
+        return combine_variants(variants) if isinstance(variants, dict) else variants
 
     def dataset(self, name: str) -> Dataset:
         """Return a dataset by name.

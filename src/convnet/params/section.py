@@ -10,6 +10,7 @@ Pooling = Literal["flatten", "average"]
 ImageKind = Literal["rendered", "photographs"]
 Drawn = Literal["pets", "hands", "source"]  # the keys of render.RENDERED, whose import would cost every stage
 SplitName = Literal["train", "validation", "test"]
+SplitKind = Literal["fixed", "resplit", "folds"]  # one split, one per seed, or one test fold per seed
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy takes no larger one

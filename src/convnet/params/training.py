@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from convnet.params.remedies import named_remedies
 from convnet.params.section import Counts, Labels, Names, Pooling, Positive, Section, Share
 
 
@@ -95,6 +96,11 @@ class Variant(BaseModel):
         return self
 
     @property
+    def remedies(self) -> dict[str, Any]:
+        """The remedies of `convnet.remedies` that the variant names, with what it gives them, not yet checked."""
+        return named_remedies(self.model_extra or {})[0]
+
+    @property
     def overrides(self) -> dict[str, Any]:
         """What the variant changes in the section it trains by."""
-        return self.model_extra or {}
+        return named_remedies(self.model_extra or {})[1]

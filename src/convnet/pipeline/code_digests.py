@@ -15,7 +15,8 @@ def needed_files(script: Path) -> list[Path]:
     """Return the files of this project that `script` needs, directly or not, itself included, sorted.
 
     Imports are read from syntax trees, without importing. A folder beside the importing module that is not a package,
-    such as `templates`, counts with all its files where a string in the module names it.
+    such as `templates`, counts with all its files where a string in the module names it. A package that a module
+    imports by itself, as in `from convnet import remedies`, counts with all its modules.
     """
     found: set[Path] = set()
     waiting = [script]
@@ -41,8 +42,9 @@ def _named_in(tree: ast.Module, folder: Path) -> list[Path]:
     files: list[Path] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
-                files += _module(name)
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            files += [file for name in (node.module, *names) for file in _module(name)]
+            files += [file for name in names for file in _package(name)]
         elif isinstance(node, ast.Import):
             files += [file for alias in node.names for file in _module(alias.name)]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
@@ -50,6 +52,14 @@ def _named_in(tree: ast.Module, folder: Path) -> list[Path]:
             if beside.is_dir() and not (beside / "__init__.py").exists():
                 files += [file for file in beside.rglob("*") if file.is_file() and file.suffix != ".pyc"]
     return files
+
+
+def _package(name: str) -> list[Path]:
+    """Return the modules of a package of this project; none for a module."""
+    first, *parts = name.split(".")
+    folder = PACKAGE.joinpath(*parts)
+    whole = first == PACKAGE.name and parts and (folder / "__init__.py").is_file()
+    return sorted(folder.rglob("*.py")) if whole else []
 
 
 def _module(name: str) -> list[Path]:

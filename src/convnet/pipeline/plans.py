@@ -8,20 +8,32 @@ sections.
 from pathlib import Path
 from typing import Any
 
+from convnet import remedies
 from convnet.jobs.feature_plan import plan_features
 from convnet.jobs.job import BUILDS_A_BACKBONE
 from convnet.params.recipe import VariantRecipe, resolve
+from convnet.params.remedies import used_remedies
 from convnet.params.schema import Params
-from convnet.params.section import Section
+from convnet.params.section import BASELINE, Section
 from convnet.system.files import write_json
 
 
 def write_plans(params: Params, folder: Path) -> None:
-    """Write `<dataset>/<stage>.json` and `run.json` into `folder`, which is empty or does not exist."""
+    """Write `<dataset>/<stage>.json`, `run.json` and `tried.json` into `folder`, which is empty or does not exist."""
     for dataset in params.run.datasets:
         for stage, content in plans_of(params, dataset).items():
             write_json(folder / dataset / f"{stage}.json", content)
     write_json(folder / "run.json", plan_of_run(params))
+    write_json(folder / "tried.json", {dataset: remedies_tried(params, dataset) for dataset in params.run.datasets})
+
+
+def remedies_tried(params: Params, dataset: str) -> dict[str, list[dict[str, Any]]]:
+    """Return what the report prints about the remedies of each variant: name, sentence, source and knobs."""
+    assert remedies.__path__  # the folder of the modules that `used_remedies` finds
+    baseline = _dump(resolve(params, dataset, BASELINE))
+    return {
+        variant: used_remedies(_dump(resolve(params, dataset, variant)), baseline) for variant in params.run.variants
+    }
 
 
 def plan_of_run(params: Params) -> dict[str, Any]:
@@ -34,7 +46,9 @@ def plans_of(params: Params, dataset: str) -> dict[str, Any]:
     data = params.dataset(dataset)
     recipes = {variant: resolve(params, dataset, variant) for variant in params.run.variants}
     seeds = {variant: params.seeds_of(dataset, variant) for variant in params.run.variants}
-    common = {"seeds": seeds, "resplit": params.run.resplit, "threads": params.engine.threads_per_job}
+    common = {"seeds": seeds, "split": params.run.split, "threads": params.engine.threads_per_job}
+    if params.run.split == "folds":
+        common["fold_seed"] = params.split_rules(dataset).seed
     jobs = common | {"backbone": _dump(params.backbones[data.backbone], BUILDS_A_BACKBONE)}
     return {
         "download": {"kind": data.kind, "source": _dump(data.source)},

@@ -37,7 +37,7 @@ style-src 'unsafe-inline'; img-src 'self' file: data: blob:">
 {refresh_tag}
 <title>Plots</title>
 <style>
-  body { margin: 2rem auto; max-width: 75rem; padding: 0 1rem; background: #fff; color: #222;
+  body { margin: 2rem auto; max-width: 100rem; padding: 0 1rem; background: #fff; color: #222;
          font: 1rem/1.5 system-ui, sans-serif; }
   body > div { margin: 0 0 2rem; padding: 1rem !important; border: 1px solid #ddd !important; border-radius: 4px;
                overflow-x: auto; }

@@ -66,7 +66,7 @@ def detectable_table(verdict: Verdict) -> DetectableTable:
     """Return the minimum detectable differences of a dataset at the strictest step of Holm's correction."""
     known = [row for row in verdict.comparisons if len(row.seeds) > 1]
     now = max((len(row.seeds) for row in known), default=0)
-    seeds, level = [now, *next_looks(now)], strictest_level(verdict)
+    seeds, level = [now, *next_looks(now, verdict.looks)], strictest_level(verdict)
     rows = []
     for row in known:
         estimate = estimate_of(row)
@@ -79,7 +79,7 @@ def detectable_table(verdict: Verdict) -> DetectableTable:
 
 def answer_on(verdict: Verdict, evaluations: Sequence[Evaluation]) -> Answer:
     """Return the answer on one dataset."""
-    looks = next_looks(max(len(evaluation.seeds) for evaluation in evaluations))
+    looks = next_looks(max(len(evaluation.seeds) for evaluation in evaluations), verdict.looks)
     level = open_level(verdict)
     questions = [
         OpenQuestion(row, {look: _chance(row, look, level, verdict.margin) for look in looks})
@@ -122,19 +122,20 @@ def _on_test_images(verdict: Verdict, kept: str) -> list[str]:
     return []
 
 
-def next_steps(datasets: Sequence[Sequence[Evaluation]]) -> list[NextStep]:
+def next_steps(datasets: Sequence[Sequence[Evaluation]], declared: Sequence[int] = ()) -> list[NextStep]:
     """Return the command and the duration of each look that is still ahead.
 
     Args:
         datasets: the evaluations of each dataset.
+        declared: the looks of the run, if it declares any.
     """
     seeds = sorted({run.seed for evaluations in datasets for e in evaluations for run in e.seeds})
     # A seed of every variant of every dataset. The training that fine-tuning starts from is in the sum already.
     seconds = sum(fmean(run.seconds_training for run in e.seeds) for evaluations in datasets for e in evaluations)
     unused = (seed for seed in range(max(seeds) + 100) if seed not in seeds)
-    added = [next(unused) for _ in range(max(next_looks(len(seeds)), default=0) - len(seeds))]
-    steps = []
-    for look in next_looks(len(seeds)):
+    looks, steps = next_looks(len(seeds), declared), []
+    added = [next(unused) for _ in range(max(looks, default=0) - len(seeds))]
+    for look in looks:
         more = look - len(seeds)
         listed = ",".join(map(str, sorted([*seeds, *added[:more]])))
         steps.append(NextStep(look, f"dvc exp run -S 'run.seeds=[{listed}]'", _duration(more * seconds)))

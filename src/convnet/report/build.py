@@ -33,6 +33,8 @@ from convnet.report.page import DatasetReport, Figure, write_report
 from convnet.report.plot_images import write_plot_images
 from convnet.report.style import save_figure, variant_styles
 from convnet.report.summary import write_summary
+from convnet.report.tried import tried_table
+from convnet.report.tuning import tuned_variants
 from convnet.system.files import read_json
 from convnet.system.processes import map_in_processes, usable_cores
 from convnet.system.progress import progress, show_progress_every
@@ -66,6 +68,7 @@ class Folders:
     sweeps: Path
     features: Path
     backbones: Path
+    tuning: Path
 
 
 def report(folders: Folders, datasets: Sequence[str], variants: Sequence[str], destination: Path) -> None:
@@ -122,9 +125,13 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         evaluations=evaluations,
         verdict=verdict,
         summary=read_json(folders.splits / f"{dataset}.summary.json"),
-        figures=[*figures, *_explained(folders.explanations / dataset)],
+        figures=[*_explained(folders.explanations / dataset), *figures],
         backbone=describe_backbone(folders.backbones / dataset, evaluations),
         layers=read_json(layers) if layers.exists() else [],
+        robustness=numbers.robustness,
+        sweep=numbers.sweep,
+        tuned=tuned_variants(read_json(folders.tuning / f"{dataset}.json")),
+        tried=tried_table(evaluations, read_json(folders.plans / "tried.json")[dataset]),
     )
 
 

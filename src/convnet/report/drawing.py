@@ -13,7 +13,6 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from convnet.report.style import WIDTH, Style, label, new_figure
-from convnet.report.tables import clipped_interval
 
 PANEL_HEIGHT = 2.7  # inches, of one row of panels
 COLUMNS = 3  # panels side by side
@@ -43,16 +42,20 @@ def percent_axis(axis: Axis, decimals: int = 0) -> None:
     axis.set_major_formatter(PercentFormatter(1.0, decimals=decimals, symbol=" %"))
 
 
-def plot_dots(ax: Axes, values: Mapping[str, Sequence[float]], styles: Mapping[str, Style], lowest: float) -> None:
-    """Draw a row per variant: a dot per seed, the mean as a bar across, and Student's 95 % interval of the mean.
+def plot_dots(
+    ax: Axes,
+    values: Mapping[str, Sequence[float]],
+    styles: Mapping[str, Style],
+    intervals: Mapping[str, Sequence[float]],
+) -> None:
+    """Draw a row per variant: a dot per seed, the mean as a bar across, and its interval as a line.
 
-    The values are shares or differences of shares, one per seed. The interval is cut off at `lowest` and 1.
+    Values and intervals are shares or differences of shares. An interval that is NaN is not drawn.
     """
     for row, (name, seeds) in enumerate(values.items()):
         style = styles[name]
+        ax.plot(intervals[name], [row, row], color=style.colour, linewidth=2.0, alpha=0.5, solid_capstyle="butt")
         if len(seeds) > 1:
-            ends = clipped_interval(seeds, lowest)
-            ax.plot(ends, [row, row], color=style.colour, linewidth=2.0, alpha=0.5, solid_capstyle="butt")
             ax.plot([fmean(seeds)] * 2, [row - 0.28, row + 0.28], color=style.colour, linewidth=3.0)
         offsets = row + np.linspace(-0.14, 0.14, len(seeds)) if len(seeds) > 1 else [row]
         dots: dict[str, Any] = {

@@ -10,7 +10,7 @@ from PIL import Image
 
 CSS_DPI = 96  # a CSS pixel is 1/96 inch
 GALLERY_WIDTHS = (1200, 1000, 800, 600, 400, 300)  # pixels; the first width that keeps the page within its budget
-CHART_COLOURS = 4096  # smooth edges of text and lines have a few thousand colours, photographs have far more
+CHART_COLOURS = 8192  # smooth edges of text and lines have a few thousand colours, galleries 10,000 and more
 
 
 @dataclass(frozen=True)

@@ -59,15 +59,18 @@ def _anchors() -> dict[str, str]:
 @cache
 def _pattern() -> re.Pattern[str]:
     longest_first: Sequence[str] = sorted(_anchors(), key=len, reverse=True)
-    return re.compile(r"(?<![\w-])(" + "|".join(map(re.escape, longest_first)) + r")(?![\w-])", re.IGNORECASE)
+    terms = "|".join(map(re.escape, longest_first))
+    return re.compile(rf"`(?P<code>[^`]+)`|(?<![\w-])(?P<term>{terms})(?![\w-])", re.IGNORECASE)
 
 
 def linked(text: str) -> Markup:
-    """Return our own text as HTML in which the first use of every term links to the glossary."""
+    """Return our own text as HTML: `code`, and the first use of every term links to the glossary."""
     used: set[str] = set()
 
     def link(match: re.Match[str]) -> str:
-        word = match.group(0)
+        if code := match.group("code"):
+            return f"<code>{escape(code)}</code>"
+        word = match.group("term")
         anchor = _anchors()[word.lower()]
         if anchor in used:
             return str(escape(word))

@@ -48,6 +48,7 @@ def write_model_card(evaluation: Evaluation, verdict: Verdict, backbone: Mapping
     )
     tests = [run.splits["test"] for run in evaluation.seeds]
     accuracy = fmean(test.accuracy for test in tests)
+    test_images = sum(test.n for test in tests) if evaluation.split == "folds" else tests[0].n
     recipe = evaluation.recipe
     text = environment.get_template("model_card.md.j2").render(
         evaluation=evaluation,
@@ -59,8 +60,8 @@ def write_model_card(evaluation: Evaluation, verdict: Verdict, backbone: Mapping
         loss=f"{fmean(test.loss for test in tests):.3f}",
         gap=points(fmean(run.generalisation_gap for run in evaluation.seeds)),
         recalls=[(name, _mean_recall(evaluation, name)) for name in evaluation.classes],
-        test_images=tests[0].n,
-        wilson=[percent(end) for end in wilson_interval(accuracy, tests[0].n)],
+        test_images=test_images,
+        wilson=[percent(end) for end in wilson_interval(accuracy, test_images)],
         sentences=[row.sentence for row in verdict.comparisons if row.variant == evaluation.variant],
     )
     write_text(destination, text)

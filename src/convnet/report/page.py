@@ -7,8 +7,9 @@ from a user's archive: every text goes through autoescape, and control character
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from convnet.report import lesson, tables
 from convnet.report.answer import MORE_IMAGES, Answer, DetectableTable, answer_on, detectable_table, next_steps
 from convnet.report.backbone_text import fine_tuning_sentences
 from convnet.report.embedding import EmbeddedImage, embed_image, fit_images
+from convnet.report.evidence import Study, evidence
 from convnet.report.style import kind_words
+from convnet.report.tuning import TunedVariant
 from convnet.report.variant_part import VariantPart, variant_parts
 from convnet.system.errors import UserError, printable
 from convnet.system.files import write_text
@@ -36,6 +39,7 @@ PAGE_BUDGET = 5_000_000  # bytes of the whole page: text, tables and images in b
 SHOWN_FILES = 50  # of each list of files; the manifest holds the rest
 SHOWN_ROWS = 1000  # of each table of numbers; the confusion matrices of 100 classes alone would have 10,000 a variant
 OWN_PARTS = ("verdict", "variants", "epochs", "transfer", "cost", "data")  # sections with a template of their own
+SHOWN_CLASSES = 12  # in a sentence; the table of the data lists all
 NO_NUMBER = "–"  # noqa: RUF001 - a dash
 
 
@@ -53,10 +57,31 @@ class Figure:
 
 @dataclass(frozen=True)
 class FigureGroup:
-    """Figures with one caption: one figure, or one per variant, of which one is open."""
+    """Figures of one kind: one figure, or one per variant, of which one is open."""
 
     figures: Sequence[Figure]
     opened: int = 0  # place of the open figure
+
+    @property
+    def caption(self) -> str:
+        """The sentences that all captions share."""
+        others = [_sentences(figure.caption) for figure in self.figures[1:]]
+        first = _sentences(self.figures[0].caption)
+        return " ".join(sentence for sentence in first if all(sentence in of_one for of_one in others))
+
+    def own_words(self, figure: Figure) -> str:
+        """Return the rest of a figure's caption."""
+        shared = _sentences(self.caption)
+        return " ".join(sentence for sentence in _sentences(figure.caption) if sentence not in shared)
+
+
+def _sentences(text: str) -> list[str]:
+    return re.split(r"(?<=[.!?]) ", text)
+
+
+def _kind(figure: Figure) -> str:
+    """Return the first two words of the title: figures of one kind differ in the variant behind them."""
+    return " ".join(figure.title.split()[:2])
 
 
 @dataclass(frozen=True)
@@ -69,6 +94,10 @@ class DatasetReport:
     figures: Sequence[Figure] = ()
     backbone: str = ""  # its name and source classes; empty where no variant needs one
     layers: Sequence[Mapping[str, Any]] = ()  # of the backbone, rows of layers.json
+    robustness: Sequence[Mapping[str, Any]] = ()  # rows of the robustness stage
+    sweep: Mapping[str, Any] = field(default_factory=dict)  # by variant
+    tuned: Sequence[TunedVariant] = ()
+    tried: pd.DataFrame | None = None  # remedies, see `tried_table`
 
     @property
     def name(self) -> str:
@@ -86,12 +115,18 @@ class DatasetReport:
         return answer_on(self.verdict, self.evaluations)
 
     @cached_property
+    def evidence(self) -> dict[str, list[str]]:
+        """By lesson, the sentences that the dataset's own numbers add."""
+        return evidence(Study(self.evaluations, self.verdict, self.robustness, self.sweep, self.layers))
+
+    @cached_property
     def groups(self) -> dict[str, list[FigureGroup]]:
-        """The figures by section; neighbours with one caption form a group."""
+        """The figures by section; neighbours of one kind form a group."""
         groups: dict[str, list[list[Figure]]] = {}
         for figure in self.figures:
             of_section = groups.setdefault(figure.section, [])
-            if of_section and figure.caption and of_section[-1][0].caption == figure.caption:
+            before = of_section[-1][0] if of_section else None
+            if before and (_kind(before) == _kind(figure) or before.caption == figure.caption != ""):
                 of_section[-1].append(figure)
             else:
                 of_section.append([figure])
@@ -161,7 +196,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
         .get_template("report.html.j2")
         .render(
             datasets=datasets,
-            steps=next_steps([dataset.evaluations for dataset in datasets]),
+            steps=next_steps([dataset.evaluations for dataset in datasets], datasets[0].verdict.looks),
             sections=lesson.SECTIONS,
             texts=lesson.texts()["sections"],
             glossary=lesson.glossary(),
@@ -175,6 +210,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
             style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             shown_files=SHOWN_FILES,
             shown_rows=SHOWN_ROWS,
+            shown_classes=SHOWN_CLASSES,
             splits=SPLITS,
             fine_tuning={dataset.name: fine_tuning_sentences(dataset.evaluations) for dataset in datasets},
             origins=_origins(datasets),
@@ -185,7 +221,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
 def _shown(dataset: DatasetReport) -> set[str]:
     """Return the sections that have content."""
     there = {"verdict": True, "variants": True, "cost": True, "data": dataset.summary, "transfer": dataset.backbone}
-    return {key for key in lesson.SECTIONS if there.get(key) or key in dataset.groups}
+    return {key for key in lesson.SECTIONS if there.get(key) or key in dataset.groups or key in dataset.evidence}
 
 
 def _origins(datasets: Sequence[DatasetReport]) -> list[tuple[str, str]]:

@@ -49,7 +49,7 @@ def write_plot_tables(evaluations: Sequence[Evaluation], folder: Path) -> None:
 def variants_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
     """One row per dataset x variant x seed: the metrics of the saved model in inference mode.
 
-    `gap` is accuracy(train) - accuracy(validation).
+    `gap` is accuracy(train) - accuracy(validation), or - accuracy(test) where the validation images chose the epoch.
     """
     return pd.DataFrame(
         {
@@ -86,7 +86,8 @@ def summary_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
     for evaluation in evaluations:
         runs = variants_table([evaluation]).drop(columns=["dataset", "variant", "kind"])
         mean, deviation = runs.apply(fmean), runs.std()
-        n = min(run.splits["test"].n for run in evaluation.seeds)
+        sizes = [run.splits["test"].n for run in evaluation.seeds]
+        n = sum(sizes) if evaluation.split == "folds" else min(sizes)
         low, high = clipped_interval(runs["test_accuracy"].tolist())
         wilson = wilson_interval(float(mean["test_accuracy"]), n)
         rows.append(

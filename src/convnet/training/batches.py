@@ -1,6 +1,7 @@
 """Rows of memory-mapped arrays, and the batches an epoch is made of."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from convnet.backend.steps import plain_logs
 from convnet.data import splits
 from convnet.system.errors import UserError
 
@@ -103,10 +105,15 @@ class Batches:
         batch_size: int,
         targets: NDArray[np.float32] | None = None,
         weights: NDArray[np.float32] | None = None,
+        draws: Sequence[NDArray[np.float32]] = (),
     ) -> None:
-        """Make batches of `rows[order]`; `targets` and sample `weights` are indexed as the rows are."""
+        """Make batches of `rows[order]`.
+
+        `targets` and sample `weights` are indexed as the rows are. `draws` are the random numbers of remedies, each
+        (len(order), count), in the order of the batches.
+        """
         self._rows, self._order, self._batch_size = rows, order, batch_size
-        self._targets, self._weights = targets, weights
+        self._targets, self._weights, self._draws = targets, weights, draws
 
     def __len__(self) -> int:
         """Return the number of batches; the last one may be smaller."""
@@ -129,20 +136,21 @@ class Batches:
 
     def stack(self, first: int, count: int) -> tuple[NDArray[Any], ...]:
         """Return `count` equal batches from `first` on, each part (count, batch, ...)."""
-        chosen = self._order[first * self._batch_size : (first + count) * self._batch_size]
-        return tuple(part.reshape(count, -1, *part.shape[1:]) for part in self._take(chosen))
+        return tuple(part.reshape(count, -1, *part.shape[1:]) for part in self._take(first, count))
 
     def __getitem__(self, number: int) -> tuple[NDArray[Any], ...]:
-        """Return batch `number` as (rows,), (rows, targets) or (rows, targets, weights)."""
-        return self._take(self._order[number * self._batch_size : (number + 1) * self._batch_size])
+        """Return batch `number` as (rows,), (rows, targets) or (rows, targets, weights), and then the draws."""
+        return self._take(number, 1)
 
-    def _take(self, chosen: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+    def _take(self, first: int, count: int) -> tuple[NDArray[Any], ...]:
+        places = slice(first * self._batch_size, (first + count) * self._batch_size)
+        chosen = self._order[places]
         batch: tuple[NDArray[Any], ...] = (self._rows[chosen],)
         if self._targets is not None:
             batch += (self._targets[chosen],)
         if self._weights is not None:
             batch += (self._weights[chosen],)
-        return batch
+        return (*batch, *(draws[places] for draws in self._draws))
 
 
 def prediction_batch(shape: tuple[int, ...]) -> int:
@@ -151,7 +159,7 @@ def prediction_batch(shape: tuple[int, ...]) -> int:
 
 
 def measure(model: keras.Model, rows: Rows, targets: NDArray[np.float32]) -> dict[str, float]:
-    """Return the means of loss and metrics over `rows`, in inference mode, each batch weighing by its images."""
+    """Return accuracy and plain loss of `rows` in inference mode: the means over all images."""
     batches = Batches(rows, np.arange(len(rows), dtype=np.int64), prediction_batch(rows.shape), targets)
     totals: dict[str, float] = {}
     for number in range(len(batches)):
@@ -159,7 +167,7 @@ def measure(model: keras.Model, rows: Rows, targets: NDArray[np.float32]) -> dic
         # Of this batch alone: Keras resets its metrics at every call.
         for name, value in model.test_on_batch(*batch, return_dict=True).items():
             totals[name] = totals.get(name, 0.0) + float(value) * len(batch[0])
-    return {name: total / batches.images for name, total in totals.items()}
+    return plain_logs({name: total / batches.images for name, total in totals.items()})
 
 
 def predict(model: keras.Model, rows: Rows) -> NDArray[np.float32]:

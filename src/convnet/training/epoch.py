@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
-from convnet.backend.steps import LOGGED, Logs, Steps, choose_steps
+from convnet.backend.steps import LOGGED, Change, Logs, Steps, choose_steps
 from convnet.training.batches import Batches
 
 SECONDS_AT_ONCE = 0.2  # of one call: Ctrl-C and progress wait for its end
@@ -21,9 +21,9 @@ class EpochTrainer:
     batches of any size here.
     """
 
-    def __init__(self, model: keras.Model, steps: Steps | None = None) -> None:
-        """Train `model` by `steps`; None: by the fastest on this device."""
-        self._steps = steps or choose_steps(model)
+    def __init__(self, model: keras.Model, steps: Steps | None = None, change: Change = tuple) -> None:
+        """Train `model` by `steps`; None: by the fastest on this device, which `change` every batch."""
+        self._steps = steps or choose_steps(model, change)
         self._at_once = 1
 
     def epoch(self, batches: Batches, tick: Callable[[], object]) -> dict[str, float]:

@@ -7,10 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.data.arrays import Arrays, load_arrays
-from convnet.data.splits import SPLITS, nested_subset, resplit
+from convnet.data.division import divide, second_half
+from convnet.data.splits import SPLITS, nested_subset
 from convnet.jobs.job import Job
+from convnet.jobs.predictions import CALIBRATION
 from convnet.params.recipe import HeadRecipe
 from convnet.training.batches import Rows, load_features
+from convnet.training.schedules import keeps_best
 
 
 @dataclass(frozen=True)
@@ -18,9 +21,10 @@ class JobData:
     """What a job sees: rows, labels and places of every split, and the rows it trains on.
 
     Attributes:
-        rows: by split, pixels uint8 (n, height, width, 3) or features (n, count).
+        rows: by split, pixels uint8 (n, height, width, 3) or features (n, count). Where the validation images choose
+            the epoch, half of them are a split of their own, `calibration`.
         labels: by split, int64 (n,).
-        index: by split, rows in the split's array, or in all arrays joined with resplit.
+        index: by split, rows in the split's array, or in all arrays joined where a seed has its own split.
         training: the training rows; with cached augmented views, `views` times as many, image by image.
         views: how many rows of `training` belong to one image.
     """
@@ -38,15 +42,16 @@ def load_job_data(job: Job) -> JobData:
     index = _divide(job, arrays)
     rows: dict[str, Rows] = {}
     labels: dict[str, NDArray[np.int64]] = {}
-    for split in SPLITS:
-        names = SPLITS if job.resplit else (split,)
+    for split in index:
+        own = "validation" if split == CALIBRATION else split
+        names = SPLITS if job.division.pooled else (own,)
         parts = tuple(_features(job, name) if job.recipe.kind == "features" else arrays[name].images for name in names)
         rows[split] = Rows(parts, index[split])
         labels[split] = np.concatenate([arrays[name].labels for name in names])[index[split]]
     training, views = rows["train"], 1
     if isinstance(job.recipe, HeadRecipe) and job.recipe.augmented_views is not None:
         views = job.recipe.augmented_views
-        parts = tuple(_features(job, f"{name}_views") for name in (SPLITS if job.resplit else ("train",)))
+        parts = tuple(_features(job, f"{name}_views") for name in (SPLITS if job.division.pooled else ("train",)))
         training = Rows(parts, (index["train"][:, np.newaxis] * views + np.arange(views)).reshape(-1))
     return JobData(rows, labels, index, training, views)
 
@@ -58,14 +63,18 @@ def _features(job: Job, name: str) -> NDArray[Any]:
 
 
 def _divide(job: Job, arrays: dict[str, Arrays]) -> dict[str, NDArray[np.int64]]:
-    """Return the rows of each split: those of its own array, or drawn again from all arrays joined."""
-    if job.resplit:
-        labels = np.concatenate([arrays[split].labels for split in SPLITS])
-        groups = np.concatenate([arrays[split].groups for split in SPLITS])
-        index = resplit(labels, groups, {split: len(arrays[split].labels) / len(labels) for split in SPLITS}, job.seed)
-    else:
-        labels = arrays["train"].labels
-        index = {split: np.arange(len(arrays[split].labels), dtype=np.int64) for split in SPLITS}
+    """Return the rows of each split, and of the part of the validation images that does not choose the epoch."""
+    labels, groups = ({split: getattr(arrays[split], name) for split in SPLITS} for name in ("labels", "groups"))
+    index = divide(job.division, labels, groups, job.seed)
+    joined = SPLITS if job.division.pooled else ("train",)
     if job.share < 1.0:
-        index["train"] = index["train"][nested_subset(labels[index["train"]], job.share, job.seed)]
+        of_train = np.concatenate([labels[split] for split in joined])[index["train"]]
+        index["train"] = index["train"][nested_subset(of_train, job.share, job.seed)]
+    if keeps_best(job.recipe.fit):
+        joined = SPLITS if job.division.pooled else ("validation",)
+        rows = index["validation"]
+        of_rows = (np.concatenate([parts[split] for split in joined])[rows] for parts in (labels, groups))
+        second = second_half(*of_rows)
+        if second.any():  # not with a single group
+            index |= {"validation": rows[~second], CALIBRATION: rows[second]}
     return index

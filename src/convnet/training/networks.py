@@ -9,8 +9,9 @@ from convnet.jobs.job import Job, UsedBackbone
 from convnet.models.backbones import build_source_classifier, cut, load_backbone, unfreeze_from
 from convnet.models.cnn import build_cnn, build_head
 from convnet.models.heads import Head
-from convnet.models.transfer import build_transfer, compute_in, with_augmentation, without_training
+from convnet.models.transfer import build_transfer, compute_in, without_training
 from convnet.params.recipe import FineTuneRecipe, HeadRecipe, PretrainRecipe
+from convnet.training.hooks import Hooks
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class Networks:
     classifier: keras.Model
 
 
-def build_networks(job: Job, head: Head) -> Networks:
-    """Build the networks of a recipe."""
-    recipe = job.recipe
+def build_networks(job: Job, head: Head, hooks: Hooks | None = None) -> Networks:
+    """Build the networks of a recipe, with what its remedies change."""
+    recipe, hooks = job.recipe, hooks or Hooks(job.recipe)
     if isinstance(recipe, FineTuneRecipe):
         classifier = keras.saving.load_model(job.start_model, safe_mode=True, compile=False)
         compute_in(classifier, keras.config.dtype_policy())
@@ -33,7 +34,7 @@ def build_networks(job: Job, head: Head) -> Networks:
         _, backbone = cut_backbone(job.backbone, recipe.image_size)
         shape = backbone.output_shape[1:]
         features = shape[-1] if recipe.pooling == "average" else math.prod(shape)
-        top = build_head(features, recipe.dense, recipe.dropout, head)
+        top = build_head(features, None if hooks.solver else recipe.dense, recipe.dropout, head)
         # Only `top` is compiled to train; the classifier gets its layers without an optimizer.
         classifier = build_transfer(backbone, job.backbone.settings.input_range, recipe.pooling, without_training(top))
         if recipe.kind == "features":
@@ -41,9 +42,8 @@ def build_networks(job: Job, head: Head) -> Networks:
     elif isinstance(recipe, PretrainRecipe):
         classifier = build_source_classifier(recipe.image_size, recipe.filters, head.units)
     else:
-        classifier = build_cnn(recipe.image_size, recipe.network, recipe.dropout, head)
-    trainee = with_augmentation(classifier, recipe.augmentation, job.seed) if recipe.augmentation else classifier
-    return Networks(trainee, classifier)
+        classifier = build_cnn(recipe.image_size, recipe.network, recipe.dropout, head, hooks.network())
+    return Networks(classifier, classifier)
 
 
 def cut_backbone(used: UsedBackbone, image_size: tuple[int, int]) -> tuple[keras.Model, keras.Model]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from convnet.backend.steps import PLAIN_LOSS
 from convnet.backend.xla import fuse
 from convnet.models.heads import Head
 from convnet.params.training import Fit
@@ -54,18 +55,19 @@ def _of_backend(variable: Any) -> Any:
     return variable.value if wrapped else variable
 
 
-def compile_model(model: keras.Model, fit: Fit, head: Head) -> None:
-    """Give `model` its optimizer, loss and accuracy by `fit`."""
+def compile_model(model: keras.Model, fit: Fit, head: Head, loss: Any = None) -> None:
+    """Give `model` its optimizer, loss and accuracy by `fit`; where it trains on another `loss`, also the plain one."""
     optimizers = {"rmsprop": FusedRMSprop, "adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
     metric = "categorical_accuracy" if head.one_hot else "binary_accuracy"
     if head.units > 1 and not head.one_hot:
         metric = "sparse_categorical_accuracy"
     accuracy = keras.metrics.get(metric)
     accuracy.name = "accuracy"
+    plain = keras.metrics.MeanMetricWrapper(keras.losses.get(head.loss), name=PLAIN_LOSS)
     model.compile(
         optimizer=optimizers[fit.optimizer](learning_rate=fit.learning_rate),
-        loss=head.loss,
+        loss=loss or head.loss,
         weighted_metrics=[],
-        metrics=[accuracy],
+        metrics=[accuracy, plain] if loss else [accuracy],
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",  # XLA is slower on a CPU
     )

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from convnet.backend.machine import machine_facts
 from convnet.backend.memory import memory_advice, ran_out_of_memory
 from convnet.data.arrays import check_batch_size
-from convnet.data.splits import SPLITS
 from convnet.jobs.checkpoints import Checkpoint, clear_checkpoints, load_checkpoint, save_checkpoint
 from convnet.jobs.job import Job
 from convnet.jobs.predictions import Prediction, Predictions, save_predictions
@@ -25,11 +24,13 @@ from convnet.models.transfer import weights_digest, without_training
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, file_digest, write_json
 from convnet.system.progress import progress
-from convnet.training.batches import Batches, class_weights, epoch_order, epoch_views, measure, predict
+from convnet.training.batches import Batches, Rows, class_weights, epoch_order, epoch_views, measure, predict
 from convnet.training.epoch import EpochTrainer
+from convnet.training.hooks import Hooks
 from convnet.training.job_data import JobData, load_job_data
 from convnet.training.networks import Networks, build_networks
 from convnet.training.optimizers import compile_model
+from convnet.training.probe import solve_head
 from convnet.training.schedules import at_cap, best_epoch, keeps_best, next_epoch
 
 SAVING_AT_MOST = 0.05  # share of the time: a checkpoint of a head on flattened features has 300 MB
@@ -52,14 +53,17 @@ def train_job(job: Job) -> None:
     keras.backend.clear_session()
     keras.config.set_dtype_policy(policy)  # clearing resets it
     keras.utils.set_random_seed(job.seed)
-    head = choose_head(len(job.classes), job.recipe.fit.labels)
+    hooks = Hooks(job.recipe)
+    head = choose_head(len(job.classes), hooks.labels(job.recipe.fit.labels))
     data = load_job_data(job)
     check_batch_size(job.label, job.recipe.fit.batch_size, len(data.labels["train"]))
     with _memory_errors(job.label, job.recipe.fit.batch_size):
-        networks = build_networks(job, head)
-        compile_model(networks.trainee, job.recipe.fit, head)
-        checkpoint = _fit(job, head, data, networks.trainee)
-        _save_result(job, data, networks, checkpoint)
+        networks = build_networks(job, head, hooks)
+        loss = hooks.loss(head, networks.trainee) if hooks.changes_loss else None
+        compile_model(networks.trainee, job.recipe.fit, head, loss)
+        train = solve_head if hooks.solver else _fit
+        checkpoint = train(job, head, data, networks.trainee, hooks)
+        _save_result(job, data, networks, checkpoint, in_epochs=hooks.solver is None)
     clear_checkpoints(job.folder)
 
 
@@ -75,17 +79,18 @@ def _memory_errors(label: str, batch_size: int | None) -> Iterator[None]:
         raise UserError(f"{label}: memory ran out {where}: {memory_advice(batch_size)}") from error
 
 
-def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model) -> Checkpoint:
+def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, hooks: Hooks) -> Checkpoint:
     """Train as long as the recipe asks; leave the weights to be saved in `trainee`."""
     fit = job.recipe.fit
-    trainee.optimizer.build(trainee.trainable_variables)
+    steps_per_epoch = math.ceil(len(data.labels["train"]) / fit.batch_size)
+    hooks.change_optimizer(trainee, fit.epochs * steps_per_epoch)
     checkpoint = load_checkpoint(job.folder) or Checkpoint(0, [], [], [], 0.0)
     if checkpoint.epoch:
         _assign(trainee.variables, checkpoint.variables)
         _assign(trainee.optimizer.variables, checkpoint.optimizer)
-    steps = (fit.epochs - checkpoint.epoch) * math.ceil(len(data.labels["train"]) / fit.batch_size)
+    steps = (fit.epochs - checkpoint.epoch) * steps_per_epoch
     ticks = progress(range(steps), total=steps, label=f"train {job.label}", unit="steps")
-    epochs = _Epochs(job, head, data, trainee)
+    epochs = _Epochs(job, head, data, trainee, hooks)
     while (coming := next_epoch(fit, checkpoint.losses)) is not None:
         epoch = checkpoint.epoch + 1
         start = time.monotonic()
@@ -93,45 +98,57 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model) -> Checkpoin
             _assign(trainee.variables, checkpoint.best_variables)
             _assign(trainee.optimizer.variables, checkpoint.best_optimizer)
         trained = epochs.train(epoch, coming.rate, ticks)
-        measured = epochs.measure()
-        checkpoint.seconds += time.monotonic() - start
-        epochs.record(checkpoint, epoch, coming.rate, trained, measured)
+        with hooks.evaluated(trainee):
+            trained, measured = epochs.measure(trained)
+            checkpoint.seconds += time.monotonic() - start
+            epochs.record(checkpoint, epoch, coming.rate, trained, measured)
         if epoch < fit.epochs:
             epochs.save(checkpoint)
     ticks.close()  # type: ignore[attr-defined]  # progress is a generator
     if keeps_best(fit):
         _assign(trainee.variables, checkpoint.best_variables)
+    else:
+        with hooks.evaluated(trainee):
+            saved = _values(trainee.variables)
+        _assign(trainee.variables, saved)
     return checkpoint
 
 
 class _Epochs:
     """The parts of an epoch of one job."""
 
-    def __init__(self, job: Job, head: Head, data: JobData, trainee: keras.Model) -> None:
+    def __init__(self, job: Job, head: Head, data: JobData, trainee: keras.Model, hooks: Hooks) -> None:
         labels = data.labels["train"]
-        self._job, self._data, self._trainee = job, data, trainee
+        self._job, self._data, self._trainee, self._hooks = job, data, trainee, hooks
         self._targets = encode_labels(np.repeat(labels, data.views), head)
         self._weights = np.repeat(class_weights(labels), data.views) if job.recipe.fit.class_weights else None
         self._validation_targets = encode_labels(data.labels["validation"], head)
-        self._trainer = EpochTrainer(trainee)
+        self._training_rows, self._training_targets = _measured_rows(job, head, data)
+        self._trainer = EpochTrainer(trainee, change=hooks.change())
         self._saved, self._pause = time.monotonic(), job.seconds_between_checkpoints
 
     def train(self, epoch: int, rate: float, ticks: Iterator[int]) -> dict[str, float]:
         """Train one epoch at a learning rate; return loss and accuracy on the training images."""
         images, views, seed = len(self._data.labels["train"]), self._data.views, self._job.seed
-        reset_seed_generators(self._trainee, seed, epoch)
+        reset_seed_generators(self._trainee, seed, epoch, self._hooks.layers)
         self._trainee.optimizer.learning_rate = rate
         order = epoch_order(images, seed, epoch)
         if views > 1:
             order = order * views + epoch_views(images, views, seed, epoch)
         batch_size = self._job.recipe.fit.batch_size
-        batches = Batches(self._data.training, order, batch_size, self._targets, self._weights)
+        draws = self._hooks.draws(seed, epoch, images)
+        batches = Batches(self._data.training, order, batch_size, self._targets, self._weights, draws)
         return self._trainer.epoch(batches, lambda: next(ticks, None))
 
-    def measure(self) -> dict[str, float]:
-        """Return loss and accuracy on the validation images."""
+    def measure(self, trained: dict[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+        """Return loss and accuracy on training and on validation images, both of the plain task.
+
+        Mixed images have no plain loss. In place of `trained`, the values then are those of unmixed training images.
+        """
         with _memory_errors(self._job.label, None):
-            return measure(self._trainee, self._data.rows["validation"], self._validation_targets)
+            if self._hooks.mixes:
+                trained = measure(self._trainee, self._training_rows, self._training_targets)
+            return trained, measure(self._trainee, self._data.rows["validation"], self._validation_targets)
 
     def record(
         self,
@@ -175,6 +192,13 @@ class _Epochs:
             self._pause = max(least, (self._saved - began) / SAVING_AT_MOST)
 
 
+def _measured_rows(job: Job, head: Head, data: JobData) -> tuple[Rows, NDArray[np.float32]]:
+    """Return the training images measured after an epoch of mixed ones: as many as validation has, always the same."""
+    chosen = epoch_order(len(data.labels["train"]), job.seed, 0)[: len(data.labels["validation"])]
+    rows = data.rows["train"]
+    return Rows(rows.parts, rows.index[chosen]), encode_labels(data.labels["train"][chosen], head)
+
+
 def _values(variables: list[keras.Variable]) -> list[NDArray[Any]]:
     return [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
 
@@ -184,7 +208,7 @@ def _assign(variables: list[keras.Variable], values: list[NDArray[Any]]) -> None
         variable.assign(value)
 
 
-def _save_result(job: Job, data: JobData, networks: Networks, checkpoint: Checkpoint) -> None:
+def _save_result(job: Job, data: JobData, networks: Networks, checkpoint: Checkpoint, in_epochs: bool) -> None:
     """Predict every split, then write model, history, predictions, facts and timing as one result."""
     start = time.monotonic()
     predictions = _predict(job, data, networks)
@@ -207,7 +231,7 @@ def _save_result(job: Job, data: JobData, networks: Networks, checkpoint: Checkp
             "epochs": checkpoint.epoch,
             "best_epoch": best_epoch(losses),  # lowest validation loss
             "saved_epoch": best_epoch(losses) if keeps_best(fit) else checkpoint.epoch,
-            "at_cap": at_cap(fit, losses),
+            "at_cap": in_epochs and at_cap(fit, losses),
         }
         write_json(folder / "facts.json", run | facts)
 
@@ -216,9 +240,9 @@ def _predict(job: Job, data: JobData, networks: Networks) -> Predictions:
     # A head on cached features predicts from them: the saved model gives the same within the features' precision.
     predictor = networks.trainee if job.recipe.kind == "features" else networks.classifier
     predictions: Predictions = {}
-    for split in SPLITS:
+    for split, rows in data.rows.items():
         with _memory_errors(job.label, None):
-            outputs = predict(predictor, data.rows[split])
+            outputs = predict(predictor, rows)
         predictions[split] = Prediction(as_probabilities(outputs), data.labels[split], data.index[split])
     return predictions
 

@@ -1,16 +1,19 @@
 """Test accuracy of every variant, a dot per seed."""
 
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import matplotlib
 
+from convnet.comparison.variant_summary import accuracy_interval
 from convnet.report.chart import Chart, Numbers, shares_text
 from convnet.report.drawing import plot_dots
 from convnet.report.style import GREY, STYLE, WIDTH, new_figure
 from convnet.report.tables import by_variant, variants_table
 
-DOTS = "Each marker is a seed, the upright bar their mean, the line Student's 95 % interval of the mean."
-ONE_DOT = "One seed: its spread is unknown."
+BOTH = "The line is the 95 % interval of the mean over seeds and test images."
+ONE_SEED = "The line is the 95 % interval over test images; one seed shows no spread of training."
+DOTS = "Each marker is a seed, the upright bar their mean."
 
 
 def charts(numbers: Numbers) -> list[Chart]:
@@ -22,22 +25,29 @@ def charts(numbers: Numbers) -> list[Chart]:
             section="verdict",
             title="Test accuracy",
             subject="Mean test accuracy",
-            caption="",
-            lowest=0.0,
+            caption=f"{DOTS} {BOTH}" if numbers.several_seeds else ONE_SEED,
+            intervals={evaluation.variant: accuracy_interval(evaluation) for evaluation in numbers.evaluations},
         )
     ]
 
 
 @matplotlib.rc_context(STYLE)
 def dots_chart(
-    numbers: Numbers, column: str, *, section: str, title: str, subject: str, caption: str, lowest: float
+    numbers: Numbers,
+    column: str,
+    *,
+    section: str,
+    title: str,
+    subject: str,
+    caption: str,
+    intervals: Mapping[str, Sequence[float]],
 ) -> Chart:
-    """Return a chart of a column of `tables.variants_table`, whose values are between `lowest` and 1."""
+    """Return a chart of a column of `tables.variants_table`, with an interval for each variant."""
     runs = variants_table(numbers.evaluations)[["variant", "seed", column]]
     values = {name: rows[column].tolist() for name, rows in by_variant(runs).items()}
     figure = new_figure(WIDTH, 1.3 + 0.42 * len(values))
     ax = figure.add_subplot()
-    plot_dots(ax, values, numbers.styles, lowest)
+    plot_dots(ax, values, numbers.styles, intervals)
     if runs[column].min() < 0:
         ax.axvline(0.0, color=GREY, linewidth=1.0)
     ax.set_xlabel(title.lower())
@@ -46,7 +56,7 @@ def dots_chart(
         section,
         numbers.title(title),
         shares_text(subject, {name: fmean(seeds) for name, seeds in values.items()}),
-        f"{caption} {DOTS if numbers.several_seeds else ONE_DOT}".strip(),
+        caption,
         runs,
         figure,
     )

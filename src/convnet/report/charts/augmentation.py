@@ -1,4 +1,4 @@
-"""Training images beside their augmented draws."""
+"""Training images beside their augmented draws, and one image under each knob."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,35 @@ from numpy.typing import NDArray
 
 from convnet.report.chart import Chart, Images
 from convnet.report.drawing import TITLE_HEIGHT, show_image
-from convnet.report.style import SMALL_POINTS, STYLE, WIDTH, new_figure, title
+from convnet.report.style import SMALL_POINTS, STYLE, WIDTH, label, new_figure, title
+
+KNOB_COLUMNS = 7
+
+
+@matplotlib.rc_context(STYLE)
+def knobs_chart(
+    original: NDArray[np.uint8], drawn: Mapping[str, NDArray[np.uint8]], dataset: Mapping[str, Any]
+) -> Chart:
+    """Return one image, and the same image under each knob alone and under all together, by name."""
+    images = {"original": original, **drawn}
+    rows = -(-len(images) // KNOB_COLUMNS)
+    height, width = original.shape[:2]
+    figure = new_figure(WIDTH, (WIDTH / KNOB_COLUMNS * height / width + 0.25) * rows + TITLE_HEIGHT)
+    for place, (name, image) in enumerate(images.items(), start=1):
+        ax = figure.add_subplot(rows, KNOB_COLUMNS, place)
+        show_image(ax, image)
+        ax.set_title(label(name.replace("_", " "), 26), fontsize=SMALL_POINTS)
+    return Chart(
+        "knobs",
+        "augmentation",
+        title("Each knob of the augmentation alone", dataset["dataset"], dataset["kind"]),
+        f"A training image under {len(drawn)} settings: {', '.join(drawn)}.",
+        "One training image under each knob alone, under each way to fill the edges, and under all knobs together. Of "
+        "several draws the one that changes most is shown. Does every image still show its class? A knob that changes "
+        "the class harms.",
+        None,
+        figure,
+    )
 
 
 @matplotlib.rc_context(STYLE)

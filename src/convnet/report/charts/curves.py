@@ -1,5 +1,6 @@
 """Accuracy and loss per epoch, a panel per variant."""
 
+from statistics import fmean
 from typing import Any
 
 import matplotlib
@@ -52,10 +53,13 @@ def _chart(numbers: Numbers, history: pd.DataFrame, metric: str) -> Chart:
     title = numbers.title(f"{metric.capitalize()} per epoch")
     figure, axes = panels(len(numbers.evaluations), share_y=True)
     means, ends = [], []
+    runs = {evaluation.variant: evaluation.seeds for evaluation in numbers.evaluations}
     for ax, (variant, rows) in zip(axes, by_variant(history).items(), strict=True):
         plot_learning_curves(ax, rows, metric, numbers.styles[variant])
         ax.set_title(label(variant, 28))
         ax.set(xlabel="epoch", ylabel=metric)
+        best = fmean(run.best_epoch for run in runs[variant])
+        ax.axvline(best, color="black", linewidth=1.0, linestyle=":")
         mean = mean_curve(rows, metric)
         train, validation = (percent(v) if metric == "accuracy" else f"{v:.3f}" for v in mean.iloc[-1])
         ends.append(f"{variant} ends at {train} on training and {validation} on validation images")
@@ -65,8 +69,12 @@ def _chart(numbers: Numbers, history: pd.DataFrame, metric: str) -> Chart:
     else:
         axes[0].set_ylim(bottom=0)
     handles = [Line2D([], [], color=GREY, linestyle="--", linewidth=2), Line2D([], [], color="black", linewidth=2)]
-    figure.legend(handles, ["train", "validation (colour of the variant)"], loc="outside lower center", ncols=2)
-    turn = "A validation loss that rises while the training loss falls is overfitting. " if metric == "loss" else ""
+    handles.append(Line2D([], [], color="black", linewidth=1.0, linestyle=":"))
+    names = ["train", "validation (colour of the variant)", "lowest validation loss"]
+    figure.legend(handles, names, loc="outside lower center", ncols=3)
+    turn = (
+        "Overfitting starts at the dotted line where the validation loss rises behind it. " if metric == "loss" else ""
+    )
     seeds = "Thick lines are means over seeds, thin lines seeds. " if numbers.several_seeds else ""
     return Chart(
         f"curves_{metric}",

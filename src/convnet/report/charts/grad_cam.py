@@ -41,7 +41,7 @@ def grad_cam_chart(
     words = title(f"Where {variant} looks", dataset["dataset"], dataset["kind"])
     return Chart(
         f"grad_cam_{variant}",
-        "mistakes",
+        "see",
         words,
         f"Grad-CAM of {variant} over {len(images)} test images: {'; '.join(captions)}.",
         "Bright places are evidence for the predicted class. All images share one scale.",

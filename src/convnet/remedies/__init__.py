@@ -1,0 +1,1 @@
+"""What can be done against overfitting: one module per remedy, with its settings, its hooks and its sentence."""
