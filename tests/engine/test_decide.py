@@ -28,9 +28,9 @@ def test_end_that_is_not_a_look_is_refused_before_anything_is_made(
 ) -> None:
     monkeypatch.setattr(queue, "_dvc_repro", lambda stage: pytest.fail("data were made"))
     params = tiny.params(tmp_path, {"run.looks": [3, 5]})
-    with pytest.raises(UserError, match="--until is 4; run.looks has 3, 5"):
+    with pytest.raises(UserError, match=r"--until is 4; run\.looks has 3, 5"):
         decide(params, until=4)
-    with pytest.raises(UserError, match=r"--minutes is -1.0; give more than 0"):
+    with pytest.raises(UserError, match=r"--minutes is -1\.0; give more than 0"):
         decide(params, minutes=-1.0)
 
 

@@ -109,7 +109,7 @@ def decide(params: Params, minutes: float | None = None, until: int | None = Non
     started = time.monotonic()
     if minutes is not None and minutes <= 0:
         raise UserError(f"--minutes is {minutes}; give more than 0")
-    looks = params.run.looks or (len(params.run.seeds),)
+    looks = params.run.declared_looks or (len(params.run.seeds),)
     if until is not None and until not in looks:
         raise UserError(f"--until is {until}; run.looks has {', '.join(map(str, looks))}")
     reachable = [look for look in looks if until is None or look <= until]

@@ -26,7 +26,7 @@ class Run(Section):
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
     split: SplitKind = "fixed"
     margin: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0  # points of accuracy; a smaller difference does not matter
-    looks: tuple[Look, ...] = Field((), strict=False)  # numbers of seeds that are judged; empty: once, all seeds
+    looks: tuple[Look, ...] = Field((), strict=False)  # numbers of seeds that are judged; empty: all seeds once
 
     @model_validator(mode="before")
     @classmethod
@@ -66,11 +66,12 @@ class Run(Section):
     def _has_folds(self) -> "Run":
         if self.split == "folds" and len(self.seeds) < 3:
             raise ValueError(f"split is folds, one for each seed, but seeds has {len(self.seeds)}; give at least 3")
-        if self.split == "folds" and self.looks:
-            raise ValueError(
-                "split is folds, which more seeds draw again, but looks keep the seeds; remove one of them"
-            )
         return self
+
+    @property
+    def declared_looks(self) -> tuple[int, ...]:
+        """The looks; none with folds, where more seeds draw all folds again and one look judges them."""
+        return () if self.split == "folds" else self.looks
 
     @property
     def own_splits(self) -> bool:
