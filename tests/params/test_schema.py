@@ -332,9 +332,20 @@ def test_folds_need_three_seeds(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"split is folds, one for each seed, but seeds has 2; give at least 3"):
         load_settings(tmp_path, settings)
     assert "fold" in refusal(tmp_path, "run.split", "fold")
-    settings["run"] |= {"seeds": [0, 1, 2], "looks": [3, 5]}
-    with pytest.raises(UserError, match="but looks keep the seeds"):
-        load_settings(tmp_path, settings)
+
+
+def test_folds_are_judged_once(tmp_path: Path) -> None:
+    # More seeds draw all folds again, so no look keeps the seeds of an earlier one.
+    settings = tiny.committed()
+    settings["run"] |= {"looks": [3, 5]}
+    assert load_settings(tmp_path, settings).run.declared_looks == (3, 5)
+    settings["run"] |= {"split": "folds"}
+    assert load_settings(tmp_path, settings).run.declared_looks == ()
+
+
+@pytest.mark.parametrize("looks", [[5, 3], [3, 3], [2, 5]])
+def test_looks_rise_from_three_seeds_on(tmp_path: Path, looks: list[int]) -> None:
+    assert "run.looks" in refusal(tmp_path, "run.looks", looks)
 
 
 def test_no_variants_at_all_are_a_wrong_run(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def tune_variants(params: Params, arrays: Path, features: Path, backbone: Path) 
         UserError: the settings of params.yaml failed to train.
     """
     run = params.run.model_copy(update={"seeds": (params.tuning.seed,)})
-    params = params.model_copy(update={"run": run})
+    params = params.model_copy(update={"run": run}).with_numbers({})
     first = [*run.pixel_variants, *run.feature_variants]
     plan = partial(plan_jobs, arrays=arrays, features=features, backbone=backbone)
     tuned = _tune(params, first, plan)

@@ -34,7 +34,7 @@ def plan_jobs(
         arrays: folder of the prepare stage, whose dataset.json names the dataset.
         features: folder of the features stage, for feature variants.
         backbone: folder of the backbone stage, for feature and fine-tune variants.
-        start: folder of the variant that fine-tuning starts from.
+        start: folder of the variant that fine-tuning starts from; seeds that it does not have are left out.
         share: share of the training images, for the size sweep.
 
     Raises:
@@ -77,7 +77,8 @@ def plan_jobs(
             start_model=check_model(start / f"seed-{seed}.keras").path if start else None,
             start_digest=started[seed]["weights_digest"] if start else None,
         )
-        for seed in params.run.seeds
+        for seed in params.seeds_of(dataset, variant)
+        if start is None or seed in started
     ]
 
 
