@@ -53,6 +53,14 @@ def test_predict_writes_csv_to_standard_output_and_counts_to_the_other(variant, 
     assert err.splitlines()[-1] == "6 images predicted, 0 files could not be used"
 
 
+def test_model_of_rendered_images_is_named_once(photos, tmp_path, monkeypatch, capsys) -> None:
+    folder = write_variant(tmp_path / "rendered", kind="rendered")
+    assert run(monkeypatch, "predict", folder, photos) == 0
+    out, err = capsys.readouterr()
+    assert err.count("this model learnt from rendered images") == 1
+    assert "rendered" not in out
+
+
 def test_predict_writes_lines_of_json_to_a_file(variant, photos, tmp_path, monkeypatch, capsys) -> None:
     output = tmp_path / "new folder" / "out.jsonl"
     assert run(monkeypatch, "predict", variant, photos, "--format", "jsonl", "--output", output, "--seed", "1") == 0

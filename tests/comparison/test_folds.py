@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from statsmodels.regression.linear_model import OLS
 
-from convnet.comparison.folds import folds_estimate
+from convnet.comparison.folds import folds_estimate, parts_of
 
 
 def draw(folds: int, images: int, fold_deviation: float, seed: int = 0) -> list[np.ndarray]:
@@ -26,20 +26,19 @@ def apart(differences: list[np.ndarray]) -> list[np.ndarray]:
     return [np.arange(start, end) for start, end in itertools.pairwise(ends)]
 
 
-def test_total_variance_is_that_of_the_folds_or_that_of_the_images() -> None:
+def test_the_larger_of_both_variances_counts_with_twice_the_freedom_of_the_folds() -> None:
     for deviation in (0.0, 0.15):
         differences = draw(5, 400, deviation)
         estimate, components = folds_estimate(differences, apart(differences))
         means = [values.mean() for values in differences]
         images = sum(values.var(ddof=1) / len(values) for values in differences) / 25
+        variance = max(images, np.var(means, ddof=1) / 5)
         assert estimate.mean == pytest.approx(np.mean(means))
-        assert estimate.image_variance == pytest.approx(images, rel=0.005)  # the half images are a small part
-        assert estimate.image_variance + estimate.seed_variance == pytest.approx(
-            max(images, np.var(means, ddof=1) / 5), rel=0.005
-        )
-        assert (estimate.seed_variance > 0) == (np.var(means, ddof=1) / 5 > images)
+        assert estimate.seed_variance == pytest.approx(variance, rel=0.005)
+        assert estimate.half_width(0.05) == pytest.approx(2.306 * np.sqrt(variance), rel=0.005)  # t of 8 degrees
         assert components is not None
-        assert components.seed == pytest.approx(5 * estimate.seed_variance)
+        assert components.seed / 5 + components.unit / estimate.units == pytest.approx(variance, rel=0.005)
+        assert (components.seed > 0) == (np.var(means, ddof=1) / 5 > images)
 
 
 def test_images_of_a_group_count_as_one_and_agree_with_a_cluster_robust_error() -> None:
@@ -48,8 +47,9 @@ def test_images_of_a_group_count_as_one_and_agree_with_a_cluster_robust_error() 
     grouped, _ = folds_estimate(differences, groups)
     alone, _ = folds_estimate([values[::4] for values in differences], apart([values[::4] for values in differences]))
     assert grouped.units == alone.units == 500 - 5 + 1
-    assert grouped.image_variance == pytest.approx(alone.image_variance, rel=0.01)
-    assert folds_estimate(differences, apart(differences))[0].image_variance < 0.3 * grouped.image_variance
+    assert grouped.seed_variance == pytest.approx(alone.seed_variance, rel=0.01)
+    within = parts_of(differences, groups).of_units
+    assert parts_of(differences, apart(differences)).of_units < 0.3 * within
     # statsmodels: a mean per fold, with groups as clusters; its correction for few clusters is left out.
     fold = np.repeat(np.arange(5), 400)
     means = np.eye(5)[fold]
@@ -57,7 +57,7 @@ def test_images_of_a_group_count_as_one_and_agree_with_a_cluster_robust_error() 
         cov_type="cluster", cov_kwds={"groups": np.concatenate(groups), "use_correction": False}
     )
     variance = robust.cov_params().sum() / 25
-    assert grouped.image_variance == pytest.approx(variance * 100 / 99, rel=0.005)
+    assert within == pytest.approx(variance * 100 / 99, rel=0.005)
 
 
 def test_half_an_image_keeps_the_interval_open() -> None:
@@ -71,7 +71,7 @@ def test_folds_of_one_group_each_leave_the_spread_to_the_folds() -> None:
     differences = draw(6, 30, 0.1)
     estimate, _ = folds_estimate(differences, [np.full(30, fold) for fold in range(6)])
     means = np.array([values.mean() for values in differences])
-    half = 2.5706 * means.std(ddof=1) / np.sqrt(6)  # t of 5 degrees of freedom
+    half = 2.2281 * means.std(ddof=1) / np.sqrt(6)  # t of 10 degrees of freedom
     assert estimate.half_width(0.05) == pytest.approx(half, rel=0.05)
 
 
