@@ -4,7 +4,6 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
-from convnet import remedies
 from convnet.params.load import load_params
 from convnet.report.build import Folders, report
 from convnet.system.errors import command
@@ -19,7 +18,6 @@ def main() -> None:
     parser.add_argument("destination", type=Path, help="the reports folder")
     arguments = vars(parser.parse_args())
     destination = arguments.pop("destination")
-    assert remedies.__path__  # the report reads the sentences of its modules
     run = load_params().run
     report(Folders(**arguments), run.datasets, run.variants, destination)
 

@@ -10,6 +10,7 @@ from convnet.models.heads import choose_head
 from convnet.params.remedies import find_remedies
 from convnet.params.training import Network
 from convnet.report.networks import loss_words, network_layers, output_words
+from convnet.report.tried import effects, tried_table
 from convnet.report.variant_part import variant_parts
 from helpers.evaluations import CLASSES, VARIANTS, make_evaluation, make_evaluations, typed
 from report.test_page import LAYERS, verdict
@@ -65,7 +66,7 @@ def test_output_and_loss_are_those_of_the_head() -> None:
 
 def test_recipe_is_beside_that_of_the_variant_compared_with() -> None:
     made = make_evaluations(1, 6, 3)
-    parts = {part.name: part for part in variant_parts(typed(*made), verdict(made), LAYERS)}
+    parts = {part.name: part for part in variant_parts(typed(*made), verdict(made), LAYERS, {})}
     changed = {name: value for name, value, other in parts["dropout"].settings if value != other}
     assert changed == {"dropout": "0.5"}
     assert parts["baseline"].compared_with is None
@@ -75,16 +76,17 @@ def test_recipe_is_beside_that_of_the_variant_compared_with() -> None:
 
 def test_line_names_network_and_remedies() -> None:
     made = [make_evaluation("pets", name, 1) for name in VARIANTS]
-    made[2]["recipe"]["remedies"] = {"mixup": {"alpha": 0.2}}
-    parts = {part.name: part for part in variant_parts(typed(*made), verdict(made), LAYERS)}
+    remedies = {
+        "dropout": [{"name": "dropout", "sentence": "It drops.", "source": "a", "knobs": {"rate": 0.5}}],
+        "transfer": [{"name": "transfer", "sentence": "It transfers.", "source": "b", "knobs": {}}],
+    }
+    sentences = effects(tried_table(typed(*made), remedies))
+    parts = {part.name: part for part in variant_parts(typed(*made), verdict(made), LAYERS, sentences)}
     assert parts["baseline"].line == "A small CNN with 16-32-64 filters and 512 dense units."
-    assert parts["baseline"].sources == []
-    assert "drops a random share of the dense layer's outputs (rate 0.5)." in parts["dropout"].line
-    assert f"{find_remedies()['mixup'].sentence.rstrip('.')} (alpha 0.2)." in parts["dropout"].line
-    assert len(parts["dropout"].sources) == 2
-    assert parts["augmented"].line.endswith("mirrored at random (rotation 40.0, zoom 0.2).")
+    assert parts["dropout"].line == f"{parts['baseline'].line} It drops."
     assert parts["transfer"].line == "A new head of 1,024 units on the frozen backbone compact."
     assert parts["fine_tune"].line.startswith("transfer trained further at the rate 0.0001")
+    assert effects(None) == effects(tried_table(typed(*made), {})) == {}
 
 
 @pytest.mark.parametrize("remedies", [{"lean": {}}, {"spatial_dropout": {"rate": 0.2}}])

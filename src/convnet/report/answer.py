@@ -96,7 +96,8 @@ def answer_on(verdict: Verdict, evaluations: Sequence[Evaluation]) -> Answer:
 
 
 def _chance(row: Comparison, seeds: int, level: float, margin: float) -> str:
-    chance = chance_of_decision(estimate_of(row), seeds, level, margin)
+    redrawn = row.interval_kind == "folds and test images"
+    chance = chance_of_decision(estimate_of(row), seeds, level, margin, redrawn)
     return "not known" if chance is None else chance_words(chance)
 
 

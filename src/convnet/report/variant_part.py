@@ -6,13 +6,9 @@ from typing import Any
 
 from convnet.comparison.schema import Verdict
 from convnet.evaluation.schema import Evaluation
-from convnet.params.remedies import Remedy, find_remedies
-from convnet.params.section import BASELINE
 from convnet.report.networks import Layer, loss_words, network_layers
 from convnet.system.formats import plural
 
-IN_NETWORK_LINE = ("transfer", "fine_tune", "network_size")
-FEW_KNOBS = 2  # more are in the recipe only
 NOT_SETTINGS = ("dataset", "variant", "image_size", "kind")
 
 
@@ -22,7 +18,6 @@ class VariantPart:
 
     name: str
     line: str
-    sources: list[str]  # of its remedies
     loss: str
     compared_with: str | None
     settings: list[tuple[str, str, str]]  # name, value, and the value of the variant compared with
@@ -35,13 +30,23 @@ class VariantPart:
 
 
 def variant_parts(
-    evaluations: Sequence[Evaluation], verdict: Verdict, backbone: Sequence[Mapping[str, Any]]
+    evaluations: Sequence[Evaluation],
+    verdict: Verdict,
+    backbone: Sequence[Mapping[str, Any]],
+    effects: Mapping[str, Sequence[str]],
 ) -> list[VariantPart]:
-    """Return all variants of a dataset; `backbone` are the rows of layers.json."""
+    """Return all variants of a dataset.
+
+    Args:
+        evaluations: of the variants.
+        verdict: names the variant that each one is compared with.
+        backbone: rows of layers.json.
+        effects: by variant, a sentence on each of its remedies.
+    """
     known = {evaluation.variant: evaluation for evaluation in evaluations}
     others = {row.variant: row.baseline for row in reversed(verdict.comparisons)}
     return [
-        _part(evaluation, known.get(others.get(name, "")), known.get(BASELINE), backbone)
+        _part(evaluation, known.get(others.get(name, "")), backbone, effects.get(name, ()))
         for name, evaluation in known.items()
     ]
 
@@ -49,17 +54,15 @@ def variant_parts(
 def _part(
     evaluation: Evaluation,
     other: Evaluation | None,
-    baseline: Evaluation | None,
     backbone: Sequence[Mapping[str, Any]],
+    effects: Sequence[str],
 ) -> VariantPart:
-    remedies = used_remedies(evaluation, baseline or evaluation)
     own = dict(flat_settings(evaluation.recipe))
     theirs = dict(flat_settings(other.recipe)) if other else own
     names = [*own, *(name for name in theirs if name not in own)]
     return VariantPart(
         name=evaluation.variant,
-        line=" ".join([network_line(evaluation), *(_sentence(remedy, knobs) for remedy, knobs in remedies)]),
-        sources=[remedy.source for remedy, _ in remedies],
+        line=" ".join([network_line(evaluation), *effects]),
         loss=loss_words(len(evaluation.classes), evaluation.recipe["fit"]["labels"]),
         compared_with=other.variant if other else None,
         settings=[
@@ -89,24 +92,6 @@ def network_line(evaluation: Evaluation) -> str:
         return f"A new head of {plural(recipe['dense'], 'unit')} on the frozen backbone {recipe['backbone']}."
     filters = "-".join(map(str, recipe["network"]["filters"]))
     return f"A small CNN with {filters} filters and {plural(recipe['network']['dense'], 'dense unit')}."
-
-
-def used_remedies(evaluation: Evaluation, baseline: Evaluation) -> list[tuple[Remedy, Mapping[str, Any]]]:
-    """Return the remedies of a variant with their knobs, without those that `network_line` describes."""
-    recipe, found = evaluation.recipe, []
-    for name, remedy in find_remedies().items():
-        if name in IN_NETWORK_LINE:
-            continue
-        knobs = remedy.used(recipe, baseline.recipe) if remedy.used else recipe.get("remedies", {}).get(name)
-        if knobs is not None:
-            found.append((remedy, knobs))
-    return found
-
-
-def _sentence(remedy: Remedy, knobs: Mapping[str, Any]) -> str:
-    """Return the sentence of a remedy with its knobs, if they are few."""
-    listed = ", ".join(f"{name} {value}" for name, value in knobs.items())
-    return f"{remedy.sentence.rstrip('.')} ({listed})." if 0 < len(knobs) <= FEW_KNOBS else remedy.sentence
 
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
