@@ -1,14 +1,13 @@
-"""Stage features: bring the weights of a dataset's backbone, and run it once over every image."""
+"""Stage features: bring the weights of a dataset's backbones, and run each once over every image."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from convnet.features.cache import bring_features
-from convnet.features.weights import bring_backbone
+from convnet.features.dataset import bring_dataset
 from convnet.params.load import load_params
 from convnet.system.errors import command, printable
-from convnet.system.files import read_json, write_json
+from convnet.system.files import read_json
 
 
 @command
@@ -22,16 +21,9 @@ def main() -> None:
     parser.add_argument("features", type=Path, help="folder for the features")
     arguments = parser.parse_args()
     params, plan = load_params(), read_json(arguments.plan)
-    if params.run.feature_variants:
-        note = bring_backbone(params, params.dataset(arguments.dataset).backbone, arguments.backbone)
-        if note:
-            print(printable(note), file=sys.stderr)
-    else:
-        write_json(arguments.backbone / "backbone.json", {"needed": False})
-    if plan["needed"]:
-        bring_features(params, plan, arguments.arrays, arguments.backbone, arguments.features)
-    else:
-        write_json(arguments.features / "features.json", {"needed": False})
+    folders = arguments.arrays, arguments.backbone, arguments.features
+    for note in bring_dataset(params, arguments.dataset, plan, *folders):
+        print(printable(note), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
-from convnet.data.arrays import check_batch_sizes, prepare_arrays
+from convnet.data.arrays import check_batch_sizes, prepare_arrays, size_name
 from convnet.data.division import training_images
 from convnet.data.manifest import COLUMNS
 from convnet.data.splits import SPLITS
 from convnet.params.load import load_params
+from convnet.params.recipe import other_sizes
 from convnet.system.csv_tables import read_csv
 from convnet.system.errors import command
 
@@ -30,6 +31,8 @@ def main() -> None:
     check_batch_sizes(params, arguments.dataset, fewest, classes)  # before the long packing
     images = params.of_dataset("images", arguments.dataset)
     prepare_arrays(manifest, arguments.archives, image_size, images, arguments.destination)
+    for size in other_sizes(params, arguments.dataset):
+        prepare_arrays(manifest, arguments.archives, size, images, arguments.destination / size_name(size))
 
 
 if __name__ == "__main__":

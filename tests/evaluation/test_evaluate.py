@@ -143,7 +143,8 @@ def test_features_add_their_seconds_to_the_variants_that_use_them(
     features = tmp_path / "features"
     features.mkdir()
     (features / "timing.json").write_text('{"seconds": 12.5}')
-    uses_them = with_job(study, tmp_path, recipe=evaluation.recipe | {"kind": "features", "augmented_views": None})
+    used = {"kind": "features", "augmented_views": None, "backbone": "compact", "last_layer": "block2_pool"}
+    uses_them = with_job(study, tmp_path, recipe=evaluation.recipe | used)
     assert evaluate(study / "arrays", uses_them, features).seconds.features == 12.5
     assert evaluate(study / "arrays", study / "models" / "hard", features).seconds.features is None
 

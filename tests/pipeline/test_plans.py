@@ -23,6 +23,7 @@ EXPECTED: dict[str, set[str]] = {
     "run.seeds": {*MODELS, "run"},
     "run.split": {*MODELS, "run"},
     "run.margin": {"run"},
+    "run.looks": {"run"},
     "variants": NOTHING,  # an entry that the run does not list
     "variants.augmented": MODELS,
     "variants.dropout": MODELS,
@@ -174,6 +175,15 @@ def test_setting_of_a_dataset_changes_nothing_of_the_others(tmp_path: Path) -> N
     assert {dataset for dataset, _ in changed(tmp_path, "datasets.hands.training", {"epochs": 2})} == {"hands"}
     assert changed(tmp_path, "run.datasets", ["hands", "pets"]) == {RUN}
     assert changed(tmp_path, "run.datasets", ["pets", "hands", "cats_vs_dogs"]) == {RUN}
+
+
+def test_number_of_seeds_changes_the_jobs_of_its_dataset_only(tmp_path: Path) -> None:
+    before = plans(committed(), tmp_path)
+    (tmp_path / "seeds.yaml").write_text("hands: {dropout: 7}\n", "utf-8")
+    after = plans(committed(), tmp_path)
+    assert {name for name in before if before[name] != after[name]} == {("hands", "train"), ("hands", "look")}
+    assert after["hands", "train"]["seeds"]["dropout"] == (*committed()["run"]["seeds"], 3, 4, 5, 6)
+    assert after["hands", "train"]["seeds"]["baseline"] == tuple(committed()["run"]["seeds"])
 
 
 def test_whole_params_yaml_makes_plans() -> None:

@@ -12,6 +12,7 @@ from convnet.analysis.example_images import Examples, choose_cases, choose_evenl
 from convnet.analysis.figure_files import save_chart
 from convnet.analysis.network_drawing import GROUPS, NetworkDrawing
 from convnet.analysis.networks import plan_networks
+from convnet.data.arrays import arrays_of_size
 from convnet.jobs.predictions import Prediction, Predictions, load_predictions
 from convnet.params.schema import Params
 from convnet.report.chart import Chart
@@ -43,12 +44,14 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
     described, seed = read_json(arrays / "dataset.json"), params.run.seeds[0]
     networks = plan_networks(params, dataset)
     test = {n.variant: _predictions(models, n.variant, seed)["test"] for n in networks if n.example}
-    examples, cases = _choose_images(params, arrays, test)
+    examples, cases = {}, {}
+    for size in {network.image_size for network in networks}:
+        examples[size], cases[size] = _choose_images(params, arrays_of_size(arrays, size), test)
     entries: dict[str, list[Any]] = {group: [] for group in GROUPS}
     for network in progress(networks, total=len(networks), label=f"explain {dataset}", unit="networks"):
-        model = models / network.variant / f"seed-{seed}.keras"
+        model, size = models / network.variant / f"seed-{seed}.keras", network.image_size
         drawing = NetworkDrawing(
-            network, examples, cases, test.get(network.variant), params.explain.channels, described
+            network, examples[size], cases[size], test.get(network.variant), params.explain.channels, described
         )
         for group, of_network in drawing.bring(model, params.engine.threads_per_job, destination).items():
             entries[group] += of_network

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.inference.loading import load_model_checked
+from convnet.jobs.feature_sets import FeatureSet, set_of
 from convnet.models.backbones import BACKBONE
-from convnet.params.recipe import FineTuneRecipe, PixelRecipe, resolve
+from convnet.params.recipe import FineTuneRecipe, HeadRecipe, PixelRecipe, resolve
 from convnet.params.schema import Params
 
 FROZEN = "the frozen backbone"
@@ -25,6 +26,7 @@ class Network:
         name: its name in titles.
         shared_by: the variants with the same feature maps and filters.
         layers: of its backbone, to be shown; empty without a backbone.
+        image_size: (height, width) of the images that it sees.
         example: the first of its kind, with or without a backbone: its filters and Grad-CAM are shown too.
     """
 
@@ -32,22 +34,31 @@ class Network:
     name: str
     shared_by: tuple[str, ...]
     layers: tuple[str, ...]
+    image_size: tuple[int, int]
     example: bool
 
 
 def plan_networks(params: Params, dataset: str) -> list[Network]:
-    """Return the networks to look into: those without a backbone, a frozen backbone once, and fine-tuned ones."""
+    """Return the networks to look into: those without a backbone, each frozen backbone once, and fine-tuned ones."""
     recipes = {variant: resolve(params, dataset, variant) for variant in params.run.variants}
     plain = [variant for variant, recipe in recipes.items() if isinstance(recipe, PixelRecipe)]
-    tuned = [variant for variant, recipe in recipes.items() if isinstance(recipe, FineTuneRecipe)]
-    frozen = [variant for variant in recipes if variant not in plain + tuned]
-    layers = params.backbones[params.datasets[dataset].backbone].explain_layers
-    networks = [Network(variant, variant, (variant,), (), variant == plain[0]) for variant in plain]
-    if frozen:
-        networks.append(Network(frozen[0], FROZEN, tuple(frozen), layers, True))
-    return networks + [
-        Network(variant, variant, (variant,), layers, not frozen and variant == tuned[0]) for variant in tuned
+    tuned = {variant: recipe for variant, recipe in recipes.items() if isinstance(recipe, FineTuneRecipe)}
+    frozen: dict[FeatureSet, list[str]] = {}
+    for variant, recipe in recipes.items():
+        if isinstance(recipe, HeadRecipe):
+            frozen.setdefault(set_of(recipe), []).append(variant)
+    networks = [
+        Network(variant, variant, (variant,), (), recipes[variant].image_size, variant == plain[0]) for variant in plain
     ]
+    for number, (used, variants) in enumerate(frozen.items()):
+        name = FROZEN if len(frozen) == 1 else f"{FROZEN} of {variants[0]}"
+        layers = params.backbones[used.backbone].explain_layers
+        networks.append(Network(variants[0], name, tuple(variants), layers, used.image_size, number == 0))
+    for variant, recipe in tuned.items():
+        layers = params.backbones[recipe.backbone].explain_layers
+        example = not frozen and variant == next(iter(tuned))
+        networks.append(Network(variant, variant, (variant,), layers, recipe.image_size, example))
+    return networks
 
 
 def load_network(path: Path) -> keras.Model:

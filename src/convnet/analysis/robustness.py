@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.analysis.perturbations import PERTURBATIONS, perturb_all
-from convnet.data.arrays import load_arrays
+from convnet.data.arrays import arrays_of_size, load_arrays
 from convnet.data.splits import SPLITS as ALL_SPLITS
 from convnet.data.splits import nested_subset
 from convnet.inference.loading import load_model_checked
@@ -24,6 +24,7 @@ from convnet.models.backbones import BACKBONE
 from convnet.models.cnn import HEAD
 from convnet.models.heads import as_probabilities
 from convnet.models.transfer import weights_digest
+from convnet.params.recipe import resolve
 from convnet.params.schema import Params
 from convnet.system.files import json_digest, read_json, write_json
 from convnet.system.progress import progress
@@ -69,10 +70,11 @@ def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, d
     """
     count = params.robustness.images_per_split
     rows: dict[str, list[dict[str, Any]]] = {}
-    missing: dict[str, Path] = {}
+    missing: dict[Path, dict[str, Path]] = {}  # by the arrays of their image size
     for variant in params.run.variants if count else ():
+        sized = arrays_of_size(arrays, resolve(params, dataset, variant).image_size)
         decides = {
-            "arrays": read_json(arrays / "dataset.json")["digest"],
+            "arrays": read_json(sized / "dataset.json")["digest"],
             "models": [seed["weights_digest"] for seed in read_json(models / variant / "job.json")["seeds"]],
             "settings": [count, params.split.seed, params.engine.threads_per_job, params.run.split, params.run.seeds],
             "code": [code_digest(), source_digest(["analysis/robustness.py", "analysis/perturbations.py"])],
@@ -82,15 +84,18 @@ def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, d
         if stored.is_file():
             rows[variant] = read_json(stored)
         else:
-            missing[variant] = stored
-    paths = {variant: [models / variant / f"seed-{seed}.keras" for seed in params.run.seeds] for variant in missing}
-    if paths:
+            missing.setdefault(sized, {})[variant] = stored
+    for sized, places in missing.items():
+        paths = {
+            variant: [models / variant / f"seed-{seed}.keras" for seed in params.seeds_of(dataset, variant)]
+            for variant in places
+        }
         if params.run.own_splits:
             tested = load_predictions(models / params.run.variants[0] / "predictions.npz")
-            measured = _by_seed(arrays, paths, count, params.split.seed, [tested[seed] for seed in params.run.seeds])
+            measured = _by_seed(sized, paths, count, params.split.seed, [tested[seed] for seed in params.run.seeds])
         else:
-            measured = measure_robustness(arrays, paths, count, params.split.seed)
-        for variant, stored in missing.items():
+            measured = measure_robustness(sized, paths, count, params.split.seed)
+        for variant, stored in places.items():
             rows[variant] = [row for row in measured if row["variant"] == variant]
             write_json(stored, rows[variant])
     in_order = [row | {"variant": variant} for variant in params.run.variants for row in rows.get(variant, [])]

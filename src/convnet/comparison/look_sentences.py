@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from convnet.comparison.schema import Comparison, Verdict
 from convnet.system.formats import plural
 
+TOO_LARGE = "0.0 to 4.0"  # at the looks before the last, in bench/results/looks_simulation.json
+
 
 def look_sentence(row: Comparison, looks: Sequence[int]) -> str:
     """Return the look that decided a comparison, or the look that comes next.
@@ -28,7 +30,7 @@ def look_sentence(row: Comparison, looks: Sequence[int]) -> str:
 def _caution(row: Comparison, looks: Sequence[int]) -> str:
     if row.decision == "no relevant difference" or len(row.seeds) == looks[-1]:
         return ""
-    return " A difference that decides early is likely too large (docs/method.md)."
+    return f" A difference that decides early is likely too large, by {TOO_LARGE} points in simulated studies."
 
 
 def spent_sentence(verdict: Verdict) -> str:

@@ -58,6 +58,13 @@ class Difference:
         )
 
 
+def _features(evaluation: Evaluation) -> list[object]:
+    """Return what decides the network below the head, which is nothing without a backbone."""
+    if evaluation.backbone is None:
+        return []
+    return [evaluation.backbone, *(evaluation.recipe.get(key) for key in ("last_layer", "image_size"))]
+
+
 def shared_seeds(baseline: Evaluation, variant: Evaluation) -> list[int]:
     """Return the seeds that both variants have, in rising order."""
     return sorted({run.seed for run in baseline.seeds} & {run.seed for run in variant.seeds})
@@ -67,7 +74,7 @@ def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding, most: i
     """Compare one variant with another on the seeds both have.
 
     Seeds are paired where both train the same kind of network, or where a seed draws the split for both. A network
-    with a backbone shares no randomness with one without.
+    with a backbone shares no randomness with one without, or with another backbone, cut or image size.
 
     Args:
         baseline: the evaluation that is subtracted.
@@ -82,7 +89,7 @@ def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding, most: i
     seeds = shared_seeds(baseline, variant)[:most]
     pairs = [(first[seed], second[seed]) for seed in seeds]
     _check(pairs, baseline, variant)
-    paired = variant.own_splits or (baseline.backbone is None) == (variant.backbone is None)
+    paired = variant.own_splits or _features(baseline) == _features(variant)
     rows = [[correct(run) for run in runs] for runs in zip(*pairs, strict=True)]
     differences = [theirs - ours for ours, theirs in zip(*rows, strict=True)]
     runs = [ours for ours, _ in pairs]

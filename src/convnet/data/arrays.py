@@ -136,6 +136,18 @@ def check_batch_size(label: str, batch_size: int, images: int, share: float = 1.
         )
 
 
+def arrays_of_size(folder: Path, image_size: tuple[int, int]) -> Path:
+    """Return the folder of a dataset's arrays for images of one size; the main size has none of its own."""
+    own = folder / size_name(image_size)
+    return own if own.is_dir() else folder
+
+
+def size_name(image_size: tuple[int, int]) -> str:
+    """Return the name of the folder for arrays of another size than the dataset's."""
+    height, width = image_size
+    return f"{height}x{width}"
+
+
 def load_arrays(folder: Path, split: str) -> Arrays:
     """Open the arrays of one split; images stay on disk until they are read.
 

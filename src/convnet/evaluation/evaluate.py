@@ -11,6 +11,7 @@ from convnet.data.splits import SPLITS
 from convnet.evaluation.calibration import calibrate
 from convnet.evaluation.metrics import evaluate_split, overfitting
 from convnet.evaluation.schema import Evaluation, HistoryRow, Seconds, SeedEvaluation
+from convnet.jobs.feature_sets import FeatureSet, features_folder
 from convnet.jobs.predictions import CALIBRATION, Predictions, calibration_part, load_predictions
 from convnet.system.files import read_json
 
@@ -98,6 +99,8 @@ def _test_images(arrays: Path, index: NDArray[np.int64], own_splits: bool) -> di
 def _seconds_of_features(features: Path | None, recipe: dict[str, Any]) -> float | None:
     if features is None or recipe["kind"] != "features":
         return None
+    used = FeatureSet(recipe["backbone"], recipe["last_layer"], tuple(recipe["image_size"]))
+    features = features_folder(features, used)
     seconds = float(read_json(features / "timing.json")["seconds"])
     if recipe["augmented_views"] is not None:
         seconds += read_json(features / "views_timing.json")["seconds"]

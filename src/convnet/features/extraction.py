@@ -1,5 +1,7 @@
 """Run a frozen backbone once over every image and store its features, which all heads and seeds share."""
 
+import math
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +39,7 @@ def extract_features(arrays: Path, image_size: tuple[int, int], backbone: UsedBa
     start = time.monotonic()
     whole, model = _pixel_model(backbone, image_size)
     counts = {split: len(load_arrays(arrays, split).labels) for split in SPLITS}
+    _announce(f"{arrays.name}, {backbone.name} cut at {backbone.last_layer}", sum(counts.values()), model)
     files = {
         split: _write(destination / f"{split}.npy", images, _run(model, arrays, split, images))
         for split, images in counts.items()
@@ -85,6 +88,12 @@ def _pixel_model(backbone: UsedBackbone, image_size: tuple[int, int]) -> tuple[k
     inputs = keras.Input((*image_size, 3))
     scaled = rescale(backbone.settings.input_range)(inputs)
     return whole, keras.Model(inputs, shortened(scaled, training=False))
+
+
+def _announce(label: str, rows: int, model: keras.Model) -> None:
+    """Print the size of the features before they are made."""
+    megabytes = rows * math.prod(model.output_shape[1:]) * 2 / 1e6
+    print(f"features of {label}: {rows:,} images take {megabytes:,.0f} MB", file=sys.stderr)
 
 
 def _write_timing(path: Path, start: float, images: int) -> None:

@@ -21,6 +21,12 @@ from convnet.system.files import file_digest, read_json
 JOB = "job.json"
 BEST = "model.keras"  # what the folder of a chosen model holds instead of seed-<n>.keras
 MOST_CONFIGURATION = 64 * 2**20  # bytes; InceptionV3 needs 0.3 MB
+# Parts of ConvNeXt and MobileNetV3 that are not public layers.
+INNER_PARTS = {
+    ("keras.src.applications.convnext", "LayerScale"),
+    ("keras.src.ops.numpy", "Add"),
+    ("keras.src.ops.numpy", "Multiply"),
+}
 # Not keras.config, keras.utils or keras.saving: their functions change settings, download files or load code.
 MODULES = {"keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.src.models.functional"}
 
@@ -228,13 +234,13 @@ def _foreign_part(path: Path) -> str | None:
 
 
 def _allowed(part: Mapping[str, Any]) -> bool:
-    """Whether a part is a class of `MODULES` or registered by this package, and carries no code."""
+    """Whether a part is known (`MODULES`, `INNER_PARTS`) or registered by this package, and carries no code."""
     module, name = part.get("module"), part["class_name"]
     if "lambda" in name.lower() or name == "function":
         return False
     if str(part.get("registered_name")).startswith("convnet>"):
         return str(module).startswith("convnet.models.")
-    return module in MODULES or (module, name) == (None, "__keras_tensor__")
+    return module in MODULES or (module, name) in {*INNER_PARTS, (None, "__keras_tensor__")}
 
 
 def _parts(value: Any) -> Iterator[dict[str, Any]]:

@@ -87,6 +87,13 @@ def resolve(params: Params, dataset: str, variant: str) -> VariantRecipe:
     return recipe
 
 
+def other_sizes(params: Params, dataset: str) -> list[tuple[int, int]]:
+    """Return the image sizes that backbones of the run see, besides the dataset's own."""
+    main = params.dataset(dataset).image_size
+    sizes = {resolve(params, dataset, variant).image_size for variant in params.run.feature_variants}
+    return sorted(sizes - {main})
+
+
 def check_length(fit: Fit, where: str) -> None:
     """Reject a plateau with a rate schedule or with early stopping.
 
@@ -136,20 +143,23 @@ def _head_recipe(params: Params, common: Mapping[str, Any]) -> HeadRecipe:
     data = params.datasets[dataset]
     transfer: Transfer = of_variant(params, params.of_dataset("transfer", dataset), variant)
     augmented = common["augmentation"] is not None
-    backbone = params.backbones[data.backbone]
+    name = transfer.backbone or data.backbone
+    backbone = params.backbones[name]
+    of_dataset = data.last_layer if name == data.backbone else None
     recipe = HeadRecipe(
-        **common,
+        **{**common, "image_size": transfer.image_size or data.image_size},
         kind="pixels" if augmented and transfer.fresh_views else "features",
         fit=_fit(transfer),
-        backbone=data.backbone,
-        last_layer=data.last_layer or backbone.last_layer,
+        backbone=name,
+        last_layer=transfer.last_layer or of_dataset or backbone.last_layer,
         pooling=transfer.pooling,
         dense=transfer.dense,
         dropout=params.variants[variant].dropout,
         augmented_views=transfer.augmented_views if augmented and not transfer.fresh_views else None,
     )
-    needs = f"backbone {data.backbone} takes images of"
-    _check_image_size(recipe, backbone.smallest_image, needs, "choose another backbone")
+    needs = f"backbone {name} takes images of"
+    key = "transfer.image_size" if transfer.image_size else "image_size"
+    _check_image_size(recipe, backbone.smallest_image, needs, "choose another backbone", key)
     return recipe
 
 
@@ -159,7 +169,7 @@ def _fine_tune_recipe(params: Params, common: Mapping[str, Any]) -> FineTuneReci
     start = resolve(params, dataset, tune.start)
     assert isinstance(start, HeadRecipe)  # `check_params` refuses every other start
     return FineTuneRecipe(
-        **common,
+        **{**common, "image_size": start.image_size},
         fit=_fit(tune),
         **{name: getattr(start, name) for name in BackboneRecipe.__annotations__},
         start=tune.start,
@@ -221,10 +231,10 @@ def smallest_image(network: Network) -> int:
     return side
 
 
-def _check_image_size(recipe: CommonRecipe, least: int, needs: str, remedy: str) -> None:
+def _check_image_size(recipe: CommonRecipe, least: int, needs: str, remedy: str, key: str = "image_size") -> None:
     if min(recipe.image_size) < least:
         raise UserError(
-            f"params.yaml: datasets.{recipe.dataset}.image_size is {list(recipe.image_size)}, but {needs} at least "
+            f"params.yaml: datasets.{recipe.dataset}.{key} is {list(recipe.image_size)}, but {needs} at least "
             f"{least} pixels a side; make it larger or {remedy}"
         )
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validat
 from pydantic_core import PydanticCustomError
 
 from convnet.params.remedies import named_remedies
-from convnet.params.section import Counts, Labels, Names, Pooling, Positive, Section, Share
+from convnet.params.section import Counts, ImageSize, Labels, Names, Pooling, Positive, Section, Share
 
 
 class Augmentation(Section):
@@ -51,6 +51,9 @@ class Fit(Section):
 class Transfer(Fit):
     """A head on a frozen backbone's features."""
 
+    backbone: str | None = None  # null: the dataset's
+    last_layer: str | None = None  # null: the dataset's, or the backbone's own
+    image_size: ImageSize | None = None  # that the backbone sees; null: the dataset's
     pooling: Pooling
     dense: Positive
     augmented_views: Positive  # augmented copies of each training image whose features are cached

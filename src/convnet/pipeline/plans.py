@@ -10,8 +10,9 @@ from typing import Any
 
 from convnet import remedies
 from convnet.jobs.feature_plan import plan_features
+from convnet.jobs.feature_sets import recipes_by_set
 from convnet.jobs.job import BUILDS_A_BACKBONE
-from convnet.params.recipe import VariantRecipe, resolve
+from convnet.params.recipe import VariantRecipe, other_sizes, resolve
 from convnet.params.remedies import used_remedies
 from convnet.params.schema import Params
 from convnet.params.section import BASELINE, Section
@@ -45,10 +46,15 @@ def plans_of(params: Params, dataset: str) -> dict[str, Any]:
     """Return the settings of every stage of a dataset, by the stage's name."""
     data = params.dataset(dataset)
     recipes = {variant: resolve(params, dataset, variant) for variant in params.run.variants}
-    common = {"seeds": params.run.seeds, "split": params.run.split, "threads": params.engine.threads_per_job}
+    seeds = {variant: params.seeds_of(dataset, variant) for variant in params.run.variants}
+    common = {"seeds": seeds, "split": params.run.split, "threads": params.engine.threads_per_job}
     if params.run.split == "folds":
         common["fold_seed"] = params.split_rules(dataset).seed
-    jobs = common | {"backbone": _dump(params.backbones[data.backbone], BUILDS_A_BACKBONE)}
+    first, *more = _backbones(params, dataset) or [data.backbone]
+    jobs = common | {"backbone": _dump(params.backbones[first], BUILDS_A_BACKBONE)}
+    if more:
+        jobs |= {"more_backbones": {name: _dump(params.backbones[name], BUILDS_A_BACKBONE) for name in more}}
+    sizes = other_sizes(params, dataset)
     return {
         "download": {"kind": data.kind, "source": _dump(data.source)},
         "split": {
@@ -56,14 +62,15 @@ def plans_of(params: Params, dataset: str) -> dict[str, Any]:
             "split": _dump(params.split_rules(dataset)),
             "entry": _entry(params, dataset),
         },
-        "prepare": {"images": _dump(params.of_dataset("images", dataset)), "image_size": data.image_size},
-        "features": plan_features(params, dataset) | {"backbone_stage": _backbone(params, dataset)},
+        "prepare": {"images": _dump(params.of_dataset("images", dataset)), "image_size": data.image_size}
+        | ({"other_sizes": sizes} if sizes else {}),
+        "features": plan_features(params, dataset) | _weights(params, dataset),
         "train": jobs | {"recipes": _dumped(recipes)},
         "evaluate": {"variants": params.run.variants},
         "tune": _tune(params, recipes, jobs),
         "look": common | {
             "recipes": _dumped(recipes),
-            "layers": params.backbones[data.backbone].explain_layers,
+            "layers": [layer for name in (first, *more) for layer in params.backbones[name].explain_layers],
             "explain": _dump(params.explain),
             "robustness": _dump(params.robustness),
             "split_seed": params.split.seed,
@@ -73,11 +80,21 @@ def plans_of(params: Params, dataset: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _backbone(params: Params, dataset: str) -> dict[str, Any] | None:
-    """Return the settings that decide the weights of a dataset's backbone, or None if no variant uses it."""
-    if not params.run.feature_variants:
-        return None
-    backbone = params.backbones[params.datasets[dataset].backbone]
+def _backbones(params: Params, dataset: str) -> list[str]:
+    """Return the backbones that the run uses, in its order."""
+    return list(dict.fromkeys(used.backbone for used in recipes_by_set(params, dataset)))
+
+
+def _weights(params: Params, dataset: str) -> dict[str, Any]:
+    """Return the settings that decide the weights of a dataset's backbones."""
+    names = _backbones(params, dataset)
+    more = {name: _backbone(params, name) for name in names[1:]}
+    stage = {"backbone_stage": _backbone(params, names[0]) if names else None}
+    return stage | ({"more_backbones": more} if more else {})
+
+
+def _backbone(params: Params, name: str) -> dict[str, Any]:
+    backbone = params.backbones[name]
     content: dict[str, Any] = {"entry": _dump(backbone), "threads": params.engine.threads_per_job}
     if backbone.pretrain is not None:
         content |= {"images": _dump(params.images), "split": _dump(params.split)}
@@ -95,7 +112,8 @@ def _sweep(params: Params, dataset: str, jobs: dict[str, Any]) -> dict[str, Any]
     if not params.sweep.enabled:
         return {"enabled": False}
     recipes = {variant: resolve(params, dataset, variant) for variant in params.sweep.variants}
-    return jobs | {"enabled": True, "shares": params.sweep.shares, "recipes": _dumped(recipes)}
+    seeds = {"seeds": params.run.seeds}
+    return jobs | seeds | {"enabled": True, "shares": params.sweep.shares, "recipes": _dumped(recipes)}
 
 
 def _entry(params: Params, dataset: str) -> dict[str, Any]:

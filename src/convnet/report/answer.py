@@ -139,7 +139,8 @@ def next_steps(datasets: Sequence[Sequence[Evaluation]], declared: Sequence[int]
     for look in looks:
         more = look - len(seeds)
         listed = ",".join(map(str, sorted([*seeds, *added[:more]])))
-        steps.append(NextStep(look, f"dvc exp run -S 'run.seeds=[{listed}]'", _duration(more * seconds)))
+        command = f"convnet decide --until {look}" if declared else f"dvc exp run -S 'run.seeds=[{listed}]'"
+        steps.append(NextStep(look, command, _duration(more * seconds)))
     return steps
 
 

@@ -5,19 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from convnet.evaluation.schema import Evaluation
+from convnet.jobs.feature_sets import backbone_folder
 from convnet.system.files import read_json
 from convnet.system.formats import percent, plural
 
 
 def describe_backbone(folder: Path, evaluations: Sequence[Evaluation]) -> str:
-    """Return the page's sentence on a dataset's backbone, or nothing where no variant needs one."""
-    described = read_json(folder / "backbone.json")
-    if not described["needed"]:
-        return ""
-    last_layer = next(evaluation.recipe["last_layer"] for evaluation in evaluations if evaluation.backbone)
-    timing = folder / "timing.json"  # only where the backbone was trained here
-    seconds = read_json(timing)["seconds_training"] if timing.exists() else None
-    return backbone_sentence(described, last_layer, seconds)
+    """Return the page's sentences on a dataset's backbones, or nothing where no variant needs one."""
+    sentences = []
+    for name, last_layer in dict.fromkeys(
+        (evaluation.backbone, evaluation.recipe["last_layer"]) for evaluation in evaluations if evaluation.backbone
+    ):
+        place = backbone_folder(folder, name)
+        timing = place / "timing.json"  # only where the backbone was trained here
+        seconds = read_json(timing)["seconds_training"] if timing.exists() else None
+        sentences.append(backbone_sentence(read_json(place / "backbone.json"), last_layer, seconds))
+    return " ".join(sentences)
 
 
 def backbone_sentence(described: Mapping[str, Any], last_layer: str, seconds: float | None = None) -> str:

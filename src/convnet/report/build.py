@@ -14,6 +14,7 @@ from convnet.comparison.schema import read_verdicts
 from convnet.data.arrays import load_arrays
 from convnet.data.splits import SPLITS
 from convnet.evaluation.schema import read_evaluation
+from convnet.jobs.feature_sets import backbone_folder
 from convnet.report.backbone_text import describe_backbone
 from convnet.report.chart import Chart, Images, Numbers
 from convnet.report.charts import (
@@ -116,8 +117,9 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         verdict,
     )
     figures = _save(draw_charts(numbers), destination / "figures" / dataset)
-    backbone = read_json(folders.backbones / dataset / "backbone.json")
     for evaluation in evaluations:
+        place = backbone_folder(folders.backbones / dataset, evaluation.backbone or "")
+        backbone = read_json(place / "backbone.json")
         card = destination / "model_cards" / f"{dataset}-{evaluation.variant}.md"
         write_model_card(evaluation, verdict, backbone, card)
     layers = folders.features / dataset / "layers.json"

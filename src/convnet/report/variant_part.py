@@ -68,8 +68,13 @@ def _part(
         settings=[
             (name, own.get(name, "not set"), theirs.get(name, "not set")) for name in names if name not in NOT_SETTINGS
         ],
-        layers=network_layers(evaluation, backbone) if backbone or not evaluation.backbone else [],
+        layers=network_layers(evaluation, backbone) if _has_layers(evaluation, backbone) else [],
     )
+
+
+def _has_layers(evaluation: Evaluation, backbone: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the recipe and the rows of the backbone give all layers."""
+    return bool(backbone or not evaluation.backbone) and "probe" not in evaluation.recipe.get("remedies", {})
 
 
 def network_line(evaluation: Evaluation) -> str:
@@ -81,6 +86,8 @@ def network_line(evaluation: Evaluation) -> str:
             f"{recipe['start']} trained further at the rate {rate:g}, with the backbone unfrozen from "
             f"{recipe['trainable_from']} up."
         )
+    if "probe" in recipe.get("remedies", {}):
+        return f"A logistic regression on the frozen backbone {recipe['backbone']}."
     if evaluation.backbone:
         return f"A new head of {plural(recipe['dense'], 'unit')} on the frozen backbone {recipe['backbone']}."
     filters = "-".join(map(str, recipe["network"]["filters"]))
