@@ -130,6 +130,8 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=300, help="simulated studies per plan")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    if not arguments.evaluations.is_dir():
+        parser.exit(0, f"{arguments.evaluations} is missing: run `make repro` first\n")
     params = load_params()
     read = {
         dataset: {v: read_evaluation(arguments.evaluations / dataset / "variants" / f"{v}.json")
