@@ -127,9 +127,11 @@ def main() -> None:
     """Simulate every plan for every dataset."""
     parser = argparse.ArgumentParser(description="Choose looks and test images from the spreads of a run.")
     parser.add_argument("evaluations", type=Path, nargs="?", default=Path("data/evaluations"))
-    parser.add_argument("--studies", type=int, default=300)
+    parser.add_argument("--studies", type=int, default=300, help="simulated studies per plan")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    if not arguments.evaluations.is_dir():
+        parser.exit(0, f"{arguments.evaluations} is missing: run `make repro` first\n")
     params = load_params()
     read = {
         dataset: {v: read_evaluation(arguments.evaluations / dataset / "variants" / f"{v}.json")
@@ -145,7 +147,12 @@ def main() -> None:
             found = simulate(rows, looks, times * images, arguments.studies)
             results.append({"dataset": dataset, "looks": looks, "test_images": times * images, **found})
             print(dataset, looks, times * images, found, flush=True)
-    write_json(arguments.out, {"between_seeds": {str(k): v for k, v in between.items()}, "plans": results})
+    facts = {
+        "command": f"python -m bench.correctness.plan_looks --studies {arguments.studies}",
+        "unit": "percent of studies; numbers of seeds",
+        "between_seeds": {"pixels": between[False], "backbone": between[True]},
+    }
+    write_json(arguments.out, facts | {"plans": results})
 
 
 if __name__ == "__main__":

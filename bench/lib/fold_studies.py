@@ -92,8 +92,7 @@ def run_study(setting: FoldSetting, data: tuple[Floats, Integers], number: int) 
             truth[name].append(float(found[len(index["test"]) :].mean()))
     others = list(NETWORKS)[1:]
     by_network = {
-        name: _intervals([a - b for a, b in zip(right[name], right["baseline"], strict=True)], tested)
-        for name in others
+        name: intervals([a - b for a, b in zip(right[name], right["baseline"], strict=True)], tested) for name in others
     }
     estimates = {kind: {name: by_network[name][kind] for name in others} for kind in by_network[others[0]]}
     return Study(estimates, {name: float(np.mean(truth[name]) - np.mean(truth["baseline"])) for name in others})
@@ -106,7 +105,7 @@ def _divide(setting: FoldSetting, labels: Integers, groups: Integers, fold: int,
     return divide(Division("folds", fold, setting.folds, number), of_labels, of_groups, 100 * number + fold)
 
 
-def _intervals(differences: Sequence[Floats], groups: Sequence[Integers]) -> dict[str, Estimate]:
+def intervals(differences: Sequence[Floats], groups: Sequence[Integers]) -> dict[str, Estimate]:
     """Return the intervals that are judged."""
     parts, folds = parts_of(differences, groups), len(differences)
     images = sum(map(len, differences))

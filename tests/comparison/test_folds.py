@@ -1,6 +1,11 @@
 """The interval where every image is tested once: its parts by the textbook, its limits, and groups."""
 
 import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from statsmodels.regression.linear_model import OLS
 
+from bench.lib.fold_studies import intervals
 from convnet.comparison.folds import folds_estimate, parts_of
+
+ROOT = Path(__file__).parents[2]
 
 
 def draw(folds: int, images: int, fold_deviation: float, seed: int = 0) -> list[np.ndarray]:
@@ -100,3 +108,41 @@ def test_real_folds_of_one_model_contain_no_difference() -> None:
     estimate, _ = folds_estimate(differences, groups)
     assert estimate.mean == 0
     assert estimate.p_value() == 1.0
+
+
+INTERVAL = "larger variance, twice the degrees of freedom"  # that of `folds_estimate`
+
+
+def simulated(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a simulation."""
+    rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["settings"]
+    return rows
+
+
+def test_committed_studies_contain_the_truth_often_enough() -> None:
+    rows = simulated(ROOT / "bench" / "results" / "folds_simulation.json")
+    assert {row["source"] for row in rows} == {"digits", "points"}
+    assert {100, 600} <= {row["images"] for row in rows}
+    for row in rows:
+        assert row["studies"] >= 200
+        found = row["intervals"][INTERVAL]
+        assert found["coverage"] >= 93.0, row
+        assert found["false_decisions"] <= 5.0, row
+
+
+def test_simulated_interval_is_that_of_the_verdict() -> None:
+    differences = draw(5, 60, 0.1)
+    estimate, _ = folds_estimate(differences, apart(differences))
+    assert intervals(differences, apart(differences))[INTERVAL].half_width(0.05) == estimate.half_width(0.05)
+
+
+@pytest.mark.slow
+def test_simulation_trains_networks_and_counts(tmp_path: Path) -> None:
+    options = ("--quick", "--studies", "30", "--out", str(tmp_path / "rates.json"))
+    command = [sys.executable, "-m", "bench.correctness.simulate_folds", *options]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (row,) = simulated(tmp_path / "rates.json")
+    # Two standard errors of 60 rates near 95 % are 5.6 points.
+    assert row["intervals"][INTERVAL]["coverage"] >= 89
+    assert row["intervals"]["Nadeau and Bengio"]["half_width"] > row["intervals"][INTERVAL]["half_width"]
+    assert row["true_points"]["twin"] == 0.0

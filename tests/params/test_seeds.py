@@ -34,6 +34,12 @@ def test_number_adds_seeds_behind_those_of_the_run(tmp_path: Path, text: str | N
     assert load(tmp_path, text) == seeds
 
 
+def test_folds_are_as_many_as_seeds_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "seeds.yaml").write_text("tiny: {baseline: 9}\n", "utf-8")
+    tiny.write_params(tmp_path, {"run.seeds": [4, 2, 3], "run.split": "folds"})
+    assert load_params(tmp_path / "params.yaml").seeds_of("tiny", "baseline") == (4, 2, 3)
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

@@ -34,10 +34,13 @@ def _caution(row: Comparison, looks: Sequence[int]) -> str:
 
 
 def spent_sentence(verdict: Verdict) -> str:
-    """Return the declared looks, the jobs so far, and the jobs saved against the last look for all variants."""
-    looks = verdict.looks
-    trained = sum(len(row.seeds) for row in verdict.variants)
-    most = looks[-1] * len(verdict.variants)
-    saved = f"; {most - trained} fewer than the last look for all variants" if trained < most else ""
+    """Return the declared looks, the jobs by variant, and the jobs saved against the last look for all variants."""
+    looks, rows = verdict.looks, verdict.variants
+    trained, most = sum(len(row.seeds) for row in rows), looks[-1] * len(rows)
     declared = " and ".join([", ".join(map(str, looks[:-1])), str(looks[-1])] if len(looks) > 1 else [str(looks[0])])
-    return f"Looks were declared at {declared} seeds. {plural(trained, 'job')} were trained{saved}."
+    sentence = f"Looks were declared at {declared} seeds. {plural(trained, 'job')} were trained"
+    if trained < most:
+        sentence += f", {most - trained} fewer than at the last look for all variants"
+    if len({len(row.seeds) for row in rows}) > 1:
+        sentence += f". Seeds by variant: {', '.join(f'{row.variant} {len(row.seeds)}' for row in rows)}"
+    return f"{sentence}."

@@ -19,6 +19,7 @@ from dataclasses import replace
 from scipy import optimize, special
 
 from convnet.comparison.decisions import FEWEST_SEEDS, SIGNIFICANCE
+from convnet.comparison.folds import FREEDOM
 from convnet.comparison.planning import unknown_variance
 from convnet.comparison.random_effects import LEAST_FREEDOM, Estimate
 from convnet.comparison.schema import Comparison, Verdict
@@ -40,6 +41,8 @@ def estimate_of(row: Comparison) -> Estimate:
         images=row.n_test,
         units=row.n_groups * (row.n_test + 2) / row.n_test,  # with the two half images
     )
+    if row.split == "folds":  # both parts have the freedom of the folds
+        return replace(estimate, units=FREEDOM * (len(row.seeds) - 1) + 1, freedom_factor=FREEDOM)
     if row.paired or row.seed_share == 0:
         return estimate
 

@@ -150,7 +150,7 @@ def _comparison(difference: Difference, decided: Decided, level: float) -> Compa
         interval=estimate.interval(),
         interval_kind=_interval_kind(difference),
         standard_error=estimate.standard_error,
-        seed_share=estimate.seed_variance / estimate.standard_error**2,
+        seed_share=difference.seed_share,
         needed=difference.needed(level) if decided.decision == "not decided" else None,
         seeds=difference.seeds,
         seeds_left_out=difference.left_out,

@@ -171,9 +171,12 @@ class Params(Section):
         return changed
 
     def seeds_of(self, dataset: str, variant: str) -> tuple[int, ...]:
-        """Return the seeds of a variant: run.seeds, and behind the largest of them as many as its number needs."""
+        """Return the seeds of a variant: run.seeds, and behind the largest of them as many as its number needs.
+
+        With folds the seeds are the folds, so numbers have no effect.
+        """
         seeds = self.run.seeds
-        more = self._numbers.get(dataset, {}).get(variant, 0) - len(seeds)
+        more = 0 if self.run.split == "folds" else self._numbers.get(dataset, {}).get(variant, 0) - len(seeds)
         return seeds + tuple(range(max(seeds) + 1, max(seeds) + 1 + more))
 
     @field_validator("variants", mode="before")
