@@ -1,7 +1,7 @@
 # Every target installs what it needs first; nothing asks a question, and only a package index is reached.
 #
 #   make              make the environment (.venv) and the page of dvc plots show
-#   make repro        run the whole pipeline: every training job in one queue, then dvc repro
+#   make repro        run the whole pipeline: train until the comparisons are decided, then dvc repro
 #   make report       run only the stages that the report needs
 #   make showcase     copy the figures that README shows into docs/showcase
 #   make prune        delete the outputs of datasets and variants that params.yaml no longer runs;
@@ -38,7 +38,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 all: .venv/.stamp $(PLOTS_PAGE)
 
 repro: .venv/.stamp $(PLOTS_PAGE) scm
-	$(BIN)/convnet train
+	$(BIN)/convnet decide --no-report
 	-$(if $(word 2,$(DATASETS)),$(MAKE) --jobs=$(CORES) $(DATASETS:%=results-of-%))
 	$(BIN)/python -m convnet.pipeline.repro $(STARTED)
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from convnet.evaluation.model_selection import choose_best
+from convnet.inference.preprocess_file import write_preprocess
 from convnet.params.load import load_params
 from convnet.system.errors import command, printable
 
@@ -20,6 +21,7 @@ def main() -> None:
     params = load_params()
     kind = params.dataset(arguments.dataset).kind
     best = choose_best(arguments.models, params.run.variants, kind, arguments.destination)
+    write_preprocess(arguments.destination)
     reached = f"{100 * best.accuracy:.1f} % of {kind} validation images, mean over seeds"
     print(printable(f"{arguments.dataset}: best is {best.variant}, {reached}; seed {best.seed}"), file=sys.stderr)
 

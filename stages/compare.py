@@ -30,7 +30,8 @@ def main() -> None:
     for dataset in run.datasets:
         folder = arguments.evaluations / dataset
         of_dataset = [read_evaluation(folder / "variants" / f"{variant}.json") for variant in run.variants]
-        verdicts.append(verdict(of_dataset, read_trivial(folder / "trivial.json"), against, margin, looks=run.looks))
+        trivial = read_trivial(folder / "trivial.json")
+        verdicts.append(verdict(of_dataset, trivial, against, margin, looks=run.declared_looks))
         evaluations += of_dataset
     write_tables(evaluations, arguments.tables)
     write_plot_tables(evaluations, arguments.plots)

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("backbone", type=Path, help="folder of the backbone stage")
     parser.add_argument("destination", type=Path, help="JSON to write")
     arguments = parser.parse_args()
-    params = load_params()
+    params = load_params().with_numbers({})  # all sizes with the same seeds
     if not params.sweep.enabled:
         write_json(arguments.destination, {"dataset": arguments.dataset, "variants": {}})
         return

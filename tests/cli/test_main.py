@@ -17,7 +17,7 @@ from convnet.cli.main import main  # noqa: E402
 from helpers.saved_variant import write_variant  # noqa: E402
 from helpers.tiny_dataset import encoded, picture  # noqa: E402
 
-COMMANDS = ("predict", "evaluate", "export", "init", "train", "prune")
+COMMANDS = ("predict", "evaluate", "export", "init", "train", "decide", "prune")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,14 @@ def test_predict_writes_csv_to_standard_output_and_counts_to_the_other(variant, 
     assert [Path(row["path"]).name for row in rows] == [f"{n}.png" for n in (0, 2, 4, 1, 3, 5)]
     assert float(rows[0]["probability_blue"]) + float(rows[0]["probability_green"]) == pytest.approx(1, abs=1e-5)
     assert err.splitlines()[-1] == "6 images predicted, 0 files could not be used"
+
+
+def test_model_of_rendered_images_is_named_once(photos, tmp_path, monkeypatch, capsys) -> None:
+    folder = write_variant(tmp_path / "rendered", kind="rendered")
+    assert run(monkeypatch, "predict", folder, photos) == 0
+    out, err = capsys.readouterr()
+    assert err.count("this model learnt from rendered images") == 1
+    assert "rendered" not in out
 
 
 def test_predict_writes_lines_of_json_to_a_file(variant, photos, tmp_path, monkeypatch, capsys) -> None:

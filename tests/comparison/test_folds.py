@@ -1,6 +1,11 @@
 """The interval where every image is tested once: its parts by the textbook, its limits, and groups."""
 
 import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from statsmodels.regression.linear_model import OLS
 
-from convnet.comparison.folds import folds_estimate
+from bench.lib.fold_studies import intervals
+from convnet.comparison.folds import folds_estimate, parts_of
+
+ROOT = Path(__file__).parents[2]
 
 
 def draw(folds: int, images: int, fold_deviation: float, seed: int = 0) -> list[np.ndarray]:
@@ -26,20 +34,19 @@ def apart(differences: list[np.ndarray]) -> list[np.ndarray]:
     return [np.arange(start, end) for start, end in itertools.pairwise(ends)]
 
 
-def test_total_variance_is_that_of_the_folds_or_that_of_the_images() -> None:
+def test_the_larger_of_both_variances_counts_with_twice_the_freedom_of_the_folds() -> None:
     for deviation in (0.0, 0.15):
         differences = draw(5, 400, deviation)
         estimate, components = folds_estimate(differences, apart(differences))
         means = [values.mean() for values in differences]
         images = sum(values.var(ddof=1) / len(values) for values in differences) / 25
+        variance = max(images, np.var(means, ddof=1) / 5)
         assert estimate.mean == pytest.approx(np.mean(means))
-        assert estimate.image_variance == pytest.approx(images, rel=0.005)  # the half images are a small part
-        assert estimate.image_variance + estimate.seed_variance == pytest.approx(
-            max(images, np.var(means, ddof=1) / 5), rel=0.005
-        )
-        assert (estimate.seed_variance > 0) == (np.var(means, ddof=1) / 5 > images)
+        assert estimate.seed_variance == pytest.approx(variance, rel=0.005)
+        assert estimate.half_width(0.05) == pytest.approx(2.306 * np.sqrt(variance), rel=0.005)  # t of 8 degrees
         assert components is not None
-        assert components.seed == pytest.approx(5 * estimate.seed_variance)
+        assert components.seed / 5 + components.unit / estimate.units == pytest.approx(variance, rel=0.005)
+        assert (components.seed > 0) == (np.var(means, ddof=1) / 5 > images)
 
 
 def test_images_of_a_group_count_as_one_and_agree_with_a_cluster_robust_error() -> None:
@@ -48,8 +55,9 @@ def test_images_of_a_group_count_as_one_and_agree_with_a_cluster_robust_error() 
     grouped, _ = folds_estimate(differences, groups)
     alone, _ = folds_estimate([values[::4] for values in differences], apart([values[::4] for values in differences]))
     assert grouped.units == alone.units == 500 - 5 + 1
-    assert grouped.image_variance == pytest.approx(alone.image_variance, rel=0.01)
-    assert folds_estimate(differences, apart(differences))[0].image_variance < 0.3 * grouped.image_variance
+    assert grouped.seed_variance == pytest.approx(alone.seed_variance, rel=0.01)
+    within = parts_of(differences, groups).of_units
+    assert parts_of(differences, apart(differences)).of_units < 0.3 * within
     # statsmodels: a mean per fold, with groups as clusters; its correction for few clusters is left out.
     fold = np.repeat(np.arange(5), 400)
     means = np.eye(5)[fold]
@@ -57,7 +65,7 @@ def test_images_of_a_group_count_as_one_and_agree_with_a_cluster_robust_error() 
         cov_type="cluster", cov_kwds={"groups": np.concatenate(groups), "use_correction": False}
     )
     variance = robust.cov_params().sum() / 25
-    assert grouped.image_variance == pytest.approx(variance * 100 / 99, rel=0.005)
+    assert within == pytest.approx(variance * 100 / 99, rel=0.005)
 
 
 def test_half_an_image_keeps_the_interval_open() -> None:
@@ -71,7 +79,7 @@ def test_folds_of_one_group_each_leave_the_spread_to_the_folds() -> None:
     differences = draw(6, 30, 0.1)
     estimate, _ = folds_estimate(differences, [np.full(30, fold) for fold in range(6)])
     means = np.array([values.mean() for values in differences])
-    half = 2.5706 * means.std(ddof=1) / np.sqrt(6)  # t of 5 degrees of freedom
+    half = 2.2281 * means.std(ddof=1) / np.sqrt(6)  # t of 10 degrees of freedom
     assert estimate.half_width(0.05) == pytest.approx(half, rel=0.05)
 
 
@@ -100,3 +108,41 @@ def test_real_folds_of_one_model_contain_no_difference() -> None:
     estimate, _ = folds_estimate(differences, groups)
     assert estimate.mean == 0
     assert estimate.p_value() == 1.0
+
+
+INTERVAL = "larger variance, twice the degrees of freedom"  # that of `folds_estimate`
+
+
+def simulated(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a simulation."""
+    rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["settings"]
+    return rows
+
+
+def test_committed_studies_contain_the_truth_often_enough() -> None:
+    rows = simulated(ROOT / "bench" / "results" / "folds_simulation.json")
+    assert {row["source"] for row in rows} == {"digits", "points"}
+    assert {100, 600} <= {row["images"] for row in rows}
+    for row in rows:
+        assert row["studies"] >= 200
+        found = row["intervals"][INTERVAL]
+        assert found["coverage"] >= 93.0, row
+        assert found["false_decisions"] <= 5.0, row
+
+
+def test_simulated_interval_is_that_of_the_verdict() -> None:
+    differences = draw(5, 60, 0.1)
+    estimate, _ = folds_estimate(differences, apart(differences))
+    assert intervals(differences, apart(differences))[INTERVAL].half_width(0.05) == estimate.half_width(0.05)
+
+
+@pytest.mark.slow
+def test_simulation_trains_networks_and_counts(tmp_path: Path) -> None:
+    options = ("--quick", "--studies", "30", "--out", str(tmp_path / "rates.json"))
+    command = [sys.executable, "-m", "bench.correctness.simulate_folds", *options]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (row,) = simulated(tmp_path / "rates.json")
+    # Two standard errors of 60 rates near 95 % are 5.6 points.
+    assert row["intervals"][INTERVAL]["coverage"] >= 89
+    assert row["intervals"]["Nadeau and Bengio"]["half_width"] > row["intervals"][INTERVAL]["half_width"]
+    assert row["true_points"]["twin"] == 0.0

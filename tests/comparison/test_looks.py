@@ -10,7 +10,7 @@ from scipy import stats
 from comparison.test_decisions import at
 from comparison.test_verdict import evaluation
 from convnet.comparison.decisions import decide
-from convnet.comparison.look_sentences import look_sentence
+from convnet.comparison.look_sentences import TOO_LARGE, look_sentence
 from convnet.comparison.looks import decide_in_looks
 from convnet.comparison.verdict import verdict
 from convnet.comparison.wording import opening_sentences
@@ -103,7 +103,11 @@ def test_seeds_may_differ_by_variant() -> None:
     assert by_name["augmented"].seeds == [0, 1, 2]
     assert by_name["dropout"].seeds == [0, 1, 2, 3, 4]
     assert not [text for text in found.warnings if "left out" in text]
-    assert "Looks were declared at 3, 5 and 10 seeds. 13 jobs were trained; 17 fewer than" in " ".join(found.warnings)
+    spent = (
+        "Looks were declared at 3, 5 and 10 seeds. 13 jobs were trained, 17 fewer than at the last look for all "
+        "variants. Seeds by variant: baseline 5, augmented 3, dropout 5."
+    )
+    assert spent in found.warnings
     assert "The look at 3 seeds decided it (1 of 3)." in by_name["augmented"].sentence
     assert "The next look is at 10 seeds." in by_name["dropout"].sentence
     assert "Holm over 2 comparisons, 3 looks" in by_name["dropout"].sentence
@@ -128,5 +132,8 @@ def test_committed_simulation_keeps_its_bounds_and_sees_the_error() -> None:
     for row in rows:
         two_errors = 200 * (0.05 * 0.95 / row["studies"]) ** 0.5
         assert all(row[name] <= 5 + two_errors for name in users), row
+    early = [group[f"too large at {look}"] for group in found["ranges"].values() for look in (3, 5)
+             if f"too large at {look}" in group]  # fmt: skip
+    assert f"{min(row['lowest'] for row in early):.1f} to {max(row['highest'] for row in early):.1f}" == TOO_LARGE
     assert max(row["false: unspent, looks"] for row in rows) > 7
     assert max(row["false: unspent, every seed"] for row in rows) > 7

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from convnet.comparison.paired import compare
+from convnet.comparison.power import estimate_of
 from convnet.comparison.random_effects import crossed_estimate
 from convnet.comparison.schema import Comparison, Verdict, read_verdicts
 from convnet.comparison.statistics import holm
@@ -233,6 +234,10 @@ def test_folds_test_every_image_once():
     assert up.interval_kind == "folds and test images"
     assert "over folds and test images" in up.sentence
     assert "5 seeds, 500 test images, each tested once" in up.sentence
+    assert 0 <= up.seed_share < 1  # the rest is that of the images
+    for compared in (up, twin):  # what power knows of the interval is its width
+        lower, upper = compared.interval
+        assert 2 * estimate_of(compared).half_width(0.05) == pytest.approx(upper - lower, rel=0.01)
     assert twin.decision == "not decided"
 
 

@@ -204,3 +204,14 @@ def test_photographs_have_no_false_pair_and_no_copy_is_missed(convnet_data: Path
     found = _find([*images, *copies])
     expected = [*range(len(images)), *np.repeat(np.arange(len(images)), len(CHANGES)).tolist()]
     assert found.groups.tolist() == expected
+
+
+def test_many_images_of_equal_thumbnails_are_one_group_and_flat_ones_are_none() -> None:
+    generator = np.random.default_rng(0)
+    kinds = generator.integers(0, 256, (300, 64, 64), dtype=np.uint8)
+    fine = np.concatenate([kinds, *(40 * [kinds[:1]]), *(50 * [np.full((1, 64, 64), 9, np.uint8)])])
+    small = fine[:, ::2, ::2]
+    found = find_duplicates([str(i) for i in range(len(fine))], small, 8, fine)
+    assert np.flatnonzero(found.groups == 0).tolist() == [0, *range(300, 340)]
+    assert len(found.near_pairs) == 40
+    assert found.groups[340:].tolist() == list(range(340, 390))

@@ -120,6 +120,7 @@ def _recipe(dataset: str, variant: str, backbone: str | None, epochs: int) -> di
             "batch_size": 20,
             "epochs": epochs,
             "labels": "sparse",
+            "early_stopping": None,
         },
     }
     if backbone is None:

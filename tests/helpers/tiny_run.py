@@ -122,6 +122,7 @@ def start(clone: Clone) -> Clone:
     shutil.rmtree(clone.path / "reports", ignore_errors=True)
     for name in ("dvc.lock", "metrics.json"):
         (clone.path / name).unlink(missing_ok=True)
+    (clone.path / "seeds.yaml").write_text("{}\n", "utf-8")
     return clone
 
 

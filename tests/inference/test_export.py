@@ -61,7 +61,7 @@ def test_onnx_gives_the_same_probabilities_and_carries_its_labels(model: Path, p
     assert labels["learnt_from"] == "rendered"
     assert labels["input"]["image_size"] == list(IMAGE_SIZE)
     assert labels["temperature"] > 1.5
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.onnx", "tiny.onnx.labels.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["preprocess.py", "tiny.onnx", "tiny.onnx.labels.json"]
 
 
 def test_litert_gives_the_same_probabilities(model: Path, pictures: Path, tmp_path: Path) -> None:
@@ -162,6 +162,13 @@ def test_folder_that_holds_something_is_not_replaced(model: Path, tmp_path: Path
     with pytest.raises(UserError, match="holds something"):
         export.export_model(model, "saved_model", tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+def test_preprocess_of_the_user_is_not_replaced(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "preprocess.py").write_text("mine")
+    with pytest.raises(UserError, match=r"preprocess\.py is another file"):
+        export.export_model(model, "onnx", tmp_path / "a.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["preprocess.py"]
 
 
 def test_pictures_without_a_usable_one_are_refused(model: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from convnet.data.packing import pack_folder  # noqa: E402
 from convnet.evaluation.calibration import apply_temperature, fit_temperature  # noqa: E402
 from convnet.inference.evaluate_folder import evaluate_labelled, evaluation_text  # noqa: E402
 from convnet.inference.predict import Counts, predict_files  # noqa: E402
-from convnet.jobs.predictions import load_predictions  # noqa: E402
+from convnet.jobs.predictions import Prediction, load_predictions, save_predictions  # noqa: E402
 from convnet.models.heads import as_probabilities  # noqa: E402
 from convnet.params.data import GroupSource, LabelSource, ReadAs  # noqa: E402
 from convnet.system.errors import UserError  # noqa: E402
@@ -174,6 +174,36 @@ def test_calibrated_applies_the_temperature_of_the_validation_split(model: Path,
     plain = probabilities(json_rows(model, tmp_path))
     scaled = probabilities(json_rows(model, tmp_path, calibrated=True))
     np.testing.assert_allclose(scaled, apply_temperature(plain, temperature), atol=1e-4)
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_image_less_sure_than_validation_is_marked(tmp_path: Path, calibrated: bool) -> None:
+    folder = write_variant(tmp_path / "models", CLASSES)
+    path = folder / "seed-0.keras"
+    write_pictures(tmp_path / "in", [f"{number}.png" for number in range(30)])
+    low = float(np.median(probabilities(json_rows(path, tmp_path / "in")).max(axis=1)))
+    validation = np.full((200, 3), 0.0005, np.float32)
+    validation[:, 0] = 0.999
+    validation[:3] = [low, (1 - low) / 2, (1 - low) / 2]
+    labels = np.array([1, *np.zeros(199)], np.int64)
+    save_predictions(folder / "predictions.npz", {0: {"validation": Prediction(validation, labels, np.arange(200))}})
+    counts = Counts()
+    rows = [json.loads(line) for line in predict_files(path, [tmp_path / "in"], calibrated, "jsonl", counts)]
+    temperature = fit_temperature(validation, labels) if calibrated else 1.0
+    least = np.sort(apply_temperature(validation, temperature).max(axis=1))[1]  # of 200; one may be less sure
+    marked = [row["note"] is not None for row in rows]
+    assert marked == [value < least for value in probabilities(rows).max(axis=1)]
+    assert 5 < sum(marked) == counts.unusual < 25
+    assert {row["note"] for row in csv_rows(path, tmp_path / "in")} == {
+        "", "less sure than on 99% of the validation images"
+    }  # fmt: skip
+
+
+def test_model_without_predictions_marks_nothing(model: Path, tmp_path: Path) -> None:
+    folder = write_variant(tmp_path / "models", CLASSES)
+    (folder / "predictions.npz").unlink()
+    write_pictures(tmp_path / "in", ["a.png"])
+    assert [row["note"] for row in json_rows(folder / "seed-0.keras", tmp_path / "in")] == [None]
 
 
 def test_calibrated_without_predictions_says_what_is_missing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnet.params.load import load_params
+from convnet.params.recipe import resolve
 from convnet.params.schema import Params
 from convnet.params.section import Drawn
 from convnet.rendering.datasets import RENDERED
@@ -222,6 +223,9 @@ def test_missing_key_is_named(tmp_path: Path, missing: str) -> None:
         ("variants.baseline", {"against": "dropout"}, ["variants.baseline.against is 'dropout'", "take the key out"]),
         ("variants.fine_tune.start", "nothing", ["start", "'nothing'"]),
         ("variants.fine_tune.start", "fine_tune", ["start", "'fine_tune'"]),
+        ("variants.fine_tune.start", "baseline", ["variants.fine_tune.start", "'baseline'", "transfer: true"]),
+        ("variants.fine_tune.start", "probe", ["variants.fine_tune.start", "'probe', which is not in run.feature_var"]),
+        ("variants.dropout.start", "transfer", ["unknown key variants.dropout.start"]),
         ("variants.fine_tune.dropout", 0.3, ["variants.fine_tune.dropout is 0.3", "fine_tune.start names"]),
         ("datasets.pets.fine_tune", {"start": "nothing"}, ["start", "'nothing'"]),
         ("datasets.cats_vs_dogs.fine_tune", {"start": "nothing"}, ["start", "'nothing'"]),
@@ -240,6 +244,17 @@ def test_variants_are_compared_with_the_baseline_or_what_they_change(tmp_path: P
     assert params.against("transfer_dropout") == ("transfer",)
     assert params.against("augmented_dropout") == ("augmented", "dropout")
     assert params.against("fine_tune") == (params.fine_tune.start,)
+
+
+def test_variant_may_name_its_own_start(tmp_path: Path) -> None:
+    settings = tiny.committed()
+    tiny.change(settings, "run.feature_variants", ["transfer", "transfer_dropout"])
+    tiny.change(settings, "variants.other", {"fine_tune": True, "start": "transfer_dropout"})
+    tiny.change(settings, "run.fine_tune_variants", ["fine_tune", "other"])
+    params = load_settings(tmp_path, settings)
+    assert [params.against(name) for name in ("fine_tune", "other")] == [("transfer",), ("transfer_dropout",)]
+    recipes = [resolve(params, "pets", name) for name in ("fine_tune", "other")]
+    assert [(recipe.start, recipe.dropout) for recipe in recipes] == [("transfer", 0.0), ("transfer_dropout", 0.2)]
 
 
 def test_margin_has_a_default(tmp_path: Path) -> None:
@@ -317,9 +332,20 @@ def test_folds_need_three_seeds(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"split is folds, one for each seed, but seeds has 2; give at least 3"):
         load_settings(tmp_path, settings)
     assert "fold" in refusal(tmp_path, "run.split", "fold")
-    settings["run"] |= {"seeds": [0, 1, 2], "looks": [3, 5]}
-    with pytest.raises(UserError, match="but looks keep the seeds"):
-        load_settings(tmp_path, settings)
+
+
+def test_folds_are_judged_once(tmp_path: Path) -> None:
+    # More seeds draw all folds again, so no look keeps the seeds of an earlier one.
+    settings = tiny.committed()
+    settings["run"] |= {"looks": [3, 5]}
+    assert load_settings(tmp_path, settings).run.declared_looks == (3, 5)
+    settings["run"] |= {"split": "folds"}
+    assert load_settings(tmp_path, settings).run.declared_looks == ()
+
+
+@pytest.mark.parametrize("looks", [[5, 3], [3, 3], [2, 5]])
+def test_looks_rise_from_three_seeds_on(tmp_path: Path, looks: list[int]) -> None:
+    assert "run.looks" in refusal(tmp_path, "run.looks", looks)
 
 
 def test_no_variants_at_all_are_a_wrong_run(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 
 from convnet.evaluation.schema import Evaluation
-from convnet.models.cnn import build_cnn, build_head
+from convnet.models.cnn import Parts, build_cnn, build_head
 from convnet.models.heads import choose_head
+from convnet.params.remedies import find_remedies
 from convnet.params.training import Network
 from convnet.report.networks import loss_words, network_layers, output_words
-from convnet.report.variant_part import one_line, variant_parts
-from helpers.evaluations import CLASSES, make_evaluation, make_evaluations, typed
+from convnet.report.tried import effects, tried_table
+from convnet.report.variant_part import variant_parts
+from helpers.evaluations import CLASSES, VARIANTS, make_evaluation, make_evaluations, typed
 from report.test_page import LAYERS, verdict
 
 CUT = next(row for row in LAYERS if row["cut"])
@@ -64,7 +66,7 @@ def test_output_and_loss_are_those_of_the_head() -> None:
 
 def test_recipe_is_beside_that_of_the_variant_compared_with() -> None:
     made = make_evaluations(1, 6, 3)
-    parts = {part.name: part for part in variant_parts(typed(*made), verdict(made), LAYERS)}
+    parts = {part.name: part for part in variant_parts(typed(*made), verdict(made), LAYERS, {})}
     changed = {name: value for name, value, other in parts["dropout"].settings if value != other}
     assert changed == {"dropout": "0.5"}
     assert parts["baseline"].compared_with is None
@@ -72,10 +74,32 @@ def test_recipe_is_beside_that_of_the_variant_compared_with() -> None:
     assert ("trainable_from", "block4_conv", "not set") in parts["fine_tune"].settings
 
 
-def test_one_line_names_network_and_remedies() -> None:
-    lines = {e.variant: one_line(e) for e in typed(*make_evaluations(1, 6, 1))}
-    assert lines["baseline"] == "A small CNN with 16-32-64 filters and 512 dense units."
-    assert lines["dropout"].endswith(", with dropout 0.5 before the output.")
-    assert "augmentation" in lines["augmented"]
-    assert lines["transfer"] == "A new head of 1,024 units on the frozen backbone compact."
-    assert lines["fine_tune"].startswith("transfer trained further at the low rate 0.0001")
+def test_line_names_network_and_remedies() -> None:
+    made = [make_evaluation("pets", name, 1) for name in VARIANTS]
+    remedies = {
+        "dropout": [{"name": "dropout", "sentence": "It drops.", "source": "a", "knobs": {"rate": 0.5}}],
+        "transfer": [{"name": "transfer", "sentence": "It transfers.", "source": "b", "knobs": {}}],
+    }
+    sentences = effects(tried_table(typed(*made), remedies))
+    parts = {part.name: part for part in variant_parts(typed(*made), verdict(made), LAYERS, sentences)}
+    assert parts["baseline"].line == "A small CNN with 16-32-64 filters and 512 dense units."
+    assert parts["dropout"].line == f"{parts['baseline'].line} It drops."
+    assert parts["transfer"].line == "A new head of 1,024 units on the frozen backbone compact."
+    assert parts["fine_tune"].line.startswith("transfer trained further at the rate 0.0001")
+    assert effects(None) == effects(tried_table(typed(*made), {})) == {}
+
+
+@pytest.mark.parametrize("remedies", [{"lean": {}}, {"spatial_dropout": {"rate": 0.2}}])
+def test_table_of_a_changed_cnn_is_that_of_keras(remedies: dict[str, Any]) -> None:
+    made = make_evaluation("hands", "baseline", 1)
+    made["recipe"]["remedies"] = remedies
+    evaluation = typed(made)[0]
+    parts = Parts()
+    for name, settings in remedies.items():
+        remedy = find_remedies()[name]
+        assert remedy.network is not None
+        assert remedy.settings is not None
+        parts = remedy.network(remedy.settings(**settings), parts)
+    network = Network(**evaluation.recipe["network"])
+    model = build_cnn(evaluation.image_size, network, 0.0, choose_head(3, "sparse"), parts)
+    assert rows(evaluation) == keras_rows(model)

@@ -86,7 +86,10 @@ def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, d
         else:
             missing.setdefault(sized, {})[variant] = stored
     for sized, places in missing.items():
-        paths = {variant: [models / variant / f"seed-{seed}.keras" for seed in params.run.seeds] for variant in places}
+        paths = {
+            variant: [models / variant / f"seed-{seed}.keras" for seed in params.seeds_of(dataset, variant)]
+            for variant in places
+        }
         if params.run.own_splits:
             tested = load_predictions(models / params.run.variants[0] / "predictions.npz")
             measured = _by_seed(sized, paths, count, params.split.seed, [tested[seed] for seed in params.run.seeds])

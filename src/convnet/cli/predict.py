@@ -6,7 +6,7 @@ from pathlib import Path
 
 from convnet.cli.options import add_inference, add_maximum_pixels, add_model, exit_strictly, standard_output
 from convnet.inference.outputs import check_regular
-from convnet.jobs.model_files import find_model
+from convnet.jobs.model_files import check_model, find_model
 from convnet.system.files import atomic_path
 
 HELP = "name the class of images, with one probability per class"
@@ -25,12 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write one line per image, and print the counts to standard error."""
-    from convnet.inference.predict import Counts, predict_files
+    from convnet.inference.predict import UNUSUAL, Counts, predict_files
 
     counts = Counts()
     if arguments.output is not None:
         check_regular(arguments.output)
     model = find_model(arguments.model, arguments.seed)
+    if check_model(model).kind == "rendered":
+        print("this model learnt from rendered images; its answers on photographs mean little", file=sys.stderr)
     lines = predict_files(
         model, arguments.paths, arguments.calibrated, arguments.format, counts, arguments.maximum_pixels
     )
@@ -39,5 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         with atomic_path(arguments.output) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(lines)
+    if counts.unusual:
+        print(f"{counts.unusual:,} images are marked: the model is {UNUSUAL}", file=sys.stderr)
     print(counts.sentence(), file=sys.stderr)
     exit_strictly(arguments.strict and counts.bad > 0)

@@ -1,19 +1,17 @@
 """The mean difference of two variants when seed k is tested on fold k, so that every image is tested once.
 
-    variance of the mean = V(unit)/U + V(fold)/K
-
-The units of a fold differ by the choice of images; they estimate the first part from all U units. Folds differ by more
-than that, because each has a training of its own; the spread of the K means exceeds the first part by the second. A
-negative excess counts as zero. The first part takes the t of the units, the second that of the folds; they are averaged
-as in `random_effects`. Half an image won and half an image lost are added.
+Two estimates of the variance of the mean exist. The spread of the K means of the folds counts training and images
+together, from K numbers. The spread of the units within folds counts the images alone, from all of them. The larger one
+counts, with 2 (K - 1) degrees of freedom: more than the folds alone have, because their means cannot agree by luck
+better than their images allow. Half an image won and half an image lost are added, as in `random_effects`.
 
 Training sets of two folds share images. The covariance that this adds is not in the formula. No estimate of it is
 unbiased (Bengio & Grandvalet 2004). bench/correctness/simulate_folds.py trains networks with a known truth and counts
-how often the interval contains it, beside other intervals.
+how often this interval contains it, beside other intervals.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +20,28 @@ from convnet.comparison.random_effects import Components, Estimate
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]
+
+FREEDOM = 2.0  # degrees of freedom / (folds - 1)
+
+
+class Parts(NamedTuple):
+    """The mean over folds, and two estimates of its variance."""
+
+    mean: float
+    of_folds: float  # from the spread of the folds' means
+    of_units: float  # from the spread of the units within folds
+    units: int
+
+
+def parts_of(differences: Sequence[Floats], groups: Sequence[Integers]) -> Parts:
+    """Return the mean and its variances; see `folds_estimate`."""
+    means = np.array([values.mean() for values in differences])
+    folds = len(means)
+    within = [_of_units(values, units) for values, units in zip(differences, groups, strict=True)]
+    of_folds = float(means.var(ddof=1)) / folds if folds > 1 else 0.0
+    return Parts(
+        float(means.mean()), of_folds, sum(part for part, _ in within) / folds**2, sum(count for _, count in within)
+    )
 
 
 def folds_estimate(
@@ -37,19 +57,19 @@ def folds_estimate(
     Returns:
         The estimate, and the variance components for planning (None with one fold).
     """
-    means = np.array([values.mean() for values in differences])
-    folds, images = len(means), sum(map(len, differences))
-    parts = [_of_units(values, units) for values, units in zip(differences, groups, strict=True)]
-    count = sum(units for _, units in parts)
+    parts = parts_of(differences, groups)
+    folds, images = len(differences), sum(map(len, differences))
     # By the two half images, as if they were in the test images of all folds together.
-    mean, shrink, luck = float(means.mean()), images / (images + 2), (step / (images + 2)) ** 2
-    within = sum(variance for variance, _ in parts) / folds**2 * shrink**2 + luck
+    shrink, luck = images / (images + 2), (step / (images + 2)) ** 2
+    of_units, centre = parts.of_units * shrink**2, parts.mean * shrink
     if folds == 1:
-        return Estimate(mean, mean * shrink, 0.0, within, 1, images, count), None
-    excess = max(float(means.var(ddof=1)) / folds * shrink**2 + luck - within, 0.0)
-    units = max(count - folds, folds - 1) + 1  # a fold may be one group: then only the folds show a spread
-    estimate = Estimate(mean, mean * shrink, excess, within, folds, images, units)
-    return estimate, Components(seed=excess * folds, unit=within * units, rest=0.0)
+        return Estimate(parts.mean, centre, 0.0, of_units + luck, 1, images, parts.units), None
+    variance = max(parts.of_folds * shrink**2, of_units)
+    units = max(parts.units - folds, folds - 1) + 1  # a fold may be one group: then only the folds show a spread
+    estimate = Estimate(parts.mean, centre, variance, luck, folds, images, units, FREEDOM)
+    # More folds shrink what they show beyond the units; more images shrink the rest.
+    excess = variance - of_units
+    return estimate, Components(seed=excess * folds, unit=(of_units + luck) * units, rest=0.0)
 
 
 def _of_units(values: Floats, groups: Integers) -> tuple[float, int]:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from convnet.comparison.schema import Comparison, Verdict
 from convnet.system.formats import plural
 
+TOO_LARGE = "0.0 to 4.0"  # at the looks before the last, in bench/results/looks_simulation.json
+
 
 def look_sentence(row: Comparison, looks: Sequence[int]) -> str:
     """Return the look that decided a comparison, or the look that comes next.
@@ -28,14 +30,17 @@ def look_sentence(row: Comparison, looks: Sequence[int]) -> str:
 def _caution(row: Comparison, looks: Sequence[int]) -> str:
     if row.decision == "no relevant difference" or len(row.seeds) == looks[-1]:
         return ""
-    return " A difference that decides early is likely too large (docs/method.md)."
+    return f" A difference that decides early is likely too large, by {TOO_LARGE} points in simulated studies."
 
 
 def spent_sentence(verdict: Verdict) -> str:
-    """Return the declared looks, the jobs so far, and the jobs saved against the last look for all variants."""
-    looks = verdict.looks
-    trained = sum(len(row.seeds) for row in verdict.variants)
-    most = looks[-1] * len(verdict.variants)
-    saved = f"; {most - trained} fewer than the last look for all variants" if trained < most else ""
+    """Return the declared looks, the jobs by variant, and the jobs saved against the last look for all variants."""
+    looks, rows = verdict.looks, verdict.variants
+    trained, most = sum(len(row.seeds) for row in rows), looks[-1] * len(rows)
     declared = " and ".join([", ".join(map(str, looks[:-1])), str(looks[-1])] if len(looks) > 1 else [str(looks[0])])
-    return f"Looks were declared at {declared} seeds. {plural(trained, 'job')} were trained{saved}."
+    sentence = f"Looks were declared at {declared} seeds. {plural(trained, 'job')} were trained"
+    if trained < most:
+        sentence += f", {most - trained} fewer than at the last look for all variants"
+    if len({len(row.seeds) for row in rows}) > 1:
+        sentence += f". Seeds by variant: {', '.join(f'{row.variant} {len(row.seeds)}' for row in rows)}"
+    return f"{sentence}."

@@ -42,6 +42,14 @@ class Difference:
     components: Components | None  # None with one seed or own splits
     metrics: dict[str, MetricDifference]
 
+    @property
+    def seed_share(self) -> float:
+        """The part of the error's variance that more seeds reduce."""
+        of_seeds = self.estimate.seed_variance
+        if self.split == "folds" and self.components is not None:
+            of_seeds = self.components.seed / len(self.seeds)
+        return of_seeds / self.estimate.standard_error**2
+
     def needed(self, level: float) -> Needed:
         """Return what would decide the comparison at significance `level`, if the difference stays as it is."""
         if len(self.seeds) == 1:

@@ -93,15 +93,19 @@ def images_needed(estimate: Estimate, components: Components, p: float) -> int |
 
 def _chance(now: Estimate, later: Estimate, level: float, redrawn: bool) -> float:
     """Return the probability that the interval of `later` excludes zero on the side of the present difference."""
-    if redrawn:
-        variance = now.seed_variance + later.seed_variance
-    else:
-        variance = now.seed_variance * (later.seeds - now.seeds) / later.seeds
+    variance = unknown_variance(now, later, redrawn)
     room = abs(later.centre) - later.half_width(level)
     if variance == 0:
         return float(room > 0)
     freedom = (now.seeds - 1) * now.freedom_factor
     return float(special.stdtr(freedom, room / math.sqrt(variance)))
+
+
+def unknown_variance(now: Estimate, later: Estimate, redrawn: bool) -> float:
+    """Return the variance of the later mean about the present one."""
+    if redrawn:
+        return now.seed_variance + later.seed_variance
+    return now.seed_variance * (later.seeds - now.seeds) / later.seeds
 
 
 def _planned(estimate: Estimate, components: Components, seeds: int, images: int) -> Estimate:

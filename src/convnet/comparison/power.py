@@ -8,24 +8,25 @@ too small for 3 seeds. The shifts of the seeds and of the images are weighted by
 interval are. The error is the measured one, so the number is itself uncertain.
 
 Chance of a decision: the measured difference is uncertain too, so a plan that keeps it as it is promises too much. The
-chance averages over the differences and spreads that agree with the present seeds. Source: D. J. Spiegelhalter, L. S.
-Freedman & P. R. Blackburn, "Monitoring clinical trials: conditional or predictive power?", 1986.
+chance averages over the means that later seeds may bring. Source: D. J. Spiegelhalter, L. S. Freedman & P. R.
+Blackburn, "Monitoring clinical trials: conditional or predictive power?", 1986.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 from scipy import optimize, special
 
 from convnet.comparison.decisions import FEWEST_SEEDS, SIGNIFICANCE
+from convnet.comparison.folds import FREEDOM
+from convnet.comparison.planning import unknown_variance
 from convnet.comparison.random_effects import LEAST_FREEDOM, Estimate
 from convnet.comparison.schema import Comparison, Verdict
 from convnet.comparison.statistics import t_critical
 
 POWER = 0.8
 LOOKS = (3, 5, 10)  # numbers of seeds that are proposed where run.looks declares none
-DRAWS = 20_000  # of futures; the chance is shown in steps of 5 %
 
 
 def estimate_of(row: Comparison) -> Estimate:
@@ -40,6 +41,8 @@ def estimate_of(row: Comparison) -> Estimate:
         images=row.n_test,
         units=row.n_groups * (row.n_test + 2) / row.n_test,  # with the two half images
     )
+    if row.split == "folds":  # both parts have the freedom of the folds
+        return replace(estimate, units=FREEDOM * (len(row.seeds) - 1) + 1, freedom_factor=FREEDOM)
     if row.paired or row.seed_share == 0:
         return estimate
 
@@ -93,40 +96,33 @@ def next_looks(seeds: int, declared: Sequence[int] = ()) -> list[int]:
     return [look for look in declared or LOOKS if look > seeds]
 
 
-def chance_of_decision(row: Comparison, seeds: int, level: float, margin: float) -> float | None:
+def chance_of_decision(now: Estimate, seeds: int, level: float, margin: float, redrawn: bool = False) -> float | None:
     """Return the probability that an open comparison is decided with `seeds` seeds in all.
 
-    The test images stay the same. A decision is helps, hurts, or no relevant difference.
+    The test images stay the same. A decision is helps, hurts, or no relevant difference. `planning` has the error.
 
     Args:
-        row: the comparison, with fewer seeds.
+        now: the estimate of the comparison, with fewer seeds.
         seeds: in all, at the next look.
         level: significance that decides it.
         margin: share of accuracy; a smaller difference does not matter.
+        redrawn: more seeds replace the present ones, as folds do.
 
     Returns:
         The probability, or None with fewer than three seeds: their spread is not known.
     """
-    if len(row.seeds) < FEWEST_SEEDS or seeds < FEWEST_SEEDS:
+    if now.seeds < FEWEST_SEEDS:
         return None
-    now = estimate_of(row)
-    freedom, later_freedom = ((count - 1) * now.freedom_factor for count in (now.seeds, seeds))
-    random = np.random.default_rng(0)
-    # The variance of one seed, as it may truly be; then the mean and the variance that all seeds together will show.
-    seen = now.seed_variance * now.seeds
-    true = seen * freedom / random.chisquare(freedom, DRAWS)
-    mean = now.centre + np.sqrt(true * (1 / now.seeds - 1 / seeds)) * random.standard_normal(DRAWS)
-    spread = (seen * freedom + true * random.chisquare(later_freedom - freedom, DRAWS)) / later_freedom
-    seed_variance, image_variance = spread / seeds, now.image_variance
-    total = np.sqrt(seed_variance + image_variance)
-
-    def half_width(p: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        of_images = t_critical(p, max(now.units - 1, LEAST_FREEDOM))
-        return np.asarray((image_variance * of_images + seed_variance * t_critical(p, later_freedom)) / total)
-
-    apart = np.abs(mean) > half_width(level)
-    alike = np.abs(mean) + half_width(min(SIGNIFICANCE, 2 * level)) < margin
-    return float(np.mean(apart | alike))
+    later = planned(now, seeds)
+    scale, freedom = math.sqrt(unknown_variance(now, later, redrawn)), (now.seeds - 1) * now.freedom_factor
+    apart = later.half_width(level)  # a mean further from zero helps or hurts
+    alike = margin - later.half_width(min(SIGNIFICANCE, 2 * level))  # a mean nearer to zero is irrelevant
+    if alike >= apart:
+        return 1.0
+    if scale == 0:
+        return float(abs(now.centre) > apart or abs(now.centre) < alike)
+    below = [float(special.stdtr(freedom, (end - now.centre) / scale)) for end in (-apart, -alike, alike, apart)]
+    return 1 - below[3] + below[0] + (below[2] - below[1] if alike > 0 else 0.0)
 
 
 def chance_words(chance: float) -> str:

@@ -23,27 +23,15 @@ from convnet.data.formats import (
     too_large_for_its_bytes,
 )
 from convnet.data.frames import frames_note
-from convnet.data.grey import FULL, GREY_16_BIT, GreyRange, grey_extrema, image_range, to_8_bit
+from convnet.data.grey_levels import FULL, GREY_16_BIT, GreyRange, grey_extrema, image_range, to_8_bit
 from convnet.data.image_faults import BadImage, check_png, reason_of, too_many_pixels
 from convnet.data.jpeg_scans import LARGEST_REDUCTION, JpegScans, read_scans
 from convnet.data.pillow_limits import DAMAGED_METADATA, pillow_limited_to, silent_libtiff, warning_notes
-from convnet.data.resizing import fit
-from convnet.data.transparency import over_background
+from convnet.data.resizing import fit, upright
+from convnet.data.transparency import WITH_ALPHA, WITHOUT_ALPHA, in_rgb
 from convnet.params.data import Images
 
-WITH_ALPHA = {"RGBA", "RGBa", "LA", "PA"}
-WITHOUT_ALPHA = {"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"}
 ORIENTATION_TAG = 0x0112
-# EXIF 2.3, tag 0x0112: the turn that shows a stored image upright.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 MAXIMUM_BYTES = 256 * 2**20  # of a file
 DEFAULT_LIMITS = Images(maximum_pixels=50_000_000, minimum_side=8)  # 200 MB decoded
 
@@ -160,10 +148,9 @@ def _decode(
     grey_values = _checked_grey(image) if mode in GREY_16_BIT else None
     # Each conversion replaces the image, so that memory holds two at most.
     image = _to_rgb(image, limits, grey_values)
-    if orientation in UPRIGHT:
-        image = image.transpose(UPRIGHT[orientation])
-        if orientation >= 5:
-            width, height = height, width
+    image = upright(image, orientation)
+    if orientation in range(5, 9):
+        width, height = height, width
     image.info = {}  # the old EXIF would turn the image a second time wherever it is saved and opened again
     notes = [
         _suffix_note(kind, name),
@@ -209,10 +196,8 @@ def _checked_grey(image: Image.Image) -> GreyRange:
 def _to_rgb(image: Image.Image, limits: Images, grey_values: GreyRange | None) -> Image.Image:
     if grey_values is not None:
         return to_8_bit(image, image_range(grey_values, limits.grey_range)).convert("RGB")
-    if image.mode in WITH_ALPHA or (image.mode in WITHOUT_ALPHA and "transparency" in image.info):
-        return over_background(image, limits.background)
-    if image.mode in WITHOUT_ALPHA:
-        return image if image.mode == "RGB" else image.convert("RGB")
+    if image.mode in WITH_ALPHA | WITHOUT_ALPHA:
+        return in_rgb(image, limits.background)
     raise BadImage(f"colour mode {image.mode} has no standard conversion to 8-bit RGB; save the image as PNG or JPEG")
 
 

@@ -6,6 +6,7 @@ images differ in their noise or in one place, as the images of a fixed camera do
 machine finds the same pairs.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -128,13 +129,32 @@ def find_duplicates(
     copies = np.flatnonzero(first[content] != np.arange(len(content)))
     exact = np.stack([first[content[copies]], copies], axis=1).astype(np.int64).reshape(-1, 2)
     distinct = np.sort(first).astype(np.int64)
-    leaders = _leaders(len(distinct), _same_image(thumbnails[distinct], fine_thumbnails, distinct, distance))
+    alike = _first_alike(thumbnails, fine_thumbnails, distinct)
+    compared = np.flatnonzero(alike == np.arange(len(alike)))  # of images with equal thumbnails only the first
+    rows = distinct[compared]
+    found = _leaders(len(rows), _same_image(thumbnails[rows], fine_thumbnails, rows, distance))
+    leaders = compared[found][np.searchsorted(compared, alike)]
     fixed_camera = _dissolve(leaders)
     members = np.flatnonzero(leaders != np.arange(len(leaders)))
     near = np.stack([distinct[leaders[members]], distinct[members]], axis=1).reshape(-1, 2)
     group_of = np.arange(len(content), dtype=np.int64)
     group_of[distinct] = distinct[leaders]
     return Duplicates(exact, near[np.lexsort((near[:, 1], near[:, 0]))], group_of[first[content]], fixed_camera)
+
+
+def _first_alike(
+    thumbnails: npt.NDArray[np.uint8], fine: npt.NDArray[np.uint8] | None, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return for each of `rows` the position of the first one with equal thumbnails; its own where nothing shows."""
+    seen: dict[bytes, int] = {}
+    alike = np.arange(len(rows), dtype=np.int64)
+    for position, row in enumerate(rows.tolist()):
+        content = thumbnails[row].tobytes() + (b"" if fine is None else fine[row].tobytes())
+        first = seen.setdefault(hashlib.sha256(content).digest(), position)
+        pair = thumbnails[[rows[first], row]]
+        if first < position and gradient_similarity(pair[:1], pair[1:])[0] >= SAME_GRADIENTS:
+            alike[position] = first
+    return alike
 
 
 def _same_image(

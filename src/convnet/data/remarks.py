@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from convnet.data.grey import FEW_VALUES, FULL, deep_grey, range_of
+from convnet.data.grey import FEW_VALUES, deep_grey, range_of
+from convnet.data.grey_levels import FULL
 from convnet.data.splits import planned_cut
 from convnet.params.data import Images, Split
 

@@ -1,4 +1,4 @@
-"""Bring an image to the size of a network: stretched, padded or cropped."""
+"""Bring an image to the size of a network: upright, and stretched, padded or cropped."""
 
 from typing import Literal
 
@@ -7,6 +7,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Resize = Literal["stretch", "pad", "crop"]
+# EXIF 2.3, tag 0x0112: the turn that shows a stored image upright.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Return an image turned by the number in its EXIF tag 0x0112; other numbers turn nothing."""
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
 def fit(image: Image.Image, image_size: tuple[int, int], resize: Resize) -> NDArray[np.uint8]:

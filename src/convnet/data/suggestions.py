@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from convnet.data.grey import FULL, range_of
+from convnet.data.grey import range_of
+from convnet.data.grey_levels import FULL
 from convnet.data.manifest import build_manifest
 from convnet.data.packing import pack_folder
 from convnet.data.resizing import Resize

@@ -4,6 +4,7 @@
 results go into the job store, and `dvc repro` finds them there.
 """
 
+import itertools
 import math
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Self
 
 from convnet.engine.forecast import Forecast, forecast, sentence, work_of
 from convnet.engine.job_log import JobLog
@@ -52,37 +54,70 @@ def choose_engine(params: Params, jobs: int | None, kind: str | None, address: s
     return params.model_copy(update={"engine": params.engine.model_copy(update=changes)})
 
 
-def train_all(params: Params) -> None:
+def train_all(params: Params, workers: Workers | None = None) -> None:
     """Make the data that the jobs need, and run all jobs, each kind once its inputs exist.
+
+    Args:
+        params: the whole of params.yaml.
+        workers: local processes that stay for the caller's next jobs; None: they end with these.
 
     Raises:
         UserError: the data cannot be made, or at least one job failed; the others have their results.
     """
-    failures: list[str] = []
+    make_data(TRIALS if params.tuning.trials else BEFORE_PIXELS)
+    with _Queue(params, workers) as queue:
+        with _dvc_repro(BEFORE_HEADS):  # beside: pixels need no features
+            queue.run(pixel_jobs(params))
+        queue.run(head_jobs(params))
+        queue.run_fine_tuning()
 
-    def attempt(action: Callable[[], None]) -> None:
+
+def train_more(params: Params, workers: Workers) -> None:
+    """Run all jobs; the data exist. Arguments and errors are those of `train_all`."""
+    with _Queue(params, workers) as queue:
+        queue.run(pixel_jobs(params) + head_jobs(params))
+        queue.run_fine_tuning()
+
+
+class _Queue:
+    """Runs the jobs of a run in several calls, and raises for all failures at the end."""
+
+    def __init__(self, params: Params, workers: Workers | None) -> None:
+        self._params, self._workers, self._log = params, workers or Workers(), _begin(params)
+        self._ends_workers = workers is None
+        self._failures: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._ends_workers:
+            self._workers.__exit__()
+        if kind is not None:
+            return
+        self._attempt(self._log.close)
+        if self._failures:
+            raise UserError("; ".join(self._failures))
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Run jobs, the longest first."""
+        in_order = sorted(jobs, key=_cost, reverse=True)
+        self._attempt(lambda: run_jobs(in_order, self._params, self._workers, self._log))
+
+    def run_fine_tuning(self) -> None:
+        """Run the fine-tune jobs whose start has finished."""
+        with TemporaryDirectory(prefix="start-") as folder:
+            ready, waiting = fine_tune_jobs(self._params, Path(folder))
+            for job in waiting:
+                start = self._params.start_of(job.recipe.variant)
+                print(f"{job.label} is skipped: {start} has not finished", file=sys.stderr)
+            self.run(ready)
+
+    def _attempt(self, action: Callable[[], None]) -> None:
         try:
             action()
         except UserError as error:
-            failures.append(str(error))
-
-    def run(jobs: Sequence[Job]) -> None:
-        attempt(lambda: run_jobs(sorted(jobs, key=_cost, reverse=True), params, workers, log))
-
-    make_data(TRIALS if params.tuning.trials else BEFORE_PIXELS)
-    log = _begin(params)
-    with Workers() as workers:
-        with _dvc_repro(BEFORE_HEADS):  # beside: pixels need no features
-            run(pixel_jobs(params))
-        run(head_jobs(params))
-        with TemporaryDirectory(prefix="start-") as folder:
-            ready, waiting = fine_tune_jobs(params, Path(folder))
-            for job in waiting:
-                print(f"{job.label} is skipped: {params.fine_tune.start} has not finished", file=sys.stderr)
-            run(ready)
-    attempt(log.close)
-    if failures:
-        raise UserError("; ".join(failures))
+            self._failures.append(str(error))
 
 
 @dataclass(frozen=True)
@@ -131,7 +166,7 @@ def unfinished(params: Params) -> list[str]:
     for job in [*pixel_jobs(params), *head_jobs(params), *ready]:
         distinct.setdefault(job.key, job)
     lines = [job.label for job in distinct.values() if not job.done]
-    return lines + [f"{job.label} (waits for {params.fine_tune.start})" for job in waiting]
+    return lines + [f"{job.label} (waits for {params.start_of(job.recipe.variant)})" for job in waiting]
 
 
 def pixel_jobs(params: Params) -> list[Job]:
@@ -170,10 +205,12 @@ def _without_features(params: Params, dataset: str, variant: str) -> list[Job]:
 
 def _first_jobs(params: Params, variants: Sequence[str], heads: bool) -> list[Job]:
     swept = [name for name in params.sweep.variants if bool(params.variants[name].transfer) == heads]
-    wanted = [(variant, 1.0) for variant in variants]
-    wanted += [(variant, share) for variant in swept for share in params.sweep.shares if params.sweep.enabled]
-    return [job for dataset in params.run.datasets for variant, share in wanted
-            for job in _plan(params, dataset, variant, share=share)]  # fmt: skip
+    jobs = [job for dataset in params.run.datasets for variant in variants for job in _plan(params, dataset, variant)]
+    if params.sweep.enabled:
+        alike = params.with_numbers({})  # all sizes with the same seeds
+        jobs += [job for dataset in params.run.datasets for variant in swept for share in params.sweep.shares
+                 for job in _plan(alike, dataset, variant, share=share)]  # fmt: skip
+    return jobs
 
 
 def fine_tune_jobs(params: Params, folder: Path) -> tuple[list[Job], list[Job]]:
@@ -185,14 +222,27 @@ def fine_tune_jobs(params: Params, folder: Path) -> tuple[list[Job], list[Job]]:
     """
     ready: list[Job] = []
     waiting: list[Job] = []
-    for dataset in params.run.datasets if params.run.fine_tune_variants else ():
-        starting, gathered = _plan(params, dataset, params.fine_tune.start), folder / dataset
-        done = all(job.done for job in starting)
+    tuned = params.run.fine_tune_variants
+    for dataset, start in itertools.product(params.run.datasets, sorted({params.start_of(name) for name in tuned})):
+        started, gathered = _plan(params, dataset, start), folder / dataset / start
+        done = [job for job in started if job.done]
         if done:
-            gather(starting, gathered)
-        for variant in params.run.fine_tune_variants:
-            (ready if done else waiting).extend(_plan(params, dataset, variant, start=gathered if done else None))
+            gather(done, gathered)
+        for variant in (name for name in tuned if params.start_of(name) == start):
+            planned = _plan(params, dataset, variant, start=gathered) if done else []
+            ready += planned
+            seeds = {job.seed for job in planned}
+            waiting += [job for job in _plan(params, dataset, variant) if job.seed not in seeds]
     return ready, waiting
+
+
+def jobs_of_variants(params: Params, dataset: str, folder: Path) -> dict[str, list[Job]]:
+    """Return the jobs of every variant of a dataset; the start models are gathered in `folder`."""
+    run = params.run
+    jobs = {variant: _plan(params, dataset, variant) for variant in run.pixel_variants + run.feature_variants}
+    if run.fine_tune_variants:
+        gather(jobs[params.fine_tune.start], folder)
+    return jobs | {variant: _plan(params, dataset, variant, start=folder) for variant in run.fine_tune_variants}
 
 
 def _plan(params: Params, dataset: str, variant: str, *, start: Path | None = None, share: float = 1.0) -> list[Job]:
@@ -207,8 +257,8 @@ def _cost(job: Job) -> float:
     return job.recipe.fit.epochs * math.prod(job.recipe.image_size) * job.share
 
 
-def make_data(stage: str = BEFORE_HEADS) -> None:
-    """Update the outputs of a stage and of all before it.
+def make_data(stage: str | None = BEFORE_HEADS) -> None:
+    """Update the outputs of a stage and of all before it; None: of all stages.
 
     Raises:
         UserError: a stage failed; its error is on standard error.
@@ -218,7 +268,7 @@ def make_data(stage: str = BEFORE_HEADS) -> None:
 
 
 @contextmanager
-def _dvc_repro(stage: str) -> Iterator[None]:
+def _dvc_repro(stage: str | None) -> Iterator[None]:
     """Run `dvc repro` beside the body, and wait for its end."""
     # A process of `multiprocessing` can end with a parent that is killed; one of `subprocess` cannot.
     process = multiprocessing.get_context("spawn").Process(target=_run_dvc, args=[stage])
@@ -230,12 +280,13 @@ def _dvc_repro(stage: str) -> Iterator[None]:
         process.kill()  # its stages end with it, see convnet.system.errors.command
         process.join()
     if process.exitcode:
-        raise UserError(f"dvc repro {stage} failed, see above; correct that and run the same command again")
+        command = " ".join(["dvc repro", *([stage] if stage else [])])
+        raise UserError(f"{command} failed, see above; correct that and run the same command again")
 
 
-def _run_dvc(stage: str) -> None:
+def _run_dvc(stage: str | None) -> None:
     stay_with_parent()
     os.dup2(2, 1)  # standard output belongs to the command
     # The stages' commands call `python`: the folder of this interpreter goes first.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    sys.exit(run_dvc("repro", stage))
+    sys.exit(run_dvc("repro", *([stage] if stage else [])))

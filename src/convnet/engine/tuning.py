@@ -37,17 +37,18 @@ def tune_variants(params: Params, arrays: Path, features: Path, backbone: Path) 
         UserError: the settings of params.yaml failed to train.
     """
     run = params.run.model_copy(update={"seeds": (params.tuning.seed,)})
-    params = params.model_copy(update={"run": run})
+    params = params.model_copy(update={"run": run}).with_numbers({})
     first = [*run.pixel_variants, *run.feature_variants]
     plan = partial(plan_jobs, arrays=arrays, features=features, backbone=backbone)
     tuned = _tune(params, first, plan)
-    if run.fine_tune_variants:
-        start = params.fine_tune.start
+    for start in sorted({params.start_of(name) for name in run.fine_tune_variants}):
         params = with_settings(params, {start: tuned[start]["chosen"]})
         with TemporaryDirectory(prefix="start-") as folder:
             gather(plan(params, start), Path(folder))
-            plan = partial(plan_jobs, arrays=arrays, backbone=backbone, start=Path(folder))
-            tuned |= _tune(params, run.fine_tune_variants, plan)
+            going_on = partial(plan_jobs, arrays=arrays, backbone=backbone, start=Path(folder))
+            tuned |= _tune(
+                params, [name for name in run.fine_tune_variants if params.start_of(name) == start], going_on
+            )
     return tuned
 
 

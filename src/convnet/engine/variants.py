@@ -30,9 +30,8 @@ def train_variants(params: Params, arrays: Path, features: Path, backbone: Path,
     first = params.run.pixel_variants + params.run.feature_variants
     planned = {name: plan_jobs(params, name, arrays, features=features, backbone=backbone) for name in first}
     _make(planned, params, destination)
-    start = destination / params.fine_tune.start
-    tuned = params.run.fine_tune_variants
-    planned = {name: plan_jobs(params, name, arrays, backbone=backbone, start=start) for name in tuned}
+    starts = {name: destination / params.start_of(name) for name in params.run.fine_tune_variants}
+    planned = {name: plan_jobs(params, name, arrays, backbone=backbone, start=path) for name, path in starts.items()}
     _make(planned, params, destination)
 
 

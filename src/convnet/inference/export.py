@@ -20,6 +20,7 @@ from convnet.data.image_faults import BadImage
 from convnet.inference.inputs import find_places, read_places
 from convnet.inference.loading import fitted_temperature, load_model_checked, predict_probabilities
 from convnet.inference.outputs import check_regular
+from convnet.inference.preprocess_file import check_own, write_preprocess
 from convnet.jobs.model_files import ModelFacts, check_model
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, canonical_json, write_json
@@ -63,7 +64,9 @@ class Exported:
 
 
 def export_model(model_path: Path, target: Target, output: Path | None = None, images: Sequence[Path] = ()) -> Exported:
-    """Write a saved model as ONNX, LiteRT or TensorFlow SavedModel, and its labels as `<output>.labels.json`.
+    """Write a saved model as ONNX, LiteRT or TensorFlow SavedModel.
+
+    Beside it are its labels, `<output>.labels.json`, and `preprocess.py`, which prepares images for it.
 
     The exported network takes float32 pixels 0..255 (batch, height, width, 3) and returns one probability per class,
     also for two classes. It computes in float32 throughout, without augmentation.
@@ -100,6 +103,7 @@ def export_model(model_path: Path, target: Target, output: Path | None = None, i
             )
     labels_path = output.with_name(f"{output.name}.labels.json")
     write_json(labels_path, labels)
+    write_preprocess(output.parent)
     return Exported(output, labels_path, len(pixels), bool(images), difference, rounding)
 
 
@@ -208,6 +212,7 @@ def _check_output(target: Target, output: Path) -> None:
     if output.is_dir() and (suffix or any(output.iterdir())):
         raise UserError(f"--output {output} is a folder that holds something: name a new one, or remove it")
     check_regular(output)
+    check_own(output.parent)
     if not suffix and output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file, but a SavedModel is a folder: name a new one")
 

@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from convnet.evaluation.calibration import apply_temperature, fit_temperature
 from convnet.jobs.model_files import ModelFacts, check_model
-from convnet.jobs.predictions import calibration_part, load_predictions
+from convnet.jobs.predictions import Prediction, calibration_part, load_predictions
 from convnet.models.heads import as_probabilities
 from convnet.system.errors import UserError
 
 if TYPE_CHECKING:
     import keras
+
+USUAL_SHARE = 0.99  # of the validation images
 
 
 def load_model_checked(path: Path) -> tuple["keras.Model", ModelFacts]:
@@ -61,8 +63,28 @@ def fitted_temperature(facts: ModelFacts) -> float:
     Raises:
         UserError: predictions.npz is not beside the model, or holds no validation predictions of this seed.
     """
-    splits = load_predictions(facts.predictions).get(facts.seed, {})
-    if "validation" not in splits:
+    validation = _validation(facts)
+    if validation is None:
         raise UserError(f"{facts.predictions} holds no validation predictions of seed {facts.seed}; run `dvc repro`")
-    part = calibration_part(splits)
-    return fit_temperature(part.probabilities, part.labels)
+    return fit_temperature(validation.probabilities, validation.labels)
+
+
+def least_confidence(facts: ModelFacts, temperature: float | None) -> float | None:
+    """Return the largest probability that `USUAL_SHARE` of the validation images reach; None without predictions.
+
+    Args:
+        facts: of the model.
+        temperature: as for the images that are compared.
+    """
+    validation = _validation(facts) if facts.predictions.is_file() else None
+    if validation is None or not len(validation.labels):
+        return None
+    probabilities: NDArray[np.floating[Any]] = validation.probabilities
+    if temperature is not None:
+        probabilities = apply_temperature(probabilities, temperature)
+    return float(np.quantile(probabilities.max(axis=1), 1 - USUAL_SHARE, method="lower"))
+
+
+def _validation(facts: ModelFacts) -> Prediction | None:
+    splits = load_predictions(facts.predictions).get(facts.seed, {})
+    return calibration_part(splits) if "validation" in splits else None

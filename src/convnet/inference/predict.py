@@ -17,7 +17,13 @@ from convnet.backend.device import configure_device
 from convnet.data.decoding import load_image
 from convnet.data.image_faults import BadImage
 from convnet.inference.inputs import Place, find_places, read_places
-from convnet.inference.loading import fitted_temperature, load_model_checked, predict_probabilities
+from convnet.inference.loading import (
+    USUAL_SHARE,
+    fitted_temperature,
+    least_confidence,
+    load_model_checked,
+    predict_probabilities,
+)
 from convnet.jobs.model_files import check_model
 from convnet.params.data import Images
 from convnet.system.csv_cells import safe_text
@@ -27,25 +33,28 @@ from convnet.system.progress import progress
 
 Format = Literal["csv", "jsonl"]
 DECIMALS = 6
+UNUSUAL = f"less sure than on {USUAL_SHARE:.0%} of the validation images"
 IMAGES_AT_ONCE = 100  # decoded into memory and predicted together
 
 
 @dataclass(frozen=True)
 class Row:
-    """The result of one file: probabilities in the order of the classes, or an error."""
+    """The result of one file: probabilities in the order of the classes, or an error; `unusual` marks doubt."""
 
     place: Place
     probabilities: tuple[float, ...] | None
     error: str | None
+    unusual: bool = False
 
 
 @dataclass
 class Counts:
-    """Numbers of files: predicted, bad, and left out because nothing in them claims to be an image."""
+    """Numbers of files: predicted (some of them unusual), bad, and left out, since nothing in them claims an image."""
 
     predicted: int = 0
     bad: int = 0
     left_out: int = 0
+    unusual: int = 0
 
     def sentence(self) -> str:
         """Return the counts in words."""
@@ -71,6 +80,7 @@ class Predictor:
         configure_device(threads=check_model(model_path).threads, precision="float32")
         self._model, self.facts = load_model_checked(model_path)
         self.temperature = fitted_temperature(self.facts) if calibrated else None
+        self._least = least_confidence(self.facts, self.temperature)
         limits = {} if maximum_pixels is None else {"maximum_pixels": maximum_pixels}
         self._images = self.facts.images.model_copy(update=limits)
 
@@ -85,6 +95,7 @@ class Predictor:
             rows = list(self._predict([(place, content) for place, content in chunk if content is not None]))
             counts.bad += sum(row.error is not None for row in rows)
             counts.predicted += sum(row.error is None for row in rows)
+            counts.unusual += sum(row.unusual for row in rows)
             yield from rows
 
     def _predict(self, chunk: Sequence[tuple[Place, NDArray[np.uint8] | str]]) -> Iterator[Row]:
@@ -94,7 +105,8 @@ class Predictor:
             if isinstance(content, str):
                 yield Row(place, None, content)
             else:
-                yield Row(place, tuple(float(value) for value in next(found)), None)
+                values = tuple(float(value) for value in next(found))
+                yield Row(place, values, None, self._least is not None and max(values) < self._least)
 
 
 def predict_files(
@@ -140,15 +152,23 @@ def _load(
 
 def _csv_lines(classes: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
     """Yield CSV like the report's tables: UTF-8, no cell that a spreadsheet would run, names on one line."""
-    columns = ["path", "member", "class", *(f"probability_{printable(name)}" for name in classes), "error"]
+    columns = ["path", "member", "class", *(f"probability_{printable(name)}" for name in classes), "error", "note"]
     yield _csv_line(columns)
     for row in rows:
         place = [safe_text(row.place.path), safe_text(row.place.member or "")]
         if row.probabilities is None:
-            yield _csv_line([*place, "", *("" for _ in classes), safe_text(row.error or "")])
+            yield _csv_line([*place, "", *("" for _ in classes), safe_text(row.error or ""), ""])
         else:
             values = [f"{value:.{DECIMALS}f}" for value in row.probabilities]
-            yield _csv_line([*place, safe_text(_most_probable(classes, row.probabilities)), *values, ""])
+            yield _csv_line(
+                [
+                    *place,
+                    safe_text(_most_probable(classes, row.probabilities)),
+                    *values,
+                    "",
+                    UNUSUAL if row.unusual else "",
+                ]
+            )
 
 
 def _csv_line(cells: Sequence[str]) -> str:
@@ -165,7 +185,8 @@ def _json_line(classes: Sequence[str], row: Row) -> str:
             name: round(value, DECIMALS) for name, value in zip(classes, row.probabilities, strict=True)
         }
     # ASCII keeps every name, also one that is not UTF-8, and no name can control a terminal.
-    return json.dumps(content | {"error": row.error}, allow_nan=False) + "\n"
+    ending = {"error": row.error, "note": UNUSUAL if row.unusual else None}
+    return json.dumps(content | ending, allow_nan=False) + "\n"
 
 
 def _most_probable(classes: Sequence[str], probabilities: Sequence[float]) -> str:

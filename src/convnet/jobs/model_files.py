@@ -102,7 +102,7 @@ class ModelFacts:
                 "scaling": "none: it is inside the model",
                 "orientation": "upright: EXIF rotation applied",
                 "transparency": BACKGROUNDS[self.images.background],
-                "grey_range": self.images.model_dump(mode="json")["grey_range"],
+                "prepare": self.images.model_dump(mode="json", include={"background", "grey_range", "resize"}),
                 "resize": f"{RESIZES[self.images.resize]}: {RESIZE}",
             },
             "temperature": temperature,

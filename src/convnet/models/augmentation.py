@@ -239,10 +239,15 @@ def reset_seed_generators(model: keras.layers.Layer, seed: int, epoch: int, by_n
     """
     # Keras lists these states among the variables of a model, each once, in the order of its structure.
     states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
+    names = {
+        id(layer.seed_generator.state): layer.name
+        for layer in model._flatten_layers()
+        if layer.name.startswith(tuple(by_name)) and hasattr(layer, "seed_generator")
+    }
     position = 0
     for state in states:
-        if by_name and state.path.startswith(tuple(by_name)):
-            place = zlib.crc32(state.path.encode())
+        if id(state) in names:
+            place = zlib.crc32(names[id(state)].encode())
         else:
             place, position = position, position + 1
         key = int(np.random.SeedSequence([seed, epoch, place]).generate_state(1)[0])

@@ -79,20 +79,21 @@ def _check_run(params: Params) -> None:
 
 def _check_start(params: Params) -> None:
     """Fine-tuning goes on from a transfer variant that is run too."""
-    if not any(diff.fine_tune for diff in params.variants.values()):
-        return
-    start = params.fine_tune.start
-    check_known("fine_tune.start", start, params.variants)
-    if _list_of(params.variants[start]) != "feature_variants":
-        raise UserError(
-            f"params.yaml: fine_tune.start names {start!r}, which has no backbone to go on with; name a variant with "
-            "transfer: true"
-        )
-    if params.run.fine_tune_variants and start not in params.run.feature_variants:
-        raise UserError(
-            f"params.yaml: fine_tune.start names {start!r}, which is not in run.feature_variants; add it there, or "
-            "empty run.fine_tune_variants"
-        )
+    tuned = [name for name, diff in params.variants.items() if diff.fine_tune]
+    for variant in tuned:
+        own = "start" in params.variants[variant].overrides
+        key, start = f"variants.{variant}.start" if own else "fine_tune.start", params.start_of(variant)
+        check_known(key, start, params.variants)
+        if _list_of(params.variants[start]) != "feature_variants":
+            raise UserError(
+                f"params.yaml: {key} names {start!r}, which has no backbone to go on with; name a variant with "
+                "transfer: true"
+            )
+        if variant in params.run.fine_tune_variants and start not in params.run.feature_variants:
+            raise UserError(
+                f"params.yaml: {key} names {start!r}, which is not in run.feature_variants; add it there, or "
+                "empty run.fine_tune_variants"
+            )
 
 
 def _check_sweep(params: Params) -> None:
@@ -174,7 +175,6 @@ def _check_overrides(diff: Variant, sections: list[Section], where: str) -> None
             f"params.yaml: {where}.dropout is {diff.dropout}, but fine-tuning goes on with the head of its start; set "
             "it in the variant that fine_tune.start names"
         )
-    _refuse_start(diff.overrides, where)
     settings = (key for section in sections for key in type(section).model_fields)
     names = [*type(diff).model_fields, *remedy_keys(), *settings]
     for key in diff.overrides:
@@ -183,9 +183,11 @@ def _check_overrides(diff: Variant, sections: list[Section], where: str) -> None
 
 
 def _refuse_start(overrides: Mapping[str, Any], where: str) -> None:
-    """Where fine-tuning starts is a path in dvc.yaml, one for all."""
+    """Datasets share the variants of a run, and so their starts."""
     if "start" in overrides:
-        raise UserError(f"params.yaml: {where}.start is {overrides['start']!r}; it can only be set as fine_tune.start")
+        raise UserError(
+            f"params.yaml: {where}.start is {overrides['start']!r}; set it as fine_tune.start, or in a variant"
+        )
 
 
 def _list_of(variant: Variant) -> str:

@@ -8,6 +8,7 @@ import yaml
 from convnet.params.checks import check_params
 from convnet.params.messages import validate
 from convnet.params.schema import Params
+from convnet.params.seeds import FILE, with_numbers
 from convnet.system.errors import UserError
 
 
@@ -25,7 +26,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml.
+    """Read and check params.yaml, and seeds.yaml beside it.
 
     Raises:
         UserError: one sentence with the key, the value and the nearest valid name.
@@ -38,4 +39,4 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     params: Params = validate(Params, content, "")
     check_params(params)
-    return params
+    return with_numbers(params, path.with_name(FILE))

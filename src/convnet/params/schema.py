@@ -1,8 +1,9 @@
 """params.yaml: what a user may change, checked before any work."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from convnet.params.backbone import Backbones
 from convnet.params.combined import combine_variants
@@ -12,6 +13,7 @@ from convnet.params.section import BASELINE, Names, Positive, Section, Seed, Spl
 from convnet.params.training import Augmentation, FineTune, Fit, Network, Transfer, Variant
 
 Look = Annotated[int, Field(ge=3)]  # fewer seeds decide nothing
+Numbers = Mapping[str, Mapping[str, int]]  # of seeds, by dataset and variant
 
 
 class Run(Section):
@@ -24,7 +26,7 @@ class Run(Section):
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
     split: SplitKind = "fixed"
     margin: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0  # points of accuracy; a smaller difference does not matter
-    looks: tuple[Look, ...] = Field((), strict=False)  # numbers of seeds that are judged; empty: once, all seeds
+    looks: tuple[Look, ...] = Field((), strict=False)  # numbers of seeds that are judged; empty: all seeds once
 
     @model_validator(mode="before")
     @classmethod
@@ -64,11 +66,12 @@ class Run(Section):
     def _has_folds(self) -> "Run":
         if self.split == "folds" and len(self.seeds) < 3:
             raise ValueError(f"split is folds, one for each seed, but seeds has {len(self.seeds)}; give at least 3")
-        if self.split == "folds" and self.looks:
-            raise ValueError(
-                "split is folds, which more seeds draw again, but looks keep the seeds; remove one of them"
-            )
         return self
+
+    @property
+    def declared_looks(self) -> tuple[int, ...]:
+        """The looks; none with folds, where more seeds draw all folds again and one look judges them."""
+        return () if self.split == "folds" else self.looks
 
     @property
     def own_splits(self) -> bool:
@@ -154,6 +157,27 @@ class Params(Section):
     explain: Explain
     checkpoints: Checkpoints
     engine: Engine
+    _numbers: Numbers = PrivateAttr(default_factory=dict)  # of seeds.yaml, see params/seeds.py
+
+    @property
+    def numbers(self) -> Numbers:
+        """Numbers of seeds by dataset and variant, where they are not that of run.seeds."""
+        return self._numbers
+
+    def with_numbers(self, numbers: Numbers) -> "Params":
+        """Return the same settings with other numbers of seeds."""
+        changed = self.model_copy()
+        changed._numbers = numbers
+        return changed
+
+    def seeds_of(self, dataset: str, variant: str) -> tuple[int, ...]:
+        """Return the seeds of a variant: run.seeds, and behind the largest of them as many as its number needs.
+
+        With folds the seeds are the folds, so numbers have no effect.
+        """
+        seeds = self.run.seeds
+        more = 0 if self.run.split == "folds" else self._numbers.get(dataset, {}).get(variant, 0) - len(seeds)
+        return seeds + tuple(range(max(seeds) + 1, max(seeds) + 1 + more))
 
     @field_validator("variants", mode="before")
     @classmethod
@@ -181,7 +205,12 @@ class Params(Section):
     def against(self, name: str) -> tuple[str, ...]:
         """Return the variants that a variant is compared with."""
         variant = self.variant(name)
-        return variant.against or ((self.fine_tune.start,) if variant.fine_tune else (BASELINE,))
+        return variant.against or ((self.start_of(name),) if variant.fine_tune else (BASELINE,))
+
+    def start_of(self, name: str) -> str:
+        """Return the variant that a fine-tuned variant starts from."""
+        start: str = self.variant(name).overrides.get("start", self.fine_tune.start)
+        return start
 
     def split_rules(self, dataset: str) -> Split:
         """Return the split settings of a dataset."""

@@ -46,7 +46,8 @@ def plans_of(params: Params, dataset: str) -> dict[str, Any]:
     """Return the settings of every stage of a dataset, by the stage's name."""
     data = params.dataset(dataset)
     recipes = {variant: resolve(params, dataset, variant) for variant in params.run.variants}
-    common = {"seeds": params.run.seeds, "split": params.run.split, "threads": params.engine.threads_per_job}
+    seeds = {variant: params.seeds_of(dataset, variant) for variant in params.run.variants}
+    common = {"seeds": seeds, "split": params.run.split, "threads": params.engine.threads_per_job}
     if params.run.split == "folds":
         common["fold_seed"] = params.split_rules(dataset).seed
     first, *more = _backbones(params, dataset) or [data.backbone]
@@ -111,7 +112,8 @@ def _sweep(params: Params, dataset: str, jobs: dict[str, Any]) -> dict[str, Any]
     if not params.sweep.enabled:
         return {"enabled": False}
     recipes = {variant: resolve(params, dataset, variant) for variant in params.sweep.variants}
-    return jobs | {"enabled": True, "shares": params.sweep.shares, "recipes": _dumped(recipes)}
+    seeds = {"seeds": params.run.seeds}
+    return jobs | seeds | {"enabled": True, "shares": params.sweep.shares, "recipes": _dumped(recipes)}
 
 
 def _entry(params: Params, dataset: str) -> dict[str, Any]:

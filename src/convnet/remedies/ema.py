@@ -28,8 +28,9 @@ def _with_average(settings: Ema, model: Any) -> Iterator[None]:
     from keras import ops
 
     weights = model.trainable_variables
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # Keras wraps it under mixed_float16
     own = [ops.convert_to_numpy(weight).copy() for weight in weights]
-    for weight, average in zip(weights, model.optimizer._model_variables_moving_average, strict=True):
+    for weight, average in zip(weights, optimizer._model_variables_moving_average, strict=True):
         weight.assign(average.value)
     try:
         yield

@@ -13,7 +13,7 @@ def _used(recipe: Mapping[str, Any], baseline: Mapping[str, Any]) -> dict[str, A
 
 REMEDY = Remedy(
     sentence="The CNN has another number of filters or of dense units than that of the baseline.",
-    source='Chollet, "Deep Learning with Python", 2nd edition, 2021, section 5.4.4',
+    source='Chollet, "Deep Learning with Python", 2nd edition, 2021',
     on_features="It changes the small CNN, which a head on a backbone does not have.",
     used=_used,
 )

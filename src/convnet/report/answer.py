@@ -96,7 +96,8 @@ def answer_on(verdict: Verdict, evaluations: Sequence[Evaluation]) -> Answer:
 
 
 def _chance(row: Comparison, seeds: int, level: float, margin: float) -> str:
-    chance = chance_of_decision(row, seeds, level, margin)
+    redrawn = row.interval_kind == "folds and test images"
+    chance = chance_of_decision(estimate_of(row), seeds, level, margin, redrawn)
     return "not known" if chance is None else chance_words(chance)
 
 
@@ -138,7 +139,8 @@ def next_steps(datasets: Sequence[Sequence[Evaluation]], declared: Sequence[int]
     for look in looks:
         more = look - len(seeds)
         listed = ",".join(map(str, sorted([*seeds, *added[:more]])))
-        steps.append(NextStep(look, f"dvc exp run -S 'run.seeds=[{listed}]'", _duration(more * seconds)))
+        command = f"convnet decide --until {look}" if declared else f"dvc exp run -S 'run.seeds=[{listed}]'"
+        steps.append(NextStep(look, command, _duration(more * seconds)))
     return steps
 
 

@@ -82,7 +82,7 @@ def report(folders: Folders, datasets: Sequence[str], variants: Sequence[str], d
     drawn = map_in_processes(of_dataset, datasets, processes, items_per_task=1)
     datasets_drawn = list(drawn)
     write_report(datasets_drawn, _settings(folders.plans, datasets), destination / "index.html")
-    write_summary([dataset.verdict for dataset in datasets_drawn], destination / "summary.md")
+    write_summary([(dataset.verdict, dataset.answer) for dataset in datasets_drawn], destination / "summary.md")
     write_plot_images(folders.explanations, datasets, destination / "images")
 
 

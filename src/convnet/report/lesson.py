@@ -60,7 +60,7 @@ def _anchors() -> dict[str, str]:
 def _pattern() -> re.Pattern[str]:
     longest_first: Sequence[str] = sorted(_anchors(), key=len, reverse=True)
     terms = "|".join(map(re.escape, longest_first))
-    return re.compile(rf"`(?P<code>[^`]+)`|(?<![\w-])(?P<term>{terms})(?![\w-])", re.IGNORECASE)
+    return re.compile(rf"\x60(?P<code>[^\x60]+)\x60|(?<![\w-])(?P<term>{terms})(?![\w-])", re.IGNORECASE)
 
 
 def linked(text: str) -> Markup:

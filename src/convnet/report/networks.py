@@ -38,17 +38,39 @@ def network_layers(evaluation: Evaluation, backbone: Sequence[Mapping[str, Any]]
 
 def _cnn_body(evaluation: Evaluation) -> list[Layer]:
     height, width = evaluation.image_size
+    remedies = evaluation.recipe.get("remedies", {})
+    lean, dropped = "lean" in remedies, remedies.get("spatial_dropout")
     layers = [Layer("rescale", (height, width, 3), 0, "divides the pixels by 255, so that values are between 0 and 1")]
     channels = 3
     for number, filters in enumerate(evaluation.recipe["network"]["filters"], start=1):
         height, width = height - KERNEL + 1, width - KERNEL + 1
-        parameters = KERNEL * KERNEL * channels * filters + filters
-        words = f"{plural(filters, 'filter')} of {KERNEL} × {KERNEL} × {channels}, relu: negative values become 0"  # noqa: RUF001
-        layers.append(Layer(f"conv{number}", (height, width, filters), parameters, words))
+        layers += _convolution(number, (height, width, filters), channels, lean)
         height, width, channels = height // POOL, width // POOL, filters
         words = f"keeps the largest of each {POOL} × {POOL} values, so height and width halve"  # noqa: RUF001
         layers.append(Layer(f"pool{number}", (height, width, filters), 0, words))
-    return [*layers, _flatten(layers[-1].shape)]
+        if dropped:
+            words = f"sets {100 * dropped['rate']:g} % of the feature maps to 0 in each training step"
+            layers.append(Layer(f"spatial_dropout{number}", (height, width, filters), 0, words))
+    shape = layers[-1].shape
+    return [*layers, _average(shape) if lean else _flatten(shape)]
+
+
+def _convolution(number: int, shape: tuple[int, int, int], channels: int, lean: bool) -> list[Layer]:
+    """Return a convolution and its activation; a lean network normalises in between and has no biases."""
+    filters = shape[2]
+    weights, table = KERNEL * KERNEL * channels * filters, f"{KERNEL} × {KERNEL} × {channels}"  # noqa: RUF001
+    words = f"{plural(filters, 'filter')} of {table}"
+    if not lean:
+        return [Layer(f"conv{number}", shape, weights + filters, f"{words}, relu: negative values become 0")]
+    return [
+        Layer(f"conv{number}", shape, weights, words),
+        Layer(f"norm{number}", shape, 4 * filters, "brings each feature map to mean 0 and spread 1, then scales it"),
+        Layer(f"relu{number}", shape, 0, "negative values become 0"),
+    ]
+
+
+def _average(shape: tuple[int, ...]) -> Layer:
+    return Layer("average", shape[-1:], 0, "takes the mean of each feature map")
 
 
 def _body(recipe: Mapping[str, Any], backbone: Sequence[Mapping[str, Any]]) -> list[Layer]:
@@ -60,7 +82,7 @@ def _body(recipe: Mapping[str, Any], backbone: Sequence[Mapping[str, Any]]) -> l
     parts = [Layer(f"backbone {recipe['backbone']}", shape, sum(row["parameters"] for row in used), words)]
     if recipe["pooling"] == "flatten":
         return [*parts, _flatten(shape)]
-    return [*parts, Layer("average", shape[-1:], 0, "takes the mean of each feature map")]
+    return [*parts, _average(shape)]
 
 
 def _flatten(shape: Sequence[int]) -> Layer:

@@ -28,6 +28,7 @@ from convnet.report.backbone_text import fine_tuning_sentences
 from convnet.report.embedding import EmbeddedImage, embed_image, fit_images
 from convnet.report.evidence import Study, evidence
 from convnet.report.style import kind_words
+from convnet.report.tried import effects
 from convnet.report.tuning import TunedVariant
 from convnet.report.variant_part import VariantPart, variant_parts
 from convnet.system.errors import UserError, printable
@@ -139,7 +140,7 @@ class DatasetReport:
     @cached_property
     def variants(self) -> list[VariantPart]:
         """The variants, their recipes and their layers."""
-        return variant_parts(self.evaluations, self.verdict, self.layers)
+        return variant_parts(self.evaluations, self.verdict, self.layers, effects(self.tried))
 
     @cached_property
     def detectable(self) -> DetectableTable:

@@ -8,6 +8,8 @@ import pandas as pd
 from convnet.evaluation.schema import Evaluation
 from convnet.report.tables import seconds_per_seed
 
+IN_NETWORK_LINE = ("transfer", "fine tune", "network size")
+
 
 def tried_table(evaluations: Sequence[Evaluation], tried: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
     """Return one row per variant and remedy.
@@ -30,6 +32,14 @@ def tried_table(evaluations: Sequence[Evaluation], tried: Mapping[str, Sequence[
         for evaluation in evaluations
         for remedy in tried.get(evaluation.variant, ())
     )
+
+
+def effects(tried: pd.DataFrame | None) -> dict[str, list[str]]:
+    """Return the sentences of each variant's remedies, without those that the line on its network holds."""
+    if tried is None or tried.empty:
+        return {}
+    shown = tried[~tried["remedy"].isin(IN_NETWORK_LINE)]
+    return {str(name): rows["effect"].tolist() for name, rows in shown.groupby("variant", sort=False)}
 
 
 def _text(value: Any) -> str:

@@ -30,51 +30,68 @@ class VariantPart:
 
 
 def variant_parts(
-    evaluations: Sequence[Evaluation], verdict: Verdict, backbone: Sequence[Mapping[str, Any]]
+    evaluations: Sequence[Evaluation],
+    verdict: Verdict,
+    backbone: Sequence[Mapping[str, Any]],
+    effects: Mapping[str, Sequence[str]],
 ) -> list[VariantPart]:
-    """Return all variants of a dataset; `backbone` are the rows of layers.json."""
+    """Return all variants of a dataset.
+
+    Args:
+        evaluations: of the variants.
+        verdict: names the variant that each one is compared with.
+        backbone: rows of layers.json.
+        effects: by variant, a sentence on each of its remedies.
+    """
     known = {evaluation.variant: evaluation for evaluation in evaluations}
     others = {row.variant: row.baseline for row in reversed(verdict.comparisons)}
-    return [_part(evaluation, known.get(others.get(name, "")), backbone) for name, evaluation in known.items()]
+    return [
+        _part(evaluation, known.get(others.get(name, "")), backbone, effects.get(name, ()))
+        for name, evaluation in known.items()
+    ]
 
 
-def _part(evaluation: Evaluation, other: Evaluation | None, backbone: Sequence[Mapping[str, Any]]) -> VariantPart:
+def _part(
+    evaluation: Evaluation,
+    other: Evaluation | None,
+    backbone: Sequence[Mapping[str, Any]],
+    effects: Sequence[str],
+) -> VariantPart:
     own = dict(flat_settings(evaluation.recipe))
     theirs = dict(flat_settings(other.recipe)) if other else own
     names = [*own, *(name for name in theirs if name not in own)]
     return VariantPart(
         name=evaluation.variant,
-        line=one_line(evaluation),
+        line=" ".join([network_line(evaluation), *effects]),
         loss=loss_words(len(evaluation.classes), evaluation.recipe["fit"]["labels"]),
         compared_with=other.variant if other else None,
         settings=[
             (name, own.get(name, "not set"), theirs.get(name, "not set")) for name in names if name not in NOT_SETTINGS
         ],
-        layers=network_layers(evaluation, backbone) if backbone or not evaluation.backbone else [],
+        layers=network_layers(evaluation, backbone) if _has_layers(evaluation, backbone) else [],
     )
 
 
-def one_line(evaluation: Evaluation) -> str:
-    """Return a sentence on the network of a variant and its remedies."""
+def _has_layers(evaluation: Evaluation, backbone: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the recipe and the rows of the backbone give all layers."""
+    return bool(backbone or not evaluation.backbone) and "probe" not in evaluation.recipe.get("remedies", {})
+
+
+def network_line(evaluation: Evaluation) -> str:
+    """Return a sentence on the network of a variant."""
     recipe = evaluation.recipe
-    if "trainable_from" in recipe:
+    if recipe["kind"] == "fine_tune":
         rate = recipe["fit"]["learning_rate"]
-        network = (
-            f"{recipe['start']} trained further at the low rate {rate:g}, "
-            f"with the backbone unfrozen from {recipe['trainable_from']} up"
+        return (
+            f"{recipe['start']} trained further at the rate {rate:g}, with the backbone unfrozen from "
+            f"{recipe['trainable_from']} up."
         )
-    elif evaluation.backbone:
-        network = f"A new head of {plural(recipe['dense'], 'unit')} on the frozen backbone {recipe['backbone']}"
-    else:
-        filters = "-".join(map(str, recipe["network"]["filters"]))
-        network = f"A small CNN with {filters} filters and {plural(recipe['network']['dense'], 'dense unit')}"
-    remedies = []
-    if recipe["augmentation"]:
-        remedies.append("augmentation of the training images")
-    if recipe["dropout"]:
-        remedies.append(f"dropout {recipe['dropout']:g} before the output")
-    added = f", with {' and '.join(remedies)}" if remedies else ""
-    return f"{network}{added}."
+    if "probe" in recipe.get("remedies", {}):
+        return f"A logistic regression on the frozen backbone {recipe['backbone']}."
+    if evaluation.backbone:
+        return f"A new head of {plural(recipe['dense'], 'unit')} on the frozen backbone {recipe['backbone']}."
+    filters = "-".join(map(str, recipe["network"]["filters"]))
+    return f"A small CNN with {filters} filters and {plural(recipe['network']['dense'], 'dense unit')}."
 
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

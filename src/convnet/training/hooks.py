@@ -70,9 +70,10 @@ class Hooks:
 
     def change_optimizer(self, model: keras.Model, steps: int) -> None:
         """Change the optimizer of a compiled model that trains for `steps`, and build it."""
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # Keras wraps it under mixed_float16
         for _, remedy, settings in self._active:
             if remedy.optimizer:
-                remedy.optimizer(settings, model.optimizer, model, steps)
+                remedy.optimizer(settings, optimizer, model, steps)
         model.optimizer.build(model.trainable_variables)
 
     @property

@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from convnet.report.chart import Chart, Numbers, of_one_dataset, shares_text
 from convnet.report.drawing import COLUMNS, panels
@@ -79,6 +80,7 @@ def _pairs_chart(numbers: Numbers, variant: str, cells: pd.DataFrame) -> Chart:
         ax.text(count, place, f" {count}, {100 * share:.0f} %", va="center", fontsize=SMALL_POINTS)
     ax.set_ylim(len(pairs) - 0.4, -0.6)
     ax.set_xlim(0, 1.15 * max(pairs["count"].max() if len(pairs) else 0, 1))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     ax.set_xlabel("test images, summed over seeds")
     ax.grid(axis="y", visible=False)
     named = "; ".join(f"{true} taken for {predicted} {count} times" for true, predicted, count, _ in rows[:4])

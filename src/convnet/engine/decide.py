@@ -1,0 +1,186 @@
+"""Train to one declared look after the other until every comparison is decided or stops.
+
+The state is seeds.yaml and the job store, so a killed run goes on where it was. docs/method.md shows why any order and
+any end keep the error rate.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from convnet.comparison.power import chance_words
+from convnet.comparison.schema import Verdict
+from convnet.comparison.verdict import verdict
+from convnet.engine.forecast import duration
+from convnet.engine.local import Workers
+from convnet.engine.next_look import Step, seeds_for, steps_of
+from convnet.engine.queue import (
+    ARRAYS,
+    BEFORE_PIXELS,
+    RunForecast,
+    forecast_run,
+    jobs_of_variants,
+    make_data,
+    train_all,
+    train_more,
+)
+from convnet.engine.run import parallel_processes
+from convnet.evaluation.evaluate import evaluate
+from convnet.evaluation.schema import Evaluation
+from convnet.jobs.gather import gather
+from convnet.jobs.job import Job
+from convnet.params.schema import Params
+from convnet.params.seeds import FILE, raised, write_numbers
+from convnet.system.errors import UserError, printable
+
+
+@dataclass(frozen=True)
+class Block:
+    """Comparisons that go on together."""
+
+    steps: Sequence[Step]
+    params: Params  # with the numbers of seeds that they need
+    forecast: RunForecast
+
+    @property
+    def seconds(self) -> float:
+        """Forecast seconds; 0 if unknown."""
+        known = self.forecast.of_pending
+        return (known and known.total) or 0.0
+
+    @property
+    def value(self) -> float:
+        """Return the chance of a decision per second."""
+        return sum(step.chance for step in self.steps) / max(self.seconds, 1e-3)
+
+
+class Study:
+    """The jobs of params.yaml, and the verdicts on those that are done."""
+
+    def __init__(self, params: Params, looks: Sequence[int]) -> None:
+        self._looks = looks
+        self._evaluations: dict[tuple[str, ...], Evaluation] = {}
+        self.params = params
+
+    def go_on(self, params: Params) -> None:
+        """Take larger numbers of seeds, also for a later start of the program."""
+        write_numbers(params.numbers, Path(FILE))
+        self.params = params
+
+    def verdicts(self) -> list[Verdict]:
+        """Return the verdict on each dataset, from the job store."""
+        return [self._verdict(dataset) for dataset in self.params.run.datasets]
+
+    def _verdict(self, dataset: str) -> Verdict:
+        params = self.params
+        with TemporaryDirectory(prefix="judge-") as folder:
+            planned = jobs_of_variants(params, dataset, Path(folder) / "start")
+            evaluations = [self._evaluation(dataset, jobs, Path(folder) / name) for name, jobs in planned.items()]
+        against = {variant: params.against(variant) for variant in params.run.variants}
+        return verdict(evaluations, (), against, params.run.margin / 100, looks=self._looks)
+
+    def _evaluation(self, dataset: str, jobs: Sequence[Job], folder: Path) -> Evaluation:
+        keys = tuple(job.key for job in jobs)
+        if keys not in self._evaluations:
+            gather(jobs, folder)
+            self._evaluations[keys] = evaluate(ARRAYS / dataset, folder)
+        return self._evaluations[keys]
+
+    def block(self, steps: Sequence[Step]) -> Block:
+        """Return the block of some steps."""
+        params = self.params.with_numbers(raised(self.params.numbers, seeds_for(self.params, steps)))
+        return Block(steps, params, forecast_run(params))
+
+
+def decide(params: Params, minutes: float | None = None, until: int | None = None) -> None:
+    """Train all variants to the first look, and go on with the comparisons that are still open.
+
+    Args:
+        params: the whole of params.yaml.
+        minutes: start no block that ends later by its forecast; None: no limit.
+        until: the last look to go to; None: the last one of params.yaml.
+
+    Raises:
+        UserError: `until` is not a look, `minutes` is not positive, or a job failed.
+    """
+    started = time.monotonic()
+    if minutes is not None and minutes <= 0:
+        raise UserError(f"--minutes is {minutes}; give more than 0")
+    looks = params.run.declared_looks or (len(params.run.seeds),)
+    if until is not None and until not in looks:
+        raise UserError(f"--until is {until}; run.looks has {', '.join(map(str, looks))}")
+    reachable = [look for look in looks if until is None or look <= until]
+    study = Study(params, looks)
+    _print_plan(study, reachable, minutes)
+    with Workers() as workers:
+        study.go_on(_all_at(params, reachable[0]))
+        train_all(study.params, workers)
+        while True:
+            steps = [step for found in study.verdicts() for step in steps_of(found, reachable)]
+            going = [step for step in steps if step.look is not None]
+            left = None if minutes is None else started + 60 * minutes - time.monotonic()
+            block = _next(study, going, left)
+            if block is None:
+                break
+            for step in block.steps:
+                _line(f"{step.dataset}/{step.row.variant} goes on to {step.look} seeds (chance {_chance(step)})")
+            study.go_on(block.params)
+            train_more(study.params, workers)
+    _print_end(study, steps, reachable, time.monotonic() - started)
+
+
+def _next(study: Study, going: Sequence[Step], seconds_left: float | None) -> Block | None:
+    """Return the next block: all steps, or with a limit of time those with the largest chance per second."""
+    if not going:
+        return None
+    if seconds_left is None:
+        return study.block(going)
+    chosen: list[Step] = []
+    for block in sorted((study.block([step]) for step in going), key=lambda block: block.value, reverse=True):
+        together = study.block([*chosen, *block.steps])
+        if together.seconds > seconds_left or seconds_left <= 0:
+            continue
+        chosen += block.steps
+        if len(together.forecast.pending) >= 2 * parallel_processes(study.params, sys.maxsize):
+            break
+    return study.block(chosen) if chosen else None
+
+
+def _all_at(params: Params, look: int) -> Params:
+    """Return the settings with at least `look` seeds of each variant."""
+    wanted = {(dataset, variant): look for dataset in params.run.datasets for variant in params.run.variants}
+    return params.with_numbers(raised(params.numbers, wanted if look > len(params.run.seeds) else {}))
+
+
+def _print_plan(study: Study, looks: Sequence[int], minutes: float | None) -> None:
+    make_data(BEFORE_PIXELS)
+    for look in looks:
+        _line(f"all variants at {look} seeds: {forecast_run(_all_at(study.params, look))}")
+    if len(looks) > 1:
+        limit = "" if minutes is None else f", within {minutes:g} min"
+        _line(f"only comparisons that are still open go on from {looks[0]} seeds{limit}")
+
+
+def _print_end(study: Study, steps: Sequence[Step], looks: Sequence[int], seconds: float) -> None:
+    for step in steps:
+        if step.look is not None:
+            reason = f"not decided: the minutes are used before the look at {step.look} seeds"
+            step = replace(step, reason=reason)
+        _line(str(step))
+    jobs, most = (_number(forecast_run(of)) for of in (study.params, _all_at(study.params, looks[-1])))
+    _line(f"{jobs} jobs; {most} with {looks[-1]} seeds of all variants; {duration(seconds)}")
+
+
+def _number(found: RunForecast) -> int:
+    return found.stored + len(found.pending)
+
+
+def _chance(step: Step) -> str:
+    return chance_words(step.chance)
+
+
+def _line(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)
