@@ -41,8 +41,7 @@ def evaluate_labelled(
     Returns:
         model, dataset, variant, seed, images the model learnt from (rendered or photographs), temperature, classes;
         n, accuracy, accuracy_interval (Wilson, 95 %), loss (nats), balanced_accuracy, macro_f1, recall,
-        calibration_error, confusion (rows true, columns predicted), reliability; rejected: [{image, reason}]; notes:
-        one sentence each on files that are left out.
+        calibration_error, confusion (rows true, columns predicted), reliability; rejected: [{image, reason}]; notes.
 
     Raises:
         UserError: the model is refused, a class is unknown to the model, or every image is unusable.
