@@ -136,7 +136,7 @@ def test_export_without_output_is_named_after_the_dataset(
     monkeypatch.chdir(tmp_path)
     assert run(monkeypatch, "export", variant, "--to", to) == 0
     assert capsys.readouterr().out.startswith(f"{name} and {name}.labels.json are written\n")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [name, f"{name}.labels.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["preprocess.py", name, f"{name}.labels.json"]
 
 
 @pytest.mark.parametrize(
