@@ -1,6 +1,7 @@
 """`convnet init`: add a user's own images to params.yaml as a dataset."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,7 @@ def initialise(
         course: whether variants train the course's number of epochs.
 
     Raises:
-        UserError: the images cannot be a dataset, the name is taken, the known entry has other settings, or
-            params.yaml is not valid. params.yaml stays as it is then.
+        UserError: the images cannot be a dataset, or the entry is taken or not valid. params.yaml stays as it is.
     """
     params = load_params(PARAMS)
     name = name or dataset_name(source)
@@ -92,9 +92,15 @@ def initialise(
         changes, lines = plan_study(look, params, alone=not keep)
         reasons = (*advice.reasons, length_reason(entry), *lines)
         done = [f"datasets.{name} is added to {PARAMS}", *(f"  {reason}" for reason in reasons)]
-    datasets = list(dict.fromkeys([*params.run.datasets, name])) if keep else [name]
-    write_dataset(PARAMS, name, entry, changes | {"datasets": datasets})
-    return _text([*_found(name, look), "", *done, f"run.datasets is {', '.join(datasets)}", "next: dvc repro"])
+    done.append(_write(name, entry, changes, params.run.datasets if keep else ()))
+    return _text([*_found(name, look), "", *done, "next: dvc repro"])
+
+
+def _write(name: str, entry: Mapping[str, Any], changes: Mapping[str, Any], others: Sequence[str]) -> str:
+    """Write the entry and the run into params.yaml, and return a line on the run."""
+    datasets = list(dict.fromkeys([*others, name]))
+    write_dataset(PARAMS, name, entry, {**changes, "datasets": datasets})
+    return f"run.datasets is {', '.join(datasets)}"
 
 
 def _text(lines: list[str]) -> str:

@@ -85,11 +85,14 @@ def verdict(
         trivial=[TrivialScores(**row.model_dump(exclude={"test_predictions"})) for row in trivial],
         warnings=[],
     )
-    worded = {
-        "comparisons": [row.model_copy(update={"sentence": comparison_sentence(row, result)}) for row in comparisons],
-        "warnings": [*warning_sentences(result, baseline, against or {}), *_at_cap(ordered)],
-    }
-    return Verdict.model_validate(_rounded(result.model_copy(update=worded).model_dump()))
+    return _with_words(result, [*warning_sentences(result, baseline, against or {}), *_at_cap(ordered)])
+
+
+def _with_words(found: Verdict, warnings: list[str]) -> Verdict:
+    """Return the rounded verdict with its sentences."""
+    rows = [row.model_copy(update={"sentence": comparison_sentence(row, found)}) for row in found.comparisons]
+    worded = found.model_copy(update={"comparisons": rows, "warnings": warnings})
+    return Verdict.model_validate(_rounded(worded.model_dump()))
 
 
 def _at_cap(evaluations: Sequence[Evaluation]) -> list[str]:

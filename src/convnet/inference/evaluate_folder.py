@@ -39,10 +39,8 @@ def evaluate_labelled(
         maximum_pixels: see `Predictor`.
 
     Returns:
-        model, dataset, variant, seed, images the model learnt from (rendered or photographs), temperature, classes;
-        n, accuracy, accuracy_interval (Wilson, 95 %), loss (nats), balanced_accuracy, macro_f1, recall,
-        calibration_error, confusion (rows true, columns predicted), reliability; rejected: [{image, reason}]; notes:
-        one sentence each on files that are left out.
+        Facts of the model; the numbers of `SplitMetrics`; accuracy_interval (Wilson, 95 %); rejected: [{image,
+        reason}]; notes: one sentence each on files that are left out.
 
     Raises:
         UserError: the model is refused, a class is unknown to the model, or every image is unusable.
@@ -52,11 +50,12 @@ def evaluate_labelled(
     facts, counts = predictor.facts, Counts()
     _check_known(set(classes_of.values()), facts.classes, images)
     rows = list(predictor.rows(list(classes_of), counts))
-    good = [row for row in rows if row.probabilities is not None]
-    if not good:
+    rejected = [{"image": row.place.member or row.place.path, "reason": row.error} for row in rows if row.error]
+    if len(rejected) == len(rows):
         raise UserError(f"{images} holds no usable image ({counts.sentence()})")
-    labels = np.array([facts.classes.index(classes_of[row.place]) for row in good], dtype=np.int64)
-    numbers = evaluate_split(np.array([row.probabilities for row in good]), labels, facts.classes).model_dump()
+    good = [(classes_of[row.place], row.probabilities) for row in rows if row.probabilities is not None]
+    labels = np.array([facts.classes.index(name) for name, _ in good], dtype=np.int64)
+    numbers = evaluate_split(np.array([row for _, row in good]), labels, facts.classes).model_dump()
     return {
         "model": str(model_path),
         "dataset": facts.dataset,
@@ -69,7 +68,7 @@ def evaluate_labelled(
         "accuracy_interval": list(wilson_interval(numbers["accuracy"], numbers["n"])),
         "left_out": counts.left_out,
         "notes": notes,
-        "rejected": [{"image": row.place.member or row.place.path, "reason": row.error} for row in rows if row.error],
+        "rejected": rejected,
     }
 
 

@@ -10,7 +10,7 @@ from convnet.data.splits import images_at
 from convnet.jobs.feature_sets import backbone_folder, features_folder, set_of
 from convnet.jobs.job import Job, UsedBackbone
 from convnet.jobs.model_files import check_model
-from convnet.params.recipe import PixelRecipe, resolve
+from convnet.params.recipe import PixelRecipe, VariantRecipe, resolve
 from convnet.params.schema import Params
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, json_digest, read_json
@@ -38,28 +38,14 @@ def plan_jobs(
         share: share of the training images, for the size sweep.
 
     Raises:
-        UserError: a file of an earlier stage is missing, a model or weight file to start from is not the one that was
-            made, or there are too few images for one batch.
+        UserError: a file of an earlier stage is missing or changed, or there are too few images for one batch.
     """
     dataset = read_json(arrays / "dataset.json")["dataset"]
     recipe = resolve(params, dataset, variant)
     arrays = arrays_of_size(arrays, recipe.image_size)
     described = read_json(arrays / "dataset.json")
-    _check_size(arrays, described, recipe.image_size)
-    images = training_images(described["counts"], params.run.split, len(params.run.seeds))
-    images = images_at(share, images, len(described["classes"]))
-    check_batch_size(f"{dataset}/{variant}", recipe.fit.batch_size, images, share)
-    digests = [described["digest"]]
-    used = None
-    if backbone is not None and not isinstance(recipe, PixelRecipe):
-        weights, digest = _checked_weights(backbone_folder(backbone, recipe.backbone))
-        digests.append(digest)
-        used = UsedBackbone(recipe.backbone, params.backbones[recipe.backbone], weights, recipe.last_layer)
-    if features is not None and recipe.kind == "features":
-        features = features_folder(features, set_of(recipe))
-        digests.append(read_json(features / "features.json")["digest"])
-        if recipe.augmented_views is not None:
-            digests.append(read_json(features / "views.json")["digest"])
+    _check_arrays(params, recipe, arrays, described, share)
+    used, features, digests = _inputs(params, recipe, features, backbone)
     started = {seed["seed"]: seed for seed in read_json(start / "job.json")["seeds"]} if start else {}
     return [
         Job(
@@ -67,7 +53,7 @@ def plan_jobs(
             seed=seed,
             classes=tuple(described["classes"]),
             arrays=arrays,
-            data_digest=json_digest(digests),
+            data_digest=json_digest([described["digest"], *digests]),
             threads=params.engine.threads_per_job,
             seconds_between_checkpoints=params.checkpoints.seconds_between,
             division=_division(params, dataset, seed),
@@ -82,9 +68,32 @@ def plan_jobs(
     ]
 
 
-def _check_size(arrays: Path, described: Mapping[str, Any], image_size: tuple[int, int]) -> None:
-    if tuple(described["image_size"]) != image_size:
-        raise UserError(f"{arrays} has no images of {list(image_size)} pixels; run `dvc repro` to pack them")
+def _inputs(
+    params: Params, recipe: VariantRecipe, features: Path | None, backbone: Path | None
+) -> tuple[UsedBackbone | None, Path | None, list[str]]:
+    """Return the backbone and the folder of features of a variant, and the digests of both."""
+    used, digests = None, []
+    if backbone is not None and not isinstance(recipe, PixelRecipe):
+        weights, digest = _checked_weights(backbone_folder(backbone, recipe.backbone))
+        digests.append(digest)
+        used = UsedBackbone(recipe.backbone, params.backbones[recipe.backbone], weights, recipe.last_layer)
+    if features is not None and recipe.kind == "features":
+        features = features_folder(features, set_of(recipe))
+        digests.append(read_json(features / "features.json")["digest"])
+        if recipe.augmented_views is not None:
+            digests.append(read_json(features / "views.json")["digest"])
+    return used, features, digests
+
+
+def _check_arrays(
+    params: Params, recipe: VariantRecipe, arrays: Path, described: Mapping[str, Any], share: float
+) -> None:
+    """Reject arrays of another image size, and fewer images than a batch."""
+    if tuple(described["image_size"]) != recipe.image_size:
+        raise UserError(f"{arrays} has no images of {list(recipe.image_size)} pixels; run `dvc repro` to pack them")
+    images = training_images(described["counts"], params.run.split, len(params.run.seeds))
+    images = images_at(share, images, len(described["classes"]))
+    check_batch_size(f"{recipe.dataset}/{recipe.variant}", recipe.fit.batch_size, images, share)
 
 
 def _division(params: Params, dataset: str, seed: int) -> Division:
