@@ -100,7 +100,7 @@ def test_folder_is_walked_in_order_without_hidden_files_and_read_me(model: Path,
     lines = list(predict_files(model, [tmp_path / "in"], False, "jsonl", counts))
     found = [os.path.relpath(json.loads(line)["path"], tmp_path / "in") for line in lines]
     assert found == ["deeper/without_suffix", "deeper/z.png", "y.png"]
-    assert counts == Counts(predicted=3, bad=0, left_out=1)
+    assert counts == Counts(predicted=3, bad=0, left_out=1, unusual=3)
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])

@@ -22,7 +22,7 @@ def members_of(arrays: Path) -> list[str]:
     return [name for split in SPLITS for name in json.loads((arrays / split / "members.json").read_text("utf-8"))]
 
 
-def tested(evaluation: Evaluation) -> list[str]:
+def names_tested(evaluation: Evaluation) -> list[str]:
     """Return the names of the test images of all seeds."""
     return [name for run in evaluation.seeds for name in run.test_members]
 
@@ -41,8 +41,8 @@ def test_folds_go_from_the_arrays_to_the_verdict(tmp_path: Path) -> None:
     evaluations = [read_evaluation(variants_folder / f"{name}.json") for name in ("baseline", "dropout")]
     for evaluation in evaluations:
         assert (evaluation.split, evaluation.gap_split) == ("folds", "test")
-        assert sorted(tested(evaluation)) == sorted(members_of(arrays))
-    assert tested(evaluations[0]) == tested(evaluations[1])
+        assert sorted(names_tested(evaluation)) == sorted(members_of(arrays))
+    assert names_tested(evaluations[0]) == names_tested(evaluations[1])
     trivial = read_trivial(tmp_path / "evaluations" / "tiny" / "trivial.json")
     sizes = [len(run.test_labels) for run in evaluations[0].seeds]
     assert [[len(predicted) for predicted in row.test_predictions] for row in trivial] == [sizes, sizes]
@@ -73,7 +73,7 @@ def test_every_variant_tests_every_image_once(study: tuple[Clone, str]) -> None:
     folder = study[0].path
     for name in ("baseline", "transfer", "fine_tune"):
         evaluation = read_evaluation(folder / "data" / "evaluations" / "pets" / "variants" / f"{name}.json")
-        assert sorted(tested(evaluation)) == sorted(members_of(folder / "data" / "arrays" / "pets"))
+        assert sorted(names_tested(evaluation)) == sorted(members_of(folder / "data" / "arrays" / "pets"))
         assert evaluation.gap_split == ("test" if name == "baseline" else "validation")
 
 

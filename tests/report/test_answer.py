@@ -40,7 +40,7 @@ def test_with_two_seeds_the_chance_is_not_known() -> None:
 
 def test_after_the_last_look_nothing_is_proposed() -> None:
     _, evaluations = study(10)
-    assert next_steps([evaluations]) == []
+    assert next_steps([evaluations], [], declared=False) == []
 
 
 def test_declared_looks_replace_the_proposed_ones() -> None:
@@ -48,7 +48,7 @@ def test_declared_looks_replace_the_proposed_ones() -> None:
     found = found.model_copy(update={"looks": [3, 8]})
     assert answer_on(found, evaluations).looks == [8]
     assert detectable_table(found).seeds == [3, 8]
-    assert [step.seeds for step in next_steps([evaluations], [3, 8])] == [8]
+    assert [step.command for step in next_steps([evaluations], [8], declared=True)] == ["convnet decide --until 8"]
 
 
 def test_next_steps_keep_the_seeds_and_add_unused_ones() -> None:
@@ -58,7 +58,7 @@ def test_next_steps_keep_the_seeds_and_add_unused_ones() -> None:
             run["seed"] = seed
             run["seconds_training"] = 60.0
     datasets = [typed(*made[:2]), typed(*made[2:])]
-    five, ten = next_steps(datasets)
+    five, ten = next_steps(datasets, [5, 10], declared=False)
     assert five.command == "dvc exp run -S 'run.seeds=[0,1,2,3,7]'"
     assert ten.command == "dvc exp run -S 'run.seeds=[0,1,2,3,4,5,6,7,8,9]'"
     assert (five.duration, ten.duration) == ("8 minutes", "28 minutes")  # 2 and 7 seeds of 4 variants, a minute each

@@ -287,7 +287,7 @@ def test_folds_test_every_image_once_and_keep_groups(folder: Path) -> None:
         assert not (of_split[0] | of_split[1]) & of_split[2]
         # Validation keeps its share of the images that are not tested.
         rest = len(labels) - len(data.index["test"])
-        assert abs(len(data.index["validation"]) - rest * 16 / 56) <= 3
+        assert abs(len(data.index["validation"]) - rest * 32 / 72) <= 3
         assert np.array_equal(everything(data.rows["test"]), images[data.index["test"]])
         tested += data.index["test"].tolist()
     assert sorted(tested) == list(range(len(labels)))
@@ -304,7 +304,7 @@ def test_half_of_the_validation_images_choose_the_epoch(folder: Path) -> None:
     assert sorted(np.concatenate(halves)) == list(range(tiny.COUNTS["validation"]))
     for part in ("validation", CALIBRATION):
         assert np.array_equal(everything(data.rows[part]), images_of(job, "validation")[data.index[part]])
-        assert np.bincount(data.labels[part]).tolist() == [4, 4]
+        assert np.bincount(data.labels[part]).tolist() == [8, 8]
     stored = load_predictions(trained(stops).result / "predictions.npz")[0]
     assert tuple(stored) == (*SPLITS, CALIBRATION)
     # The history, which chooses, holds the loss on the first half alone.

@@ -27,7 +27,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     done = export_model(find_model(arguments.model, arguments.seed), arguments.to, arguments.output, arguments.images)
     kind = "images" if done.real else "images of noise"
-    print(f"{printable(str(done.path))}, {printable(done.labels.name)} and preprocess.py are written")
+    print(f"{printable(str(done.path))} and {printable(done.labels.name)} are written")
+    print("preprocess.py beside them prepares images in other programs")
     print(f"largest difference of a probability on {done.images} {kind}: {done.difference:.2g}")
     if done.rounding is not None:
         print(f"the saved model computes in 16 bits and differs from both by up to {done.rounding:.2g}")

@@ -56,10 +56,8 @@ def initialise(
 ) -> str:
     """Look at the images, write their entry into params.yaml, and return the text to print.
 
-    An entry of the same name and folder keeps its settings.
-
     Args:
-        source: the folder or the archive.
+        source: the folder or the archive; an entry of the same name and folder keeps its settings.
         name: of the dataset; None: after the source.
         rendered: whether the images are rendered.
         backbone: its name; None: one that suits.
@@ -72,15 +70,14 @@ def initialise(
         UserError: the images cannot be a dataset, or the entry is taken or not valid. params.yaml stays as it is.
     """
     params = load_params(PARAMS)
-    name = name or dataset_name(source)
-    _check_name(name)
+    name = _checked_name(name or dataset_name(source))
     folder = _as_written(source, Path.cwd())
     known = _known_folder(params, name, folder)
     check_course(name, params, course)
     if known:
         _check_settings(name, params.datasets[name], rendered, backbone)
+        settings = _with_known(settings, params.datasets[name].source)
     kind = params.datasets[name].kind if known else "rendered" if rendered else "photographs"
-    settings = _with_known(settings, params.datasets[name].source) if known else settings
     look = look_at(source, name, kind, params, _fingerprinted(settings))
     advice = None if known else advise(look, kind, params, backbone)
     settings = _fingerprinted(_with_table(settings, look, write_labels))
@@ -192,12 +189,13 @@ def _changes(before: ReadAs, after: ReadAs) -> dict[str, Any]:
     return {name: value for name, value in new.items() if value != old[name]}
 
 
-def _check_name(name: str) -> None:
+def _checked_name(name: str) -> str:
     if not is_name(name):
         raise UserError(
             f"{name!r} cannot name a dataset: give --name with small letters, digits and underscores, not all digits, "
             f"and none of {', '.join(sorted(RESERVED))}"
         )
+    return name
 
 
 def _as_written(source: Path, project: Path) -> str:

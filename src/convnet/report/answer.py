@@ -79,12 +79,12 @@ def detectable_table(verdict: Verdict) -> DetectableTable:
 
 def answer_on(verdict: Verdict, evaluations: Sequence[Evaluation]) -> Answer:
     """Return the answer on one dataset."""
-    looks = next_looks(max(len(evaluation.seeds) for evaluation in evaluations), verdict.looks)
+    undecided = [row for row in verdict.comparisons if row.decision == "not decided"]
+    looks = next_looks(min((len(row.seeds) for row in undecided), default=0), verdict.looks) if undecided else []
     level = open_level(verdict)
     questions = [
-        OpenQuestion(row, {look: _chance(row, look, level, verdict.margin) for look in looks})
-        for row in verdict.comparisons
-        if row.decision == "not decided"
+        OpenQuestion(row, {look: _chance(row, look, level, verdict.margin) for look in looks if look > len(row.seeds)})
+        for row in undecided
     ]
     best = best_of([candidate(evaluation) for evaluation in evaluations])
     reasons = [
@@ -123,24 +123,28 @@ def _on_test_images(verdict: Verdict, kept: str) -> list[str]:
     return []
 
 
-def next_steps(datasets: Sequence[Sequence[Evaluation]], declared: Sequence[int] = ()) -> list[NextStep]:
-    """Return the command and the duration of each look that is still ahead.
+def next_steps(datasets: Sequence[Sequence[Evaluation]], looks: Sequence[int], declared: bool) -> list[NextStep]:
+    """Return the command and the longest duration of each look that is still ahead.
 
     Args:
         datasets: the evaluations of each dataset.
-        declared: the looks of the run, if it declares any.
+        looks: numbers of seeds that are still ahead of an open comparison.
+        declared: the run declares its looks, so `convnet decide` trains up to them.
     """
     seeds = sorted({run.seed for evaluations in datasets for e in evaluations for run in e.seeds})
-    # A seed of every variant of every dataset. The training that fine-tuning starts from is in the sum already.
-    seconds = sum(fmean(run.seconds_training for run in e.seeds) for evaluations in datasets for e in evaluations)
     unused = (seed for seed in range(max(seeds) + 100) if seed not in seeds)
-    looks, steps = next_looks(len(seeds), declared), []
     added = [next(unused) for _ in range(max(looks, default=0) - len(seeds))]
+    steps = []
     for look in looks:
-        more = look - len(seeds)
-        listed = ",".join(map(str, sorted([*seeds, *added[:more]])))
+        # The training that fine-tuning starts from is in the sum already.
+        seconds = sum(
+            max(look - len(e.seeds), 0) * fmean(run.seconds_training for run in e.seeds)
+            for evaluations in datasets
+            for e in evaluations
+        )
+        listed = ",".join(map(str, sorted([*seeds, *added[: max(look - len(seeds), 0)]])))
         command = f"convnet decide --until {look}" if declared else f"dvc exp run -S 'run.seeds=[{listed}]'"
-        steps.append(NextStep(look, command, _duration(more * seconds)))
+        steps.append(NextStep(look, command, _duration(seconds)))
     return steps
 
 

@@ -23,7 +23,15 @@ from convnet.comparison.variant_summary import accuracy_interval
 from convnet.data.splits import SPLITS
 from convnet.evaluation.schema import Evaluation
 from convnet.report import lesson, tables
-from convnet.report.answer import MORE_IMAGES, Answer, DetectableTable, answer_on, detectable_table, next_steps
+from convnet.report.answer import (
+    MORE_IMAGES,
+    Answer,
+    DetectableTable,
+    NextStep,
+    answer_on,
+    detectable_table,
+    next_steps,
+)
 from convnet.report.backbone_text import fine_tuning_sentences
 from convnet.report.embedding import EmbeddedImage, embed_image, fit_images
 from convnet.report.evidence import Study, evidence
@@ -197,7 +205,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
         .get_template("report.html.j2")
         .render(
             datasets=datasets,
-            steps=next_steps([dataset.evaluations for dataset in datasets], datasets[0].verdict.looks),
+            steps=_next_steps(datasets),
             sections=lesson.SECTIONS,
             texts=lesson.texts()["sections"],
             glossary=lesson.glossary(),
@@ -217,6 +225,11 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
             origins=_origins(datasets),
         )
     )
+
+
+def _next_steps(datasets: Sequence[DatasetReport]) -> list[NextStep]:
+    looks = sorted({look for dataset in datasets for look in dataset.answer.looks})
+    return next_steps([dataset.evaluations for dataset in datasets], looks, bool(datasets[0].verdict.looks))
 
 
 def _shown(dataset: DatasetReport) -> set[str]:
