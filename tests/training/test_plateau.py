@@ -24,7 +24,7 @@ tiny.start_keras()
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("plateau")
-    tiny.write_arrays(path / "arrays")
+    tiny.write_arrays(path / "arrays", seed=tiny.HARD_IMAGES)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         yield path
