@@ -13,6 +13,7 @@ from convnet.jobs.job import Job
 from convnet.jobs.predictions import CALIBRATION
 from convnet.params.recipe import HeadRecipe
 from convnet.training.batches import Rows, load_features
+from convnet.training.hooks import Hooks
 from convnet.training.schedules import keeps_best
 
 
@@ -70,7 +71,7 @@ def _divide(job: Job, arrays: dict[str, Arrays]) -> dict[str, NDArray[np.int64]]
     if job.share < 1.0:
         of_train = np.concatenate([labels[split] for split in joined])[index["train"]]
         index["train"] = index["train"][nested_subset(of_train, job.share, job.seed)]
-    if keeps_best(job.recipe.fit):
+    if keeps_best(job.recipe.fit) or Hooks(job.recipe).solver:  # the validation images choose an epoch or a penalty
         joined = SPLITS if job.division.pooled else ("validation",)
         rows = index["validation"]
         of_rows = (np.concatenate([parts[split] for split in joined])[rows] for parts in (labels, groups))
