@@ -48,7 +48,9 @@ for name in sys.argv[1:]:
     start = time.process_time()
     examine(Path(name))
     seconds.append(time.process_time() - start)
-megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# Not ru_maxrss, which starts at the memory of the process that started this one.
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+megabytes = int(peak.split()[1]) / 1024
 print(json.dumps({"said": said, "seconds": max(seconds), "megabytes": megabytes}))
 """
 

@@ -57,7 +57,9 @@ def test_folds_go_from_the_arrays_to_the_verdict(tmp_path: Path) -> None:
 def study(tmp_path_factory: pytest.TempPathFactory, clone_project: Callable[[Path], Clone]) -> tuple[Clone, str]:
     """A copy of a finished project that goes on in folds, and the output of that run."""
     clone = copy_of(finished_pipeline(tmp_path_factory, clone_project), tmp_path_factory.mktemp("folds") / "copy")
-    change_params(clone.path, {**FOLDS, "training.early_stopping": 1, "run.pixel_variants": ["baseline"]})
+    batches = {"transfer.batch_size": 8, "fine_tune.batch_size": 8}  # a fold leaves 19 training images
+    changes = {**FOLDS, **batches, "training.early_stopping": 1, "run.pixel_variants": ["baseline"]}
+    change_params(clone.path, changes)
     return clone, clone.run("dvc", "repro").stdout
 
 

@@ -16,11 +16,10 @@ class FallingRates(Section):
 
 def rate_factors(model: Any, lowest: float) -> list[float]:
     """Return the factor of each trainable variable: 1 in the highest layer, `lowest` in the lowest, by equal ratios."""
-    layers = [layer for layer in model._flatten_layers() if layer.trainable and not getattr(layer, "layers", None)]
-    owned = [layer for layer in layers if layer.trainable_variables]
-    of_layer = {id(v): number for number, layer in enumerate(owned) for v in layer.trainable_variables}
-    last = max(len(owned) - 1, 1)
-    return [lowest ** ((last - of_layer[id(v)]) / last) for v in model.trainable_variables]
+    of_variables = [variable.path.rpartition("/")[0] for variable in model.trainable_variables]
+    layers = list(dict.fromkeys(of_variables))  # Keras lists the variables from the input to the output
+    last = max(len(layers) - 1, 1)
+    return [lowest ** ((last - layers.index(layer)) / last) for layer in of_variables]
 
 
 def _slow_down(settings: FallingRates, optimizer: Any, model: Any, steps: int) -> None:
