@@ -16,11 +16,13 @@ class FallingRates(Section):
 
 def rate_factors(model: Any, lowest: float) -> list[float]:
     """Return the factor of each trainable variable: 1 in the highest layer, `lowest` in the lowest, by equal ratios."""
-    layers = [layer for layer in model._flatten_layers() if layer.trainable and not getattr(layer, "layers", None)]
-    owned = [layer for layer in layers if layer.trainable_variables]
-    of_layer = {id(v): number for number, layer in enumerate(owned) for v in layer.trainable_variables}
-    last = max(len(owned) - 1, 1)
-    return [lowest ** ((last - of_layer[id(v)]) / last) for v in model.trainable_variables]
+    layers = [layer for layer in model._flatten_layers() if not getattr(layer, "layers", None)]
+    owner = {id(variable): id(layer) for layer in layers for variable in layer.trainable_variables}
+    places: dict[int, int] = {}  # Keras lists variables from the lowest layer up
+    for variable in model.trainable_variables:
+        places.setdefault(owner[id(variable)], len(places))
+    last = max(len(places) - 1, 1)
+    return [lowest ** ((last - places[owner[id(variable)]]) / last) for variable in model.trainable_variables]
 
 
 def _slow_down(settings: FallingRates, optimizer: Any, model: Any, steps: int) -> None:
