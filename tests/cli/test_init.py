@@ -381,13 +381,13 @@ def test_own_images_train_to_a_plateau_and_every_variant_has_the_same_cap(projec
     initialise(write_photos(project / "photos", 6, 6))
     params = load_params()
     fits = [resolve(params, "photos", variant).fit for variant in params.run.variants]
-    assert {(fit.length, fit.patience, fit.epochs) for fit in fits} == {("plateau", 10, 100)}
+    assert {(fit.length, fit.patience, fit.epochs) for fit in fits} == {("plateau", 20, 100)}
 
 
 @pytest.mark.parametrize(
     ("course", "reason"),
     [
-        (False, "  length plateau: until the validation loss stops improving, at most 100 epochs\n"),
+        (False, "  length plateau: until the validation loss has not improved for 20 epochs, at most 100 epochs\n"),
         (True, "  recipe course: fixed numbers of epochs, 15 for variants that train on pixels\n"),
     ],
 )
