@@ -54,9 +54,9 @@ def test_own_folder_goes_from_init_to_prediction_and_export(
     evaluation = json.loads(
         (clone.path / "data/evaluations/photos/variants" / f"{job['variant']}.json").read_text("utf-8")
     )
-    tested = dict(
-        zip(evaluation["seeds"][0]["test_members"], evaluation["seeds"][0]["test_probabilities"], strict=True)
-    )
+    seed = job["seeds"][0]["seed"]  # of the best model
+    run = next(run for run in evaluation["seeds"] if run["seed"] == seed)
+    tested = dict(zip(run["test_members"], run["test_probabilities"], strict=True))
     shutil.move(clone.path / "photos", tmp_path / "holiday")
     clone.run("convnet", "predict", "models/best/photos", tmp_path / "holiday", "--output", "predictions.csv")
     with (clone.path / "predictions.csv").open(encoding="utf-8", newline="") as file:
