@@ -87,15 +87,17 @@ def make_transfer() -> keras.Model:
 
 
 def make_predictions(seed: int, resplit: bool) -> Predictions:
-    """Return predictions that are wrong on about every third image; `resplit` mixes the rows of all splits."""
-    rng = np.random.default_rng([seed])
+    """Return predictions that are wrong on every third image, or pair of images where `seed` is odd.
+
+    Four cases then hold every combination of right and wrong. `resplit` mixes the rows of all splits.
+    """
     order = np.random.default_rng([7]).permutation(sum(COUNTS.values())) if resplit else None
     predictions, start = {}, 0
     for split, count in COUNTS.items():
         index = np.arange(count) if order is None else np.sort(order[start : start + count])
         starts = np.cumsum([0, *COUNTS.values()])
         labels = (index if order is None else index - starts[np.searchsorted(starts, index, side="right") - 1]) % 2
-        said = np.where(rng.random(count) < 0.35, 1 - labels, labels)
+        said = np.where(np.arange(count) // (1 + seed % 2) % 3 == 0, 1 - labels, labels)
         predictions[split] = Prediction((np.eye(2)[said] * 0.8 + 0.1).astype(np.float32), labels, index)
         start += count
     return predictions

@@ -37,7 +37,9 @@ def test_one_variant_goes_from_download_to_the_comparison(
     clone = start(clone_project(tmp_path / "clone"))
     write_tiny_params(clone.path, ONE_VARIANT)
     done = clone.run("dvc", "repro", "compare")
-    of_dataset = {f"{stage}@pets" for stage in ("download", "split", "prepare", "features", "train", "evaluate")}
+    of_dataset = {
+        f"{stage}@pets" for stage in ("download", "split", "prepare", "features", "tune", "train", "evaluate")
+    }
     assert set(_ran(done.stdout)) == of_dataset | {"source_code", "plan", "compare"}
 
     metrics = json.loads((clone.path / "metrics.json").read_text("utf-8"))
