@@ -185,6 +185,7 @@ def copy_project(target: Path, changes: Mapping[str, Any]) -> dict[str, str]:
         return caches.intersection(names) if Path(folder).name == ".dvc" else {"__pycache__"}
 
     shutil.copytree(PROJECT, target, ignore=not_copied)
+    (target / "seeds.yaml").write_text("{}\n", "utf-8")  # as many seeds as the settings name
     change_params(target, changes)
     return run_environment(target)
 

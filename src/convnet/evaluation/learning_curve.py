@@ -259,21 +259,23 @@ def summarise_sweep(jobs: Mapping[str, Sequence[Job]], rendered: bool) -> dict[s
     Returns:
         By variant: points (training images, seed, test accuracy, generalisation gap) and curve, the fitted power law.
     """
-    variants = {}
-    for variant, of_variant in jobs.items():
-        points = [_point(job) for job in of_variant]
-        errors: dict[int, list[float]] = {}
-        wrong: dict[int, list[Floats]] = {}
-        for point in points:
-            errors.setdefault(point["training_images"], []).append(1.0 - point["test_accuracy"])
-            wrong.setdefault(point["training_images"], []).append(point.pop("wrong"))
+    return {variant: _summarise(of_variant, rendered) for variant, of_variant in jobs.items()}
+
+
+def _summarise(jobs: Sequence[Job], rendered: bool) -> dict[str, Any]:
+    points: list[dict[str, Any]] = []
+    errors: dict[int, list[float]] = {}
+    of_images: dict[int, Floats] = {}
+    for share in dict.fromkeys(job.share for job in jobs):
+        of_share = [_point(job) for job in jobs if job.share == share]
+        # Folds leave unequal numbers of training images; the size of a share is their mean.
+        size = round(float(np.mean([point["training_images"] for point in of_share])))
+        wrong = [point.pop("wrong") for point in of_share]
+        points += [point | {"training_images": size} for point in of_share]
+        errors[size] = [1.0 - point["test_accuracy"] for point in of_share]
         # Seeds share their test images, or each has its own.
-        pooled = of_variant[0].division.pooled
-        of_images = {
-            size: np.concatenate(rows) if pooled else np.asarray(np.mean(rows, axis=0)) for size, rows in wrong.items()
-        }
-        variants[variant] = {"points": points, "curve": learning_curve(errors, of_images, rendered)}
-    return variants
+        of_images[size] = np.concatenate(wrong) if jobs[0].division.pooled else np.asarray(np.mean(wrong, axis=0))
+    return {"points": points, "curve": learning_curve(errors, of_images, rendered)}
 
 
 def _point(job: Job) -> dict[str, Any]:
