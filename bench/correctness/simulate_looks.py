@@ -14,19 +14,15 @@ They show that the simulation can see the error.
 `too_large` is by how many points the difference of a helper exceeds the true one, by the look that decided.
 """
 
-import argparse
 import itertools
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.lib.look_studies import LOOKS, USERS, simulate_looks
+from bench.lib.simulations import run_simulation
 from bench.lib.verdict_studies import Setting
 from convnet.comparison.decisions import MARGIN
-from convnet.system.files import write_json
-from convnet.system.processes import map_in_processes
-from convnet.system.progress import progress
 
 RESULTS = Path(__file__).parents[1] / "results" / "looks_simulation.json"
 NO_GAIN = (0.0, 0.0, 0.0, 0.0)
@@ -94,27 +90,16 @@ def simulate(studies: int, numbered: tuple[int, str, Setting]) -> tuple[str, dic
 
 def main() -> None:
     """Simulate all settings, print the ranges and write every row."""
-    parser = argparse.ArgumentParser(description="Count how often a study with looks is wrong, by how it is used.")
-    parser.add_argument("--quick", action="store_true", help="two settings only")
-    parser.add_argument("--studies", type=int, default=1000, help="simulated studies per setting")
-    parser.add_argument("--processes", type=int, default=1, help="settings that are simulated at once")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write")
-    arguments = parser.parse_args()
-    groups = settings(arguments.quick)
-    pairs = [(group, setting) for group, members in groups.items() for setting in members]
-    work = [(number, group, setting) for number, (group, setting) in enumerate(pairs)]
-    done = map_in_processes(partial(simulate, arguments.studies), work, arguments.processes, 1)
-    rows: dict[str, list[dict[str, Any]]] = {group: [] for group in groups}
-    for group, row in progress(done, total=len(work), label="simulate", unit="setting"):
-        rows[group].append(row)
-    summary = {group: ranges(found) for group, found in rows.items()}
-    for group, found in summary.items():
-        for name, value in found.items():
-            print(f"{group:16s} {name:32s} {value}")
-    command = f"python -m bench.correctness.simulate_looks --studies {arguments.studies}" + (
-        " --quick" if arguments.quick else ""
+    run_simulation(
+        "simulate_looks",
+        "Count how often a study with looks is wrong, by how it is used.",
+        settings,
+        simulate,
+        ranges,
+        lambda group, name, value: f"{group:16s} {name:32s} {value}",
+        "percent, points",
+        RESULTS,
     )
-    write_json(arguments.out, {"command": command, "unit": "percent, points", "ranges": summary, "settings": rows})
 
 
 if __name__ == "__main__":

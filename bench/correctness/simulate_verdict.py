@@ -19,16 +19,15 @@ any false decision (at most 5 %, within two standard errors), how often the head
 best, and how often true gains, leaders and irrelevant differences are found.
 """
 
-import argparse
 import itertools
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.lib.curve_studies import CurveSetting, simulate_curve
+from bench.lib.simulations import run_simulation
 from bench.lib.verdict_studies import (
     ResplitSetting,
     Setting,
@@ -37,9 +36,6 @@ from bench.lib.verdict_studies import (
     simulate_resplit,
 )
 from convnet.comparison.decisions import MARGIN
-from convnet.system.files import write_json
-from convnet.system.processes import map_in_processes
-from convnet.system.progress import progress
 
 RESULTS = Path(__file__).parents[1] / "results" / "verdict_simulation.json"
 NO_GAIN = (0.0, 0.0, 0.0, 0.0)
@@ -150,27 +146,16 @@ def simulate(studies: int, numbered: tuple[int, str, AnySetting]) -> tuple[str, 
 
 def main() -> None:
     """Simulate all settings, print the ranges and write every row."""
-    parser = argparse.ArgumentParser(description="Count how often the verdict is wrong on studies with known truth.")
-    parser.add_argument("--quick", action="store_true", help="a few settings only")
-    parser.add_argument("--studies", type=int, default=1000, help="simulated studies per setting")
-    parser.add_argument("--processes", type=int, default=1, help="settings that are simulated at once")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file to write")
-    arguments = parser.parse_args()
-    groups = settings(arguments.quick)
-    pairs = [(group, setting) for group, members in groups.items() for setting in members]
-    work = [(number, group, setting) for number, (group, setting) in enumerate(pairs)]
-    done = map_in_processes(partial(simulate, arguments.studies), work, arguments.processes, 1)
-    rows: dict[str, list[dict[str, Any]]] = {group: [] for group in groups}
-    for group, row in progress(done, total=len(work), label="simulate", unit="setting"):
-        rows[group].append(row)
-    summary = {group: ranges(found) for group, found in rows.items()}
-    for group, found in summary.items():
-        for name, value in found.items():
-            print(f"{group:20s} {name:36s} {value['lowest']:5.1f} .. {value['highest']:5.1f} %")
-    command = f"python -m bench.correctness.simulate_verdict --studies {arguments.studies}" + (
-        " --quick" if arguments.quick else ""
+    run_simulation(
+        "simulate_verdict",
+        "Count how often the verdict is wrong on studies with known truth.",
+        settings,
+        simulate,
+        ranges,
+        lambda group, name, value: f"{group:20s} {name:36s} {value['lowest']:5.1f} .. {value['highest']:5.1f} %",
+        "percent",
+        RESULTS,
     )
-    write_json(arguments.out, {"command": command, "unit": "percent", "ranges": summary, "settings": rows})
 
 
 if __name__ == "__main__":
