@@ -14,9 +14,10 @@ from convnet.data.decoding import DEFAULT_LIMITS, decode
 from convnet.data.image_faults import BadImage
 from convnet.data.label_names import NamePattern
 from convnet.data.manifest import build_manifest
-from convnet.params.data import Images, Split
+from convnet.params.data import Images
 from convnet.system.errors import UserError
 from convnet.system.files import write_json
+from helpers.tiny_dataset import RULES
 
 BY_NAME = Reading(label=NamePattern.parse("{label}.{number}", "label", "--label-from-name"))
 READ = {
@@ -33,17 +34,6 @@ READ = {
 }
 REFUSED = {"patients.tgz": "--group-by-folder", "rockpaperscissors.tgz": "--ignore rps-cv-images"}
 PROPOSED = ("dogs-vs-cats.zip", "dogs_vs_cats.tgz")
-
-
-RULES = Split(
-    validation=0.2,
-    test=0.2,
-    test_from_validation=0.5,
-    seed=0,
-    near_duplicate_distance=8,
-    repair_leaks=False,
-    strict=False,
-)
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,8 @@ from PIL import Image
 from convnet.data.arrays import load_arrays, prepare_arrays
 from convnet.data.decoding import DEFAULT_LIMITS
 from convnet.data.manifest import build_manifest
-from convnet.params.data import Images, Split
-from helpers.tiny_dataset import encoded, picture, write_dataset
-
-RULES = Split(
-    validation=0.2,
-    test=0.2,
-    test_from_validation=0.5,
-    seed=0,
-    near_duplicate_distance=8,
-    repair_leaks=False,
-    strict=False,
-)
+from convnet.params.data import Images
+from helpers.tiny_dataset import RULES, encoded, picture, write_dataset
 
 
 def _remarks(folder: Path, cats: list[bytes], dogs: list[bytes], limits: Images = DEFAULT_LIMITS) -> list[str]:

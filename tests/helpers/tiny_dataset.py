@@ -11,6 +11,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from convnet.params.data import Split
+
+# The rules of params.yaml.
+RULES = Split(
+    validation=0.2,
+    test=0.2,
+    test_from_validation=0.5,
+    seed=0,
+    near_duplicate_distance=8,
+    repair_leaks=False,
+    strict=False,
+)
+
 
 def picture(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
     """Return an image of soft coloured patches, unlike that of any other seed; `size` is (width, height)."""
