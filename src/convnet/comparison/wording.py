@@ -83,7 +83,7 @@ def needed_sentence(comparison: Comparison) -> str:
     seeds, images = _more_seeds(comparison), comparison.needed.test_images
     ways = [f"{seeds} would decide it with a probability of {_chance(comparison.needed.probability)}."] if seeds else []
     if images is not None:
-        about = f"about {_two_digits(images):,} test images ({comparison.n_test:,} now) would decide it"
+        about = f"about {two_digits(images):,} test images ({comparison.n_test:,} now) would decide it"
         ways.append(f"If the difference stays as it is, {about}.")
     if ways:
         return " ".join(ways)
@@ -108,7 +108,7 @@ def _chance(probability: float | None) -> str:
     return "more than 90 %" if probability > 0.95 else f"about {10 * round(10 * probability)} %"
 
 
-def _two_digits(count: int) -> int:
+def two_digits(count: int) -> int:
     """Round up to two significant digits: a plan is only that exact."""
     unit = int(10 ** max(len(str(count)) - 2, 0))
     return -(-count // unit) * unit
