@@ -14,7 +14,7 @@ from convnet.comparison.random_effects import Estimate
 from convnet.comparison.schema import Comparison, Needed, Verdict
 from convnet.comparison.variant_summary import accuracy_interval
 from convnet.comparison.verdict import verdict as judge
-from convnet.comparison.wording import comparison_sentence
+from convnet.comparison.wording import comparison_sentence, headline
 from convnet.evaluation.schema import Evaluation
 from convnet.report.answer import answer_on
 from convnet.system.formats import percent, points, points_interval
@@ -173,3 +173,15 @@ def test_an_accuracy_has_a_range_even_where_all_seeds_agree(drawn: tuple[list[fl
         assert lower != upper
         shares = [fmean(run.splits["test"].accuracy for run in evaluation.seeds), *accuracy_interval(evaluation)]
         assert shares[1] - 1e-9 <= shares[0] <= shares[2] + 1e-9
+
+
+def test_many_helpers_are_counted_and_only_the_ends_are_named() -> None:
+    names = [f"remedy{number}" for number in range(8)]
+    row = BASE.comparisons[0].model_copy(update={"decision": "helps"})
+    rows = [row.model_copy(update={"variant": name}) for name in names]
+    found = BASE.model_copy(update={"comparisons": rows, "helpers": names})
+    rows = [row.model_copy(update={"seeds": [0, 1, 2]}) for row in rows]
+    text = headline(found.model_copy(update={"comparisons": rows}))
+    assert "8 remedies help, and none is shown to be ahead of all others: remedy0 " in text
+    assert " to remedy7 " in text
+    assert "remedy3" not in text
