@@ -31,7 +31,7 @@ def page(tmp_path: Path, seeds: int) -> tuple[str, list[list[str]]]:
 
 def test_one_seed_shows_accuracies_and_decides_nothing(tmp_path: Path) -> None:
     text, table = page(tmp_path, 1)
-    assert "This page is provisional: the training goes on." in text
+    assert "This page is provisional: a run wrote it in the middle of its training." in text
     assert "<title>Provisional" in text
     assert "0 of 2 comparisons are decided. Looks were declared at 3 and 5 seeds. Spent: none." in text
     assert "To come for open comparisons: 3 and 5." in text
