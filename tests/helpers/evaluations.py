@@ -35,7 +35,7 @@ def make_evaluations(
     return [
         make_evaluation(dataset, variant, seeds, kind=kind)
         for dataset in DATASETS[:datasets]
-        for variant in VARIANTS[:variants]
+        for variant in (*VARIANTS, "larger", "ema")[:variants]
     ]
 
 

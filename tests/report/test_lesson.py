@@ -1,6 +1,7 @@
 """The lessons: their catalogue, the links of their words, and what the numbers of a dataset add."""
 
 import re
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
@@ -113,6 +114,22 @@ def test_number_of_classes_decides_the_output(dataset: str, words: str) -> None:
 def test_without_a_sweep_its_command_is_named() -> None:
     assert "sweep.enabled=true" in evidence(study())["small"][-1]
     assert "sweep.enabled" not in " ".join(evidence(study(sweep={"baseline": {}}))["small"])
+
+
+def test_cost_counts_what_looks_saved() -> None:
+    assert "cost" not in evidence(study())
+    given = study()
+    runs = [run.seconds_training for e in given.evaluations for run in e.seeds]
+    looked = replace(given, verdict=given.verdict.model_copy(update={"looks": [1, 6]}))
+    (sentence,) = evidence(looked)["cost"]
+    left = {e.variant: 6 - len(e.seeds) for e in given.evaluations}
+    more = sum(left[e.variant] * fmean(run.seconds_training for run in e.seeds) for e in given.evaluations)
+    assert sentence == (
+        f"The looks took {len(runs)} jobs and {sum(runs) / 60:.1f} minutes of training. 6 seeds of all variants take "
+        f"{sum(left.values())} more jobs and about {more / 60:.1f} more minutes."
+    )
+    spent = replace(given, verdict=given.verdict.model_copy(update={"looks": [1]}))
+    assert "cost" not in evidence(spent)
 
 
 def test_mistakes_name_the_labels_to_check_and_the_way_to_change_them() -> None:

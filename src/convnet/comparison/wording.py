@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from convnet.comparison.decisions import FEWEST_SEEDS
 from convnet.comparison.look_sentences import look_sentence, spent_sentence
-from convnet.comparison.planning import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
+from convnet.comparison.power import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
 from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
 from convnet.evaluation.metrics import METRICS
 from convnet.params.section import BASELINE
-from convnet.system.formats import p_words, plural, points, points_interval
+from convnet.system.formats import p_words, plural, points, points_interval, two_digits
 
 MOST_NAMED = 6  # helpers in one sentence
 PER_SEED = {"fixed": "", "resplit": " per split", "folds": ", each tested once"}
@@ -107,12 +107,6 @@ def _chance(probability: float | None) -> str:
     """Return a probability in tens: a plan is only that exact."""
     assert probability is not None
     return "more than 90 %" if probability > 0.95 else f"about {10 * round(10 * probability)} %"
-
-
-def two_digits(count: int) -> int:
-    """Round up to two significant digits: a plan is only that exact."""
-    unit = int(10 ** max(len(str(count)) - 2, 0))
-    return -(-count // unit) * unit
 
 
 def trivial_sentence(row: VariantSummary, metric: Deciding) -> str:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from convnet.comparison.decisions import FEWEST_SEEDS
-from convnet.comparison.planning import MOST_TIMES_IMAGES
 from convnet.comparison.power import (
+    MOST_TIMES_IMAGES,
     chance_of_decision,
     chance_words,
     estimate_of,
@@ -17,11 +17,11 @@ from convnet.comparison.power import (
     strictest_level,
 )
 from convnet.comparison.schema import Comparison, Verdict
-from convnet.comparison.wording import headline, pair_sentences, two_digits
+from convnet.comparison.wording import headline, pair_sentences
 from convnet.evaluation.model_selection import best_of, candidate
 from convnet.evaluation.schema import Evaluation
 from convnet.params.section import BASELINE
-from convnet.system.formats import percent, plural
+from convnet.system.formats import percent, plural, two_digits
 
 
 @dataclass(frozen=True)

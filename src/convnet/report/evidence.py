@@ -44,6 +44,7 @@ def evidence(study: Study) -> dict[str, list[str]]:
         "transfer": [*_compared(study, lambda new, old: bool(new.backbone) and not old.backbone), *_cuts(study)],
         "dropout": _dropout(study),
         "classes": _classes(study),
+        "cost": _saved_by_looks(study),
         "mistakes": _mistakes(study.labels, study.evaluations[0].kind == "rendered"),
     }
     return {section: sentences for section, sentences in found.items() if sentences}
@@ -224,3 +225,19 @@ def _sentence(row: Comparison, verdict: Verdict) -> str:
 def _only(new: Evaluation, old: Evaluation, setting: str) -> bool:
     """Return whether a remedy is what the first of two variants of one network has and the second has not."""
     return bool(new.recipe[setting]) and not old.recipe[setting] and bool(new.backbone) == bool(old.backbone)
+
+
+def _saved_by_looks(study: Study) -> list[str]:
+    if not study.verdict.looks:
+        return []
+    last = study.verdict.looks[-1]
+    spent = sum(run.seconds_training for e in study.evaluations for run in e.seeds) / 60
+    left = {e.variant: max(last - len(e.seeds), 0) for e in study.evaluations}
+    saved = sum(left[e.variant] * fmean(run.seconds_training for run in e.seeds) for e in study.evaluations) / 60
+    if not saved:
+        return []
+    jobs = sum(len(e.seeds) for e in study.evaluations)
+    return [
+        f"The looks took {plural(jobs, 'job')} and {spent:.1f} minutes of training. {last} seeds of all variants take "
+        f"{plural(sum(left.values()), 'more job')} and about {saved:.1f} more minutes."
+    ]

@@ -206,32 +206,33 @@ def write_report(datasets: Sequence[DatasetReport], params_text: str, destinatio
 
 
 def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping[Path, EmbeddedImage]) -> str:
-    style = (TEMPLATES / "report.css.j2").read_text("utf-8")
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            datasets=datasets,
-            steps=_next_steps(datasets),
-            sections=lesson.SECTIONS,
-            texts=lesson.texts()["sections"],
-            glossary=lesson.glossary(),
-            shown={dataset.name: _shown(dataset) for dataset in datasets},
-            answers=[figure for dataset in datasets for figure in dataset.figures if figure.section == lesson.ANSWER],
-            own_parts=OWN_PARTS,
-            more_images=MORE_IMAGES,
-            params_text=params_text,
-            images=images,
-            style=Markup(style),
-            style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-            shown_files=SHOWN_FILES,
-            shown_rows=SHOWN_ROWS,
-            shown_classes=SHOWN_CLASSES,
-            splits=SPLITS,
-            fine_tuning={dataset.name: fine_tuning_sentences(dataset.evaluations) for dataset in datasets},
-            origins=tables.origins([evaluation for dataset in datasets for evaluation in dataset.evaluations]),
-        )
+    return render(
+        "report.html.j2",
+        datasets=datasets,
+        steps=_next_steps(datasets),
+        sections=lesson.SECTIONS,
+        texts=lesson.texts()["sections"],
+        glossary=lesson.glossary(),
+        shown={dataset.name: _shown(dataset) for dataset in datasets},
+        answers=[figure for dataset in datasets for figure in dataset.figures if figure.section == lesson.ANSWER],
+        own_parts=OWN_PARTS,
+        more_images=MORE_IMAGES,
+        params_text=params_text,
+        images=images,
+        shown_files=SHOWN_FILES,
+        shown_rows=SHOWN_ROWS,
+        shown_classes=SHOWN_CLASSES,
+        splits=SPLITS,
+        fine_tuning={dataset.name: fine_tuning_sentences(dataset.evaluations) for dataset in datasets},
+        origins=tables.origins([evaluation for dataset in datasets for evaluation in dataset.evaluations]),
     )
+
+
+def render(template: str, **content: Any) -> str:
+    """Return a page in the one style of all pages."""
+    style = (TEMPLATES / "report.css.j2").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return _environment().get_template(template).render(**content, style=Markup(style), style_digest=digest)
 
 
 def _next_steps(datasets: Sequence[DatasetReport]) -> list[NextStep]:
@@ -259,6 +260,7 @@ def _environment() -> Environment:
         "points": points,
         "p": p_value,
         "nats": lambda loss: f"{loss:+.3f}",
+        "kind": kind_words,
         "count": lambda value, decimals=0: f"{value:,.{decimals}f}",
     }
     environment.filters.update({name: _or_dash(text) for name, text in filters.items()})
