@@ -9,6 +9,7 @@ import yaml
 from convnet.cli import backbone_choice
 from convnet.cli.backbone_choice import advise_with_backbone
 from convnet.data.suggestions import Advice, Look
+from convnet.features import candidates
 from convnet.params.load import load_params
 from convnet.params.schema import Params
 from helpers.tiny_study import change, committed
@@ -25,7 +26,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path / "project")
     monkeypatch.setenv("CONVNET_DATA", str(tmp_path / "datasets"))
     monkeypatch.setattr(backbone_choice, "is_published", lambda _: False)
-    monkeypatch.setattr(backbone_choice, "multiplications_per_second", lambda *_: 4e10)
+    monkeypatch.setattr(candidates, "multiplications_per_second", lambda *_: 4e10)
     return tmp_path / "weights"
 
 
@@ -79,7 +80,8 @@ def test_backbone_sees_its_own_size_or_that_of_the_images_rounded_up(place: Path
 
 
 def test_images_smaller_than_the_backbone_takes_are_not_enlarged(place: Path) -> None:
-    (place / INCEPTION).touch()
+    for name in (INCEPTION, MOBILENET):
+        (place / name).touch()
     found = advice(look(60))
     assert found.backbone == "compact"
     assert "needs 75 pixels a side" in found.reasons[0]
@@ -131,7 +133,7 @@ def test_time_is_that_of_the_recorded_multiplications(place: Path) -> None:
 
 
 def test_times_on_a_gpu_are_unknown_and_limit_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backbone_choice, "multiplications_per_second", lambda *_: None)
+    monkeypatch.setattr(candidates, "multiplications_per_second", lambda *_: None)
     (place / INCEPTION).touch()
     found = advice(look(images=100_000))
     assert found.transfer["image_size"] == [299, 299]
