@@ -8,10 +8,13 @@ import yaml
 
 from convnet.cli import backbone_choice
 from convnet.cli.backbone_choice import advise_with_backbone
+from convnet.cli.init import initialise
 from convnet.data.suggestions import Advice, Look
 from convnet.features import candidates
 from convnet.params.load import load_params
+from convnet.params.recipe import other_sizes, resolve
 from convnet.params.schema import Params
+from helpers.tiny_dataset import encoded, picture
 from helpers.tiny_study import change, committed
 
 INCEPTION = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -105,6 +108,22 @@ def test_slow_size_is_replaced_by_that_of_the_dataset(place: Path) -> None:
     assert any("299x299 takes too long (features roughly" in reason for reason in found.reasons)
     # Without fine-tuning the features alone count.
     assert advice(look(images=1_000), run__fine_tune_variants=[]).transfer["image_size"] == [299, 299]
+
+
+def test_variants_of_the_backbone_see_that_size_and_the_small_network_its_own(place: Path) -> None:
+    (place / INCEPTION).touch()
+    params()
+    for name in ("cats", "dogs"):
+        for number in range(6):
+            path = Path("photos", name, f"{number}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encoded(picture(number + 50 * (name == "dogs"), (130, 100))))
+    assert "size for the backbone 128x128" in initialise(Path("photos"))
+    found = load_params()
+    sizes = {variant: resolve(found, "photos", variant).image_size for variant in found.run.variants}
+    assert {sizes[name] for name in found.run.pixel_variants} == {(100, 100)}
+    assert {sizes[name] for name in (*found.run.feature_variants, *found.run.fine_tune_variants)} == {(128, 128)}
+    assert other_sizes(found, "photos") == [(128, 128)], "packed once more"
 
 
 @pytest.mark.parametrize("kind", ["photographs", "rendered"])
