@@ -56,7 +56,8 @@ def _choose(options: Sequence[Candidate], kind: str, images: Images) -> tuple[st
         best = next((option for option in usable if option.is_fast), min(usable, key=lambda option: option.work))
         slow = "" if best is usable[0] else f"; {usable[0].name} takes longer than {duration(LONGEST_FEATURES)}"
         place = best.place or "at their published address"
-        return best.name, f"trained on {best.settings.seen}; its weights are {place}{slow}"
+        seen = f"{best.cost.accuracy:.1f} % on ImageNet, trained on {best.settings.seen}"
+        return best.name, f"{seen}; its weights are {place}{slow}"
     course = images.params.backbones.get(PRETRAINED)
     if course is None or course.weights is None:
         return FALLBACK, f"params.yaml defines no {PRETRAINED} with weights"
