@@ -28,8 +28,8 @@ class ArchiveLimits:
     """Limits on members (files and folders), unpacked bytes (of all, of one) and compression ratio.
 
     Photographs hardly shrink in an archive. A small drawing in one colour shrinks a thousandfold, so the ratio counts
-    only above `ratio_floor` bytes. A file or folder takes at least `least_member_bytes` of a compressed archive; this rule
-    counts only above `members_floor` members.
+    only above `ratio_floor` bytes. A file or folder takes at least `least_member_bytes` of the archive; this
+    rule counts only above `members_floor` members.
     """
 
     maximum_members: int = 1_000_000
