@@ -3,6 +3,8 @@
 import re
 import tempfile
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +114,8 @@ def look_at(source: Path, name: str, kind: str, params: Params, settings: ReadAs
             images, rules = params.of_dataset("images", name), params.split_rules(name)
         else:
             images, rules = params.images.model_copy(update=_own_range(params.images)), params.split
-        manifest, summary = build_manifest(folder, limits=images, split=rules)
+        with _named_as_given(folder, packed, source, settings):
+            manifest, summary = build_manifest(folder, limits=images, split=rules)
         return Look(file_digest(packed), summary, manifest, note)
 
 
@@ -186,6 +189,19 @@ def dataset_name(source: Path) -> str:
         stem = re.sub(r"(\.tar)?\.[^.]+$", "", stem)
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or "own"
+
+
+@contextmanager
+def _named_as_given(folder: Path, packed: Path, source: Path, settings: ReadAs) -> Iterator[None]:
+    """Name the user's files in a message, in the place of their temporary copies."""
+    try:
+        yield
+    except UserError as error:
+        text = str(error).replace(str(packed), str(source))
+        if settings.labels and settings.labels.table:
+            table = Path(settings.labels.table)
+            text = text.replace(str(folder / f"labels{table.suffix}"), str(table))
+        raise UserError(text) from error
 
 
 def _own_range(images: Images) -> dict[str, str]:
