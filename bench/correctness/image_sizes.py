@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from bench.correctness.fair_study import CLASSES, write_photographs
 from bench.lib.material import PROJECT
 from bench.lib.numbers import RESULTS
+from bench.lib.photographs import CLASSES, write_photographs
 from bench.lib.studies import facts_of_run
 from convnet.data.arrays import prepare_arrays, size_name
 from convnet.data.manifest import build_manifest

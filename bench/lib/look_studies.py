@@ -106,7 +106,8 @@ class LookCounts:
     def __init__(self, truth: Sequence[float]) -> None:
         self.truth, self.counts = truth, Counts()
         self.seeds: dict[float, list[int]] = {}
-        self.excess: dict[int, list[float]] = {look: [] for look in LOOKS}  # points, by the look that decided
+        # Points by which a helper's difference is too large, by the true one and the look that decided.
+        self.excess: dict[float, dict[int, list[float]]] = {true: {look: [] for look in LOOKS} for true in truth}
 
     def false(self, name: str, decisions: Sequence[Sequence[str]]) -> None:
         """Count a study as false if any of its states holds a false decision."""
@@ -126,7 +127,7 @@ class LookCounts:
             if true > 0:
                 self.counts.count(f"found {100 * true:.1f} points", decided.decision == "helps")
             if true > 0 and decided.decision == "helps":
-                self.excess[LOOKS[look]].append(100 * (table[look][i].mean - true))
+                self.excess[true][LOOKS[look]].append(100 * (table[look][i].mean - true))
             if abs(true) < MARGIN:
                 self.counts.count("found no relevant difference", decided.decision == "no relevant difference")
 
@@ -134,12 +135,18 @@ class LookCounts:
         """Return rates in percent, mean numbers of seeds, and by how many points early differences are too large."""
         rates = {name: percent(events) for name, events in sorted(self.counts.rates.items())}
         seeds = {f"{100 * true:.1f} points": round(float(np.mean(used)), 2) for true, used in self.seeds.items()}
-        excess = {
-            str(look): {"n": len(values), "mean": round(float(np.mean(values)), 2)}
-            for look, values in self.excess.items()
-            if values
-        }
-        return {"studies": len(self.counts.rates["false: all"])} | rates | {"seeds": seeds, "too_large": excess}
+        by_look = {look: [value for of_true in self.excess.values() for value in of_true[look]] for look in LOOKS}
+        by_size = {f"{100 * true:.1f} points": _means(found) for true, found in self.excess.items() if true > 0}
+        excess = {"too_large": _means(by_look), "too_large_by_size": by_size}
+        return {"studies": len(self.counts.rates["false: all"])} | rates | {"seeds": seeds} | excess
+
+
+def _means(values_by_look: dict[int, list[float]]) -> dict[str, dict[str, Any]]:
+    return {
+        str(look): {"n": len(values), "mean": round(float(np.mean(values)), 2)}
+        for look, values in values_by_look.items()
+        if values
+    }
 
 
 def simulate_looks(setting: Setting, studies: int, seed: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import argparse
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,30 @@ from convnet.comparison.schema import Verdict, read_verdicts
 from convnet.system.files import read_json
 
 
-def run_study(project: Path, settings: Mapping[str, Any], jobs: int) -> dict[str, Verdict]:
+def run_study(
+    project: Path,
+    settings: Mapping[str, Any],
+    jobs: int,
+    train: Sequence[str] = ("convnet", "train"),
+    store: Path | None = None,
+) -> dict[str, Verdict]:
     """Run a study and return its verdict by dataset.
 
     Args:
         project: a folder for the copy. If it exists, an earlier run in it resumes with its own settings.
         settings: changes of params.yaml by dotted key.
         jobs: training processes at once.
+        train: the command that trains.
+        store: folder of finished jobs; None: the copy's own.
 
     Raises:
         CalledProcessError: a command failed; its error is on standard error.
     """
     variables = os.environ | (run_environment(project) if project.exists() else copy_project(project, settings))
+    if store is not None:
+        variables["CONVNET_JOBS"] = str(store.resolve())
     # Standard output stays empty of progress: it belongs to the result.
-    for command in (["git", "init", "--quiet"], ["convnet", "train", "--jobs", str(jobs)], ["dvc", "repro", "compare"]):
+    for command in (["git", "init", "--quiet"], [*train, "--jobs", str(jobs)], ["dvc", "repro", "compare"]):
         subprocess.run(command, cwd=project, env=variables, check=True)
     return read_verdicts(project / "reports" / "tables" / "verdict.json")
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import special
 
 from convnet.comparison.decisions import MARGIN, decide, find_leader
-from convnet.comparison.planning import images_needed, plan_seeds, with_more_seeds
+from convnet.comparison.power import images_needed, plan_seeds
 from convnet.comparison.random_effects import (
     Components,
     Estimate,
@@ -236,7 +236,7 @@ def simulate_plan(setting: Setting, studies: int, seed: int) -> dict[str, Any]:
         counts.count("false_decisions", not is_open and made.truth[0] * estimate.mean <= 0)
         if not is_open or components is None:
             continue
-        plan = plan_seeds(estimate, with_more_seeds(estimate, components), 0.05)
+        plan = plan_seeds(estimate, 0.05, margin=0.0)
         if plan is not None:
             later, _ = crossed_estimate(part(setting.seeds + plan.more, setting.images))
             enough, tens = later.p_value() <= 0.05, 10 * round(10 * plan.probability)

@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 import psutil
 
-from bench.correctness.fair_study import write_photographs
 from bench.lib.material import PROJECT, copy_project
 from bench.lib.numbers import RESULTS
+from bench.lib.photographs import write_photographs
 from bench.lib.studies import facts_of_run
 from convnet.system.files import write_json
 from convnet.system.processes import usable_cores

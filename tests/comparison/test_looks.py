@@ -104,8 +104,9 @@ def test_seeds_may_differ_by_variant() -> None:
     assert by_name["dropout"].seeds == [0, 1, 2, 3, 4]
     assert not [text for text in found.warnings if "left out" in text]
     spent = (
-        "Looks were declared at 3, 5 and 10 seeds. 13 jobs were trained, 17 fewer than at the last look for all "
-        "variants. Seeds by variant: baseline 5, augmented 3, dropout 5."
+        "Looks were declared at 3, 5 and 10 seeds. Spent: 3 and 5. To come for open comparisons: 10. 13 jobs were "
+        "trained, 17 fewer than at the last look for all variants. Seeds by variant: baseline 5, augmented 3, "
+        "dropout 5."
     )
     assert spent in found.warnings
     assert "The look at 3 seeds decided it (1 of 3)." in by_name["augmented"].sentence

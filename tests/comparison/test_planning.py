@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from convnet.comparison.planning import (
-    MOST_MORE_SEEDS,
-    SeedPlan,
-    images_needed,
-    plan_seeds,
-    with_more_seeds,
-    with_more_splits,
-)
-from convnet.comparison.random_effects import Components, Estimate, crossed_estimate
+from convnet.comparison.power import MOST_MORE_SEEDS, SeedPlan, images_needed, plan_seeds, planned
+from convnet.comparison.random_effects import Estimate, crossed_estimate
 from convnet.comparison.repeated_splits import resplit_estimate
 
 LEVEL = 0.05
@@ -31,12 +24,11 @@ def continued(estimate: Estimate, more: int, studies: int = 200_000) -> float:
     others = expected + np.sqrt(variance / more) * generator.standard_normal(studies)
     means = (estimate.seeds * estimate.mean + more * others) / seeds
     half = stats.t.isf(LEVEL / 2, seeds - 1) * np.sqrt(estimate.seed_variance * estimate.seeds / seeds)
-    return float(np.mean(means > half))
+    return float(np.mean(np.abs(means) > half))
 
 
 def test_probability_is_that_of_simulated_continuations() -> None:
-    components = Components(seed=OPEN.seed_variance * 3, unit=1e-6, rest=0.0)
-    plan = plan_seeds(OPEN, with_more_seeds(OPEN, components), LEVEL)
+    plan = plan_seeds(OPEN, LEVEL, 0.0)
     assert plan is not None
     assert plan.more > 1
     assert plan.probability == pytest.approx(continued(OPEN, plan.more), abs=0.01)
@@ -47,7 +39,7 @@ def test_probability_is_that_of_simulated_continuations() -> None:
 def test_a_larger_difference_needs_fewer_seeds_and_none_has_no_plan() -> None:
     def plan(mean: float) -> SeedPlan | None:
         estimate = replace(OPEN, mean=mean, centre=mean)
-        return plan_seeds(estimate, with_more_seeds(estimate, Components(3 * 0.02**2, 1e-6, 0.0)), LEVEL)
+        return plan_seeds(estimate, LEVEL, 0.0)
 
     large, small = plan(0.045), plan(0.025)
     assert large is not None
@@ -58,18 +50,17 @@ def test_a_larger_difference_needs_fewer_seeds_and_none_has_no_plan() -> None:
 
 
 def test_redrawn_folds_are_less_certain_than_more_seeds() -> None:
-    later = with_more_seeds(OPEN, Components(3 * 0.02**2, 1e-6, 0.0))
-    kept, redrawn = plan_seeds(OPEN, later, LEVEL), plan_seeds(OPEN, later, LEVEL, redrawn=True)
+    kept, redrawn = plan_seeds(OPEN, LEVEL, 0.0), plan_seeds(OPEN, LEVEL, 0.0, redrawn=True)
     assert kept is not None
     assert redrawn is None or redrawn.more > kept.more or redrawn.probability < kept.probability
 
 
 def test_more_splits_shrink_the_part_of_the_seeds_alone() -> None:
-    later = with_more_splits(replace(OPEN, image_variance=0.0001))(12)
+    later = planned(replace(OPEN, image_variance=0.0001), 12)
     assert (later.seeds, later.seed_variance, later.image_variance) == (12, pytest.approx(0.02**2 / 4), 0.0001)
     # Images so few and shared that their own luck is larger than the difference.
     few = resplit_estimate([np.array([1.0, 1.0, 0.0, -1.0, -1.0, 1.0, 0.0, 0.0]) for _ in range(3)], [np.arange(8)] * 3)
-    assert plan_seeds(few, with_more_splits(few), LEVEL) is None
+    assert plan_seeds(few, LEVEL, 0.0) is None
 
 
 def test_the_needed_number_of_images_decides_and_one_less_does_not() -> None:
@@ -99,7 +90,7 @@ def test_seeds_cannot_replace_test_images() -> None:
     differences[:, :3] = 1
     estimate, components = crossed_estimate(differences)
     assert components is not None
-    assert plan_seeds(estimate, with_more_seeds(estimate, components), LEVEL) is None
+    assert plan_seeds(estimate, LEVEL, 0.0) is None
     assert images_needed(estimate, components, LEVEL) is not None
 
 
@@ -112,5 +103,5 @@ def test_test_images_cannot_replace_seeds() -> None:
 def test_no_difference_needs_no_plan() -> None:
     estimate, components = crossed_estimate(np.zeros((3, 50)))
     assert components is not None
-    assert plan_seeds(estimate, with_more_seeds(estimate, components), LEVEL) is None
+    assert plan_seeds(estimate, LEVEL, 0.0) is None
     assert images_needed(estimate, components, LEVEL) is None

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from convnet.engine import queue
-from convnet.engine.decide import decide
+from convnet.engine.decide import PAGE, decide
 from convnet.system.errors import UserError
+from convnet.system.files import write_text
 from helpers import tiny_study as tiny
 from helpers.clones import Clone
 from helpers.processes import end_by
@@ -65,12 +66,22 @@ def test_killed_decision_goes_on_to_equal_results(finished: Clone, tmp_path: Pat
         assert process.poll() is None
         time.sleep(0.05)
     end_by(signal.SIGKILL, process)
+    assert "This page is provisional" in (killed.path / PAGE).read_text("utf-8")
     again = killed.run(*DECIDE).stderr
     assert re.findall(r"^pets/\w+ against \w+: .*", again, re.MULTILINE) == ends
     assert results(killed) == results(unbroken)
     # Everything is done: nothing trains, here or in the pipeline.
     assert not re.findall(r"epochs in", unbroken.run(*DECIDE).stderr)
     assert not re.findall(r"epochs in", unbroken.run("dvc", "repro", "evaluate").stderr)
+
+
+@pytest.mark.slow
+def test_whole_page_replaces_a_provisional_one(finished: Clone, tmp_path: Path) -> None:
+    clone = copy_of(finished, tmp_path / "copy")
+    whole = (clone.path / PAGE).read_bytes()
+    write_text(clone.path / PAGE, "This page is provisional")
+    clone.run("dvc", "repro")
+    assert (clone.path / PAGE).read_bytes() == whole
 
 
 @pytest.mark.slow

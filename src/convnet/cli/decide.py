@@ -3,7 +3,8 @@
 import argparse
 
 from convnet.engine.decide import decide
-from convnet.engine.queue import choose_engine, make_data
+from convnet.engine.queue import make_data
+from convnet.engine.run import choose_engine
 from convnet.params.load import load_params
 
 HELP = "train seeds until the comparisons are decided, and make the report"
@@ -12,7 +13,7 @@ EXAMPLE = "convnet decide --minutes 30"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that `run` reads."""
-    parser.add_argument("--minutes", metavar="M", type=float, help="start nothing that ends later, by its forecast")
+    parser.add_argument("--minutes", metavar="M", type=float, help="after the first look start nothing that ends later")
     parser.add_argument("--until", metavar="N", type=int, help="the last look, a number of seeds of run.looks")
     parser.add_argument("-j", "--jobs", metavar="N", type=int, help="local processes; default: engine.parallel_jobs")
     parser.add_argument("--engine", choices=("local", "ray"), help="default: engine.kind")

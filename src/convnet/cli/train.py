@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from convnet.engine.queue import choose_engine, forecast_run, make_data, train_all, unfinished
+from convnet.engine.queue import forecast_run, make_data, train_all, unfinished
+from convnet.engine.run import choose_engine
 from convnet.params.load import load_params
 
 HELP = "run every training job at once, here or on a Ray cluster"

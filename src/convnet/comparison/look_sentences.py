@@ -34,13 +34,30 @@ def _caution(row: Comparison, looks: Sequence[int]) -> str:
 
 
 def spent_sentence(verdict: Verdict) -> str:
-    """Return the declared looks, the jobs by variant, and the jobs saved against the last look for all variants."""
+    """Return the looks that are spent and to come, the jobs by variant, and the jobs saved against the last look."""
     looks, rows = verdict.looks, verdict.variants
     trained, most = sum(len(row.seeds) for row in rows), looks[-1] * len(rows)
-    declared = " and ".join([", ".join(map(str, looks[:-1])), str(looks[-1])] if len(looks) > 1 else [str(looks[0])])
-    sentence = f"Looks were declared at {declared} seeds. {plural(trained, 'job')} were trained"
+    sentence = f"{looks_sentence(verdict)} {plural(trained, 'job')} were trained"
     if trained < most:
         sentence += f", {most - trained} fewer than at the last look for all variants"
     if len({len(row.seeds) for row in rows}) > 1:
         sentence += f". Seeds by variant: {', '.join(f'{row.variant} {len(row.seeds)}' for row in rows)}"
     return f"{sentence}."
+
+
+def looks_sentence(verdict: Verdict) -> str:
+    """Return the declared looks: those that are spent, and those that may come for open comparisons."""
+    reached = max((len(row.seeds) for row in verdict.comparisons), default=0)
+    still = [len(row.seeds) for row in verdict.comparisons if row.decision == "not decided"]
+    spent = [look for look in verdict.looks if look <= reached]
+    ahead = [look for look in verdict.looks if still and look > min(still)]
+    return (
+        f"Looks were declared at {_listed(verdict.looks)} seeds. "
+        f"Spent: {_listed(spent)}. To come for open comparisons: {_listed(ahead)}."
+    )
+
+
+def _listed(looks: Sequence[int]) -> str:
+    """Return "3, 5 and 10", or "none"."""
+    words = list(map(str, looks)) or ["none"]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

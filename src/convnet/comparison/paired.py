@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convnet.comparison.folds import folds_estimate
-from convnet.comparison.planning import images_needed, plan_seeds, with_more_seeds, with_more_splits
+from convnet.comparison.power import images_needed, plan_seeds, with_folds_apart
 from convnet.comparison.random_effects import (
     Components,
     Estimate,
@@ -50,19 +50,17 @@ class Difference:
             of_seeds = self.components.seed / len(self.seeds)
         return of_seeds / self.estimate.standard_error**2
 
-    def needed(self, level: float) -> Needed:
-        """Return what would decide the comparison at significance `level`, if the difference stays as it is."""
+    def needed(self, level: float, margin: float) -> Needed:
+        """Return what would decide the comparison at significance `level`; `margin` is a share of the metric."""
         if len(self.seeds) == 1:
             return Needed(more_seeds=None, probability=None, test_images=None)
-        images = None
-        if self.components is None:
-            plan = plan_seeds(self.estimate, with_more_splits(self.estimate), level)
-        else:
-            later = with_more_seeds(self.estimate, self.components)
-            plan = plan_seeds(self.estimate, later, level, redrawn=self.split == "folds")
-            images = images_needed(self.estimate, self.components, level)
+        folds = self.split == "folds"
+        now = with_folds_apart(self.estimate, self.seed_share) if folds else self.estimate
+        plan = plan_seeds(now, level, margin, redrawn=folds)
         return Needed(
-            more_seeds=plan.more if plan else None, probability=plan.probability if plan else None, test_images=images
+            more_seeds=plan.more if plan else None,
+            probability=plan.probability if plan else None,
+            test_images=images_needed(self.estimate, self.components, level) if self.components else None,
         )
 
 

@@ -1,4 +1,4 @@
-"""Which differences a study can decide, and how probably more seeds decide an open comparison.
+"""Which differences a study can decide, how probably more seeds decide an open comparison, and what would decide it.
 
 Minimum detectable difference: the true difference that a study decides with probability `POWER`, in standard errors the
 shift at which the noncentral t exceeds the critical t with that probability. Sources: H. S. Bloom, "Minimum detectable
@@ -8,25 +8,42 @@ too small for 3 seeds. The shifts of the seeds and of the images are weighted by
 interval are. The error is the measured one, so the number is itself uncertain.
 
 Chance of a decision: the measured difference is uncertain too, so a plan that keeps it as it is promises too much. The
-chance averages over the means that later seeds may bring. Source: D. J. Spiegelhalter, L. S. Freedman & P. R.
-Blackburn, "Monitoring clinical trials: conditional or predictive power?", 1986.
+chance averages over the means that later seeds may bring. The present seeds stay, so the mean of all seeds differs from
+the present mean by an error with Student's t and a known variance,
+
+    V(seed part of the mean) * more / (seeds + more)
+
+Where every seed has a fold, more seeds draw all folds again: the error then has the seed parts of both studies. Source:
+D. J. Spiegelhalter, L. S. Freedman & P. R. Blackburn, "Monitoring clinical trials: conditional or predictive power?",
+1986. bench/correctness/simulate_chance.py and simulate_verdict.py count how often chances and plans are kept.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from scipy import optimize, special
 
 from convnet.comparison.decisions import FEWEST_SEEDS, SIGNIFICANCE
 from convnet.comparison.folds import FREEDOM
-from convnet.comparison.planning import unknown_variance
-from convnet.comparison.random_effects import LEAST_FREEDOM, Estimate
+from convnet.comparison.random_effects import LEAST_FREEDOM, Components, Estimate
 from convnet.comparison.schema import Comparison, Verdict
 from convnet.comparison.statistics import t_critical
 
 POWER = 0.8
 LOOKS = (3, 5, 10)  # numbers of seeds that are proposed where run.looks declares none
+MOST_MORE_SEEDS = 10  # a plan further ahead is wrong too often
+MOST_TIMES_IMAGES = 100
+LIKELY = 0.8  # probability of a plan that is worth its seeds
+EVEN = 0.5
+
+
+class SeedPlan(NamedTuple):
+    """More seeds, and the probability that they decide the comparison."""
+
+    more: int
+    probability: float
 
 
 def estimate_of(row: Comparison) -> Estimate:
@@ -41,8 +58,8 @@ def estimate_of(row: Comparison) -> Estimate:
         images=row.n_test,
         units=row.n_groups * (row.n_test + 2) / row.n_test,  # with the two half images
     )
-    if row.split == "folds":  # both parts have the freedom of the folds
-        return replace(estimate, units=FREEDOM * (len(row.seeds) - 1) + 1, freedom_factor=FREEDOM)
+    if row.split == "folds":
+        return with_folds_apart(estimate, row.seed_share)
     if row.paired or row.seed_share == 0:
         return estimate
 
@@ -54,6 +71,18 @@ def estimate_of(row: Comparison) -> Estimate:
         return estimate
     factor = float(optimize.brentq(excess, 1.0, 2.0)) if excess(2.0) < 0 else 2.0
     return replace(estimate, freedom_factor=factor)
+
+
+def with_folds_apart(estimate: Estimate, seed_share: float) -> Estimate:
+    """Return an estimate over folds whose seed part is what more folds reduce; both parts have the freedom of folds."""
+    variance = estimate.standard_error**2
+    return replace(
+        estimate,
+        seed_variance=seed_share * variance,
+        image_variance=(1 - seed_share) * variance,
+        units=FREEDOM * (estimate.seeds - 1) + 1,
+        freedom_factor=FREEDOM,
+    )
 
 
 def planned(estimate: Estimate, seeds: int, times_images: float = 1.0) -> Estimate:
@@ -99,7 +128,7 @@ def next_looks(seeds: int, declared: Sequence[int] = ()) -> list[int]:
 def chance_of_decision(now: Estimate, seeds: int, level: float, margin: float, redrawn: bool = False) -> float | None:
     """Return the probability that an open comparison is decided with `seeds` seeds in all.
 
-    The test images stay the same. A decision is helps, hurts, or no relevant difference. `planning` has the error.
+    The test images stay the same. A decision is helps, hurts, or no relevant difference.
 
     Args:
         now: the estimate of the comparison, with fewer seeds.
@@ -114,7 +143,8 @@ def chance_of_decision(now: Estimate, seeds: int, level: float, margin: float, r
     if now.seeds < FEWEST_SEEDS:
         return None
     later = planned(now, seeds)
-    scale, freedom = math.sqrt(unknown_variance(now, later, redrawn)), (now.seeds - 1) * now.freedom_factor
+    unknown = now.seed_variance + later.seed_variance if redrawn else now.seed_variance * (seeds - now.seeds) / seeds
+    scale, freedom = math.sqrt(unknown), (now.seeds - 1) * now.freedom_factor
     apart = later.half_width(level)  # a mean further from zero helps or hurts
     alike = margin - later.half_width(min(SIGNIFICANCE, 2 * level))  # a mean nearer to zero is irrelevant
     if alike >= apart:
@@ -123,6 +153,55 @@ def chance_of_decision(now: Estimate, seeds: int, level: float, margin: float, r
         return float(abs(now.centre) > apart or abs(now.centre) < alike)
     below = [float(special.stdtr(freedom, (end - now.centre) / scale)) for end in (-apart, -alike, alike, apart)]
     return 1 - below[3] + below[0] + (below[2] - below[1] if alike > 0 else 0.0)
+
+
+def plan_seeds(now: Estimate, level: float, margin: float, redrawn: bool = False) -> SeedPlan | None:
+    """Return the fewest more seeds that decide a comparison with a probability of 80 %.
+
+    Where 10 more seeds decide it with 50 to 80 %, they are the plan. Arguments are those of `chance_of_decision`.
+
+    Returns:
+        The plan, or None: 10 more seeds are probably not enough, or fewer than three seeds are there.
+    """
+    chance = 0.0
+    for more in range(1, MOST_MORE_SEEDS + 1):
+        chance = chance_of_decision(now, now.seeds + more, level, margin, redrawn) or 0.0
+        if chance >= LIKELY:
+            return SeedPlan(more, chance)
+    return SeedPlan(MOST_MORE_SEEDS, chance) if chance >= EVEN else None
+
+
+def images_needed(estimate: Estimate, components: Components, p: float) -> int | None:
+    """Return how many test images in all would decide it with the present seeds, if the difference stays as it is.
+
+    Returns:
+        The number of images, or None: more than 100 times the present ones, or the seeds are too few for any number.
+    """
+
+    def decides(images: int) -> bool:
+        later = _with_images(estimate, components, images)
+        return later.half_width(p) < abs(later.centre)
+
+    too_few = estimate.images
+    enough = MOST_TIMES_IMAGES * too_few
+    if not decides(enough):
+        return None
+    while enough - too_few > 1:
+        middle = (enough + too_few) // 2
+        enough, too_few = (middle, too_few) if decides(middle) else (enough, middle)
+    return enough
+
+
+def _with_images(estimate: Estimate, components: Components, images: int) -> Estimate:
+    units = estimate.units * (images + 2) / (estimate.images + 2)
+    return replace(
+        estimate,
+        centre=estimate.mean * images / (images + 2),  # by the two half images
+        seed_variance=(components.seed + components.rest / units) / estimate.seeds,
+        image_variance=components.unit / units,
+        images=images,
+        units=units,
+    )
 
 
 def chance_words(chance: float) -> str:

@@ -135,7 +135,7 @@ def _compare(
     # The level at which Holm's procedure decides the next comparison, if the other open ones stay open.
     undecided = [row.decision for _, row in compared].count("not decided")
     level = SIGNIFICANCE / max(undecided, 1) / max(len(looks), 1)
-    return [_comparison(difference, row, level) for difference, row in compared]
+    return [_comparison(difference, row, level, margin) for difference, row in compared]
 
 
 def _named(known: Mapping[str, Evaluation], names: Sequence[str], baseline: str) -> list[str]:
@@ -143,7 +143,7 @@ def _named(known: Mapping[str, Evaluation], names: Sequence[str], baseline: str)
     return [name for name in dict.fromkeys(names) if name in known] or [name for name in (baseline,) if name in known]
 
 
-def _comparison(difference: Difference, decided: Decided, level: float) -> Comparison:
+def _comparison(difference: Difference, decided: Decided, level: float, margin: float) -> Comparison:
     estimate = difference.estimate
     return Comparison(
         variant=difference.variant,
@@ -154,7 +154,7 @@ def _comparison(difference: Difference, decided: Decided, level: float) -> Compa
         interval_kind=_interval_kind(difference),
         standard_error=estimate.standard_error,
         seed_share=difference.seed_share,
-        needed=difference.needed(level) if decided.decision == "not decided" else None,
+        needed=difference.needed(level, margin) if decided.decision == "not decided" else None,
         seeds=difference.seeds,
         seeds_left_out=difference.left_out,
         n_test=difference.n_test,

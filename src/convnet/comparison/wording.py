@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from convnet.comparison.decisions import FEWEST_SEEDS
 from convnet.comparison.look_sentences import look_sentence, spent_sentence
-from convnet.comparison.planning import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
+from convnet.comparison.power import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
 from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
 from convnet.evaluation.metrics import METRICS
 from convnet.params.section import BASELINE

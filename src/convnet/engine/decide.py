@@ -36,6 +36,8 @@ from convnet.params.schema import Params
 from convnet.params.seeds import FILE, raised, write_numbers
 from convnet.system.errors import UserError, printable
 
+PAGE = Path("reports/index.html")  # where dvc.yaml puts it
+
 
 @dataclass(frozen=True)
 class Block:
@@ -61,7 +63,7 @@ class Study:
     """The jobs of params.yaml, and the verdicts on those that are done."""
 
     def __init__(self, params: Params, looks: Sequence[int]) -> None:
-        self._looks = looks
+        self.looks = looks
         self._evaluations: dict[tuple[str, ...], Evaluation] = {}
         self.params = params
 
@@ -80,7 +82,7 @@ class Study:
             planned = jobs_of_variants(params, dataset, Path(folder) / "start")
             evaluations = [self._evaluation(dataset, jobs, Path(folder) / name) for name, jobs in planned.items()]
         against = {variant: params.against(variant) for variant in params.run.variants}
-        return verdict(evaluations, (), against, params.run.margin / 100, looks=self._looks)
+        return verdict(evaluations, (), against, params.run.margin / 100, looks=self.looks)
 
     def _evaluation(self, dataset: str, jobs: Sequence[Job], folder: Path) -> Evaluation:
         keys = tuple(job.key for job in jobs)
@@ -117,19 +119,48 @@ def decide(params: Params, minutes: float | None = None, until: int | None = Non
     _print_plan(study, reachable, minutes)
     with Workers() as workers:
         study.go_on(_all_at(params, reachable[0]))
-        train_all(study.params, workers)
+        _train_to_first_look(study, reachable, workers)
         while True:
-            steps = [step for found in study.verdicts() for step in steps_of(found, reachable)]
+            found = study.verdicts()
+            steps = [step for verdict in found for step in steps_of(verdict, reachable)]
             going = [step for step in steps if step.look is not None]
             left = None if minutes is None else started + 60 * minutes - time.monotonic()
             block = _next(study, going, left)
             if block is None:
                 break
+            _show(found, [_going_on(step) for step in block.steps])
             for step in block.steps:
-                _line(f"{step.dataset}/{step.row.variant} goes on to {step.look} seeds (chance {_chance(step)})")
+                _line(_going_on(step))
             study.go_on(block.params)
             train_more(study.params, workers)
     _print_end(study, steps, reachable, time.monotonic() - started)
+
+
+def _train_to_first_look(study: Study, looks: Sequence[int], workers: Workers) -> None:
+    """Train all variants to the first look; behind the first seed of each there is a provisional page."""
+    run = study.params.run
+    alone = run.model_copy(update={"seeds": run.seeds[:1]})
+    first = Study(study.params.model_copy(update={"run": alone}).with_numbers({}), study.looks)
+
+    def early() -> None:
+        _show(first.verdicts(), _plan(study.params, looks))
+
+    train_all(study.params, workers, early if _has_early_page(study.params) else None)
+
+
+def _has_early_page(params: Params) -> bool:
+    """Return whether the first seeds train apart: they fill this machine, and more is to come."""
+    # One fold is a part of the test images. A cluster starts all seeds at once.
+    if params.run.split == "folds" or params.engine.kind == "ray" or not forecast_run(params).pending:
+        return False
+    first_seeds = len(params.run.datasets) * len(params.run.variants)
+    return parallel_processes(params, sys.maxsize) <= first_seeds
+
+
+def _show(verdicts: Sequence[Verdict], plan: Sequence[str]) -> None:
+    from convnet.report.provisional import write_provisional  # imported late: the style of figures costs a second
+
+    write_provisional(verdicts, plan, PAGE)
 
 
 def _next(study: Study, going: Sequence[Step], seconds_left: float | None) -> Block | None:
@@ -157,11 +188,19 @@ def _all_at(params: Params, look: int) -> Params:
 
 def _print_plan(study: Study, looks: Sequence[int], minutes: float | None) -> None:
     make_data(BEFORE_PIXELS)
-    for look in looks:
-        _line(f"all variants at {look} seeds: {forecast_run(_all_at(study.params, look))}")
+    for line in _plan(study.params, looks):
+        _line(line)
     if len(looks) > 1:
         limit = "" if minutes is None else f", within {minutes:g} min"
         _line(f"only comparisons that are still open go on from {looks[0]} seeds{limit}")
+
+
+def _plan(params: Params, looks: Sequence[int]) -> list[str]:
+    return [f"all variants at {look} seeds: {forecast_run(_all_at(params, look))}" for look in looks]
+
+
+def _going_on(step: Step) -> str:
+    return f"{step.dataset}/{step.row.variant} goes on to {step.look} seeds (chance {chance_words(step.chance)})"
 
 
 def _print_end(study: Study, steps: Sequence[Step], looks: Sequence[int], seconds: float) -> None:
@@ -176,10 +215,6 @@ def _print_end(study: Study, steps: Sequence[Step], looks: Sequence[int], second
 
 def _number(found: RunForecast) -> int:
     return found.stored + len(found.pending)
-
-
-def _chance(step: Step) -> str:
-    return chance_words(step.chance)
 
 
 def _line(text: str) -> None:

@@ -36,47 +36,34 @@ ARRAYS, FEATURES, BACKBONES = Path("data/arrays"), Path("data/features"), Path("
 TUNING = Path("data/tuning")
 
 
-def choose_engine(params: Params, jobs: int | None, kind: str | None, address: str | None) -> Params:
-    """Return the settings with an engine chosen on the command line; None keeps what params.yaml names.
-
-    Raises:
-        UserError: the choices contradict each other.
-    """
-    chosen = kind or params.engine.kind
-    if jobs is not None and jobs < 1:
-        raise UserError(f"--jobs is {jobs}; give 1 or more")
-    if jobs is not None and chosen == "ray":
-        raise UserError("--jobs counts processes of this machine, but the engine is ray: give --engine local with it")
-    if address is not None and chosen != "ray":
-        raise UserError("--address is that of a Ray cluster, but the engine is local: give --engine ray with it")
-    given = {"parallel_jobs": jobs, "kind": kind, "address": address}
-    changes = {key: value for key, value in given.items() if value is not None}
-    return params.model_copy(update={"engine": params.engine.model_copy(update=changes)})
-
-
-def train_all(params: Params, workers: Workers | None = None) -> None:
+def train_all(params: Params, workers: Workers | None = None, early: Callable[[], None] | None = None) -> None:
     """Make the data that the jobs need, and run all jobs, each kind once its inputs exist.
 
     Args:
         params: the whole of params.yaml.
         workers: local processes that stay for the caller's next jobs; None: they end with these.
+        early: the first seed of all variants trains first, and this is called behind it unless a job failed.
 
     Raises:
         UserError: the data cannot be made, or at least one job failed; the others have their results.
     """
     make_data(TRIALS if params.tuning.trials else BEFORE_PIXELS)
+    seeds = None if early is None else params.run.seeds[:1]
     with _Queue(params, workers) as queue:
         with _dvc_repro(BEFORE_HEADS):  # beside: pixels need no features
-            queue.run(pixel_jobs(params))
-        queue.run(head_jobs(params))
-        queue.run_fine_tuning()
+            queue.run(pixel_jobs(params), seeds)
+        queue.run(head_jobs(params), seeds)
+        queue.run_fine_tuning(seeds)
+        if early is not None:
+            if not queue.failed:
+                early()
+            queue.run_rest()
 
 
 def train_more(params: Params, workers: Workers) -> None:
     """Run all jobs; the data exist. Arguments and errors are those of `train_all`."""
     with _Queue(params, workers) as queue:
-        queue.run(pixel_jobs(params) + head_jobs(params))
-        queue.run_fine_tuning()
+        queue.run_rest()
 
 
 class _Queue:
@@ -85,7 +72,13 @@ class _Queue:
     def __init__(self, params: Params, workers: Workers | None) -> None:
         self._params, self._workers, self._log = params, workers or Workers(), _begin(params)
         self._ends_workers = workers is None
+        self._begun: set[str] = set()  # keys of jobs
         self._failures: list[str] = []
+
+    @property
+    def failed(self) -> bool:
+        """Whether a job has failed."""
+        return bool(self._log.failures or self._failures)
 
     def __enter__(self) -> Self:
         return self
@@ -99,19 +92,27 @@ class _Queue:
         if self._failures:
             raise UserError("; ".join(self._failures))
 
-    def run(self, jobs: Sequence[Job]) -> None:
-        """Run jobs, the longest first."""
-        in_order = sorted(jobs, key=_cost, reverse=True)
+    def run(self, jobs: Sequence[Job], seeds: Sequence[int] | None = None) -> None:
+        """Run jobs that this queue has not run yet, the longest first; with `seeds` only those of these seeds."""
+        chosen = [job for job in jobs if job.key not in self._begun and (seeds is None or job.seed in seeds)]
+        self._begun |= {job.key for job in chosen}
+        in_order = sorted(chosen, key=_cost, reverse=True)
         self._attempt(lambda: run_jobs(in_order, self._params, self._workers, self._log))
 
-    def run_fine_tuning(self) -> None:
+    def run_fine_tuning(self, seeds: Sequence[int] | None = None) -> None:
         """Run the fine-tune jobs whose start has finished."""
         with TemporaryDirectory(prefix="start-") as folder:
             ready, waiting = fine_tune_jobs(self._params, Path(folder))
             for job in waiting:
-                start = self._params.start_of(job.recipe.variant)
-                print(f"{job.label} is skipped: {start} has not finished", file=sys.stderr)
-            self.run(ready)
+                if seeds is None or job.seed in seeds:
+                    start = self._params.start_of(job.recipe.variant)
+                    print(f"{job.label} is skipped: {start} has not finished", file=sys.stderr)
+            self.run(ready, seeds)
+
+    def run_rest(self) -> None:
+        """Run all jobs that have not run yet; the data exist."""
+        self.run(pixel_jobs(self._params) + head_jobs(self._params))
+        self.run_fine_tuning()
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:

@@ -13,6 +13,24 @@ from convnet.system.errors import UserError
 from convnet.system.processes import usable_cores
 
 
+def choose_engine(params: Params, jobs: int | None, kind: str | None, address: str | None) -> Params:
+    """Return the settings with an engine chosen on the command line; None keeps what params.yaml names.
+
+    Raises:
+        UserError: the choices contradict each other.
+    """
+    chosen = kind or params.engine.kind
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs is {jobs}; give 1 or more")
+    if jobs is not None and chosen == "ray":
+        raise UserError("--jobs counts processes of this machine, but the engine is ray: give --engine local with it")
+    if address is not None and chosen != "ray":
+        raise UserError("--address is that of a Ray cluster, but the engine is local: give --engine ray with it")
+    given = {"parallel_jobs": jobs, "kind": kind, "address": address}
+    changes = {key: value for key, value in given.items() if value is not None}
+    return params.model_copy(update={"engine": params.engine.model_copy(update=changes)})
+
+
 def run_jobs(jobs: Sequence[Job], params: Params, workers: Workers | None = None, whole: JobLog | None = None) -> None:
     """Bring every job to a result in the store; a stored result that is damaged is trained again.
 

@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 from convnet.comparison.schema import Verdict
 from convnet.comparison.variant_summary import accuracy_interval
 from convnet.data.splits import SPLITS
-from convnet.evaluation.schema import Evaluation
+from convnet.evaluation.schema import Evaluation, LabelCheck
 from convnet.report import lesson, tables
 from convnet.report.answer import (
     MORE_IMAGES,
@@ -105,6 +105,7 @@ class DatasetReport:
     layers: Sequence[Mapping[str, Any]] = ()  # of the backbone, rows of layers.json
     robustness: Sequence[Mapping[str, Any]] = ()  # rows of the robustness stage
     sweep: Mapping[str, Any] = field(default_factory=dict)  # by variant
+    labels: LabelCheck | None = None
     tuned: Sequence[TunedVariant] = ()
     tried: pd.DataFrame | None = None  # remedies, see `tried_table`
 
@@ -126,7 +127,7 @@ class DatasetReport:
     @cached_property
     def evidence(self) -> dict[str, list[str]]:
         """By lesson, the sentences that the dataset's own numbers add."""
-        return evidence(Study(self.evaluations, self.verdict, self.robustness, self.sweep, self.layers))
+        return evidence(Study(self.evaluations, self.verdict, self.robustness, self.sweep, self.layers, self.labels))
 
     @cached_property
     def groups(self) -> dict[str, list[FigureGroup]]:
@@ -199,32 +200,33 @@ def write_report(datasets: Sequence[DatasetReport], params_text: str, destinatio
 
 
 def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping[Path, EmbeddedImage]) -> str:
-    style = (TEMPLATES / "report.css.j2").read_text("utf-8")
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            datasets=datasets,
-            steps=_next_steps(datasets),
-            sections=lesson.SECTIONS,
-            texts=lesson.texts()["sections"],
-            glossary=lesson.glossary(),
-            shown={dataset.name: _shown(dataset) for dataset in datasets},
-            answers=[figure for dataset in datasets for figure in dataset.figures if figure.section == lesson.ANSWER],
-            own_parts=OWN_PARTS,
-            more_images=MORE_IMAGES,
-            params_text=params_text,
-            images=images,
-            style=Markup(style),
-            style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-            shown_files=SHOWN_FILES,
-            shown_rows=SHOWN_ROWS,
-            shown_classes=SHOWN_CLASSES,
-            splits=SPLITS,
-            fine_tuning={dataset.name: fine_tuning_sentences(dataset.evaluations) for dataset in datasets},
-            origins=_origins(datasets),
-        )
+    return render(
+        "report.html.j2",
+        datasets=datasets,
+        steps=_next_steps(datasets),
+        sections=lesson.SECTIONS,
+        texts=lesson.texts()["sections"],
+        glossary=lesson.glossary(),
+        shown={dataset.name: _shown(dataset) for dataset in datasets},
+        answers=[figure for dataset in datasets for figure in dataset.figures if figure.section == lesson.ANSWER],
+        own_parts=OWN_PARTS,
+        more_images=MORE_IMAGES,
+        params_text=params_text,
+        images=images,
+        shown_files=SHOWN_FILES,
+        shown_rows=SHOWN_ROWS,
+        shown_classes=SHOWN_CLASSES,
+        splits=SPLITS,
+        fine_tuning={dataset.name: fine_tuning_sentences(dataset.evaluations) for dataset in datasets},
+        origins=_origins(datasets),
     )
+
+
+def render(template: str, **content: Any) -> str:
+    """Return a page in the one style of all pages."""
+    style = (TEMPLATES / "report.css.j2").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return _environment().get_template(template).render(**content, style=Markup(style), style_digest=digest)
 
 
 def _next_steps(datasets: Sequence[DatasetReport]) -> list[NextStep]:
@@ -262,6 +264,7 @@ def _environment() -> Environment:
         "points": points,
         "p": p_value,
         "nats": lambda loss: f"{loss:+.3f}",
+        "kind": kind_words,
         "count": lambda value, decimals=0: f"{value:,.{decimals}f}",
     }
     environment.filters.update({name: _or_dash(text) for name, text in filters.items()})

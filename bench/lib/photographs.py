@@ -1,0 +1,50 @@
+"""The photographs of cats_vs_dogs that studies in copies of the project share, and their settings."""
+
+from pathlib import Path
+from typing import Any
+
+from bench.lib.material import REAL_ARCHIVE
+from convnet.data.archives import open_archive
+from convnet.data.sources import data_folder
+
+DATASET = "cats200"
+# By split: the archive's own folder, and the range of images per class taken from it in the order of names.
+PARTS = {"train": ("train", 0, 200), "validation": ("train", 200, 300), "test": ("validation", 0, 250)}
+CLASSES = ("cats", "dogs")
+
+
+def write_photographs(folder: Path) -> None:
+    """Write the photographs of the study as `<split>/<class>/<file>`, unless the folder exists."""
+    if folder.exists():
+        return
+    archives = data_folder()
+    if archives is None:
+        raise SystemExit("CONVNET_DATA is not set; name the folder that holds the course's archives")
+    with open_archive(archives / REAL_ARCHIVE) as archive:
+        contents = {
+            name: data for name, data in archive.read_all() if isinstance(data, bytes) and name.endswith(".jpg")
+        }
+    for split, (part, first, end) in PARTS.items():
+        for class_name in CLASSES:
+            names = sorted(name for name in contents if f"/{part}/{class_name}/" in f"/{name}")
+            for name in names[first:end]:
+                path = folder / split / class_name / Path(name).name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(contents[name])
+
+
+def settings_of(photographs: Path, seeds: int, side: int = 150) -> dict[str, Any]:
+    """Return the changes of params.yaml for a study of the photographs, by dotted key."""
+    return {
+        "run.datasets": [DATASET],
+        "run.seeds": list(range(seeds)),
+        "run.pixel_variants": ["baseline", "augmented", "dropout"],
+        "run.feature_variants": ["transfer", "transfer_dropout"],
+        "run.fine_tune_variants": [],
+        f"datasets.{DATASET}": {
+            "kind": "photographs",
+            "source": {"folder": str(photographs.resolve())},
+            "image_size": [side, side],
+            "backbone": "inception_v3",
+        },
+    }
