@@ -34,7 +34,7 @@ def apart(differences: list[np.ndarray]) -> list[np.ndarray]:
     return [np.arange(start, end) for start, end in itertools.pairwise(ends)]
 
 
-def test_the_larger_of_both_variances_counts_with_twice_the_freedom_of_the_folds() -> None:
+def test_the_larger_of_both_variances_counts_with_the_freedom_of_the_folds() -> None:
     for deviation in (0.0, 0.15):
         differences = draw(5, 400, deviation)
         estimate, components = folds_estimate(differences, apart(differences))
@@ -43,7 +43,7 @@ def test_the_larger_of_both_variances_counts_with_twice_the_freedom_of_the_folds
         variance = max(images, np.var(means, ddof=1) / 5)
         assert estimate.mean == pytest.approx(np.mean(means))
         assert estimate.seed_variance == pytest.approx(variance, rel=0.005)
-        assert estimate.half_width(0.05) == pytest.approx(2.306 * np.sqrt(variance), rel=0.005)  # t of 8 degrees
+        assert estimate.half_width(0.05) == pytest.approx(2.7764 * np.sqrt(variance), rel=0.005)  # t of 4 degrees
         assert components is not None
         assert components.seed / 5 + components.unit / estimate.units == pytest.approx(variance, rel=0.005)
         assert (components.seed > 0) == (np.var(means, ddof=1) / 5 > images)
@@ -79,7 +79,7 @@ def test_folds_of_one_group_each_leave_the_spread_to_the_folds() -> None:
     differences = draw(6, 30, 0.1)
     estimate, _ = folds_estimate(differences, [np.full(30, fold) for fold in range(6)])
     means = np.array([values.mean() for values in differences])
-    half = 2.2281 * means.std(ddof=1) / np.sqrt(6)  # t of 10 degrees of freedom
+    half = 2.5706 * means.std(ddof=1) / np.sqrt(6)  # t of 5 degrees of freedom
     assert estimate.half_width(0.05) == pytest.approx(half, rel=0.05)
 
 
@@ -110,7 +110,7 @@ def test_real_folds_of_one_model_contain_no_difference() -> None:
     assert estimate.p_value() == 1.0
 
 
-INTERVAL = "larger variance, twice the degrees of freedom"  # that of `folds_estimate`
+INTERVAL = "larger variance, t of the folds"  # that of `folds_estimate`
 
 
 def simulated(path: Path) -> list[dict[str, Any]]:

@@ -2,8 +2,8 @@
 
 Two estimates of the variance of the mean exist. The spread of the K means of the folds counts training and images
 together, from K numbers. The spread of the units within folds counts the images alone, from all of them. The larger one
-counts, with 2 (K - 1) degrees of freedom: more than the folds alone have, because their means cannot agree by luck
-better than their images allow. Half an image won and half an image lost are added, as in `random_effects`.
+counts, with K - 1 degrees of freedom, so that folds whose means agree by luck do not make the interval narrow. Half an
+image won and half an image lost are added, as in `random_effects`.
 
 Training sets of two folds share images. The covariance that this adds is not in the formula. No estimate of it is
 unbiased (Bengio & Grandvalet 2004). bench/correctness/simulate_folds.py trains networks with a known truth and counts
@@ -20,8 +20,6 @@ from convnet.comparison.random_effects import Components, Estimate
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]
-
-FREEDOM = 2.0  # degrees of freedom / (folds - 1)
 
 
 class Parts(NamedTuple):
@@ -66,7 +64,7 @@ def folds_estimate(
         return Estimate(parts.mean, centre, 0.0, of_units + luck, 1, images, parts.units), None
     variance = max(parts.of_folds * shrink**2, of_units)
     units = max(parts.units - folds, folds - 1) + 1  # a fold may be one group: then only the folds show a spread
-    estimate = Estimate(parts.mean, centre, variance, luck, folds, images, units, FREEDOM)
+    estimate = Estimate(parts.mean, centre, variance, luck, folds, images, units)
     # More folds shrink what they show beyond the units; more images shrink the rest.
     excess = variance - of_units
     return estimate, Components(seed=excess * folds, unit=(of_units + luck) * units, rest=0.0)

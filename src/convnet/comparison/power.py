@@ -26,7 +26,6 @@ from typing import NamedTuple
 from scipy import optimize, special
 
 from convnet.comparison.decisions import FEWEST_SEEDS, SIGNIFICANCE
-from convnet.comparison.folds import FREEDOM
 from convnet.comparison.random_effects import LEAST_FREEDOM, Components, Estimate
 from convnet.comparison.schema import Comparison, Verdict
 from convnet.comparison.statistics import t_critical
@@ -80,8 +79,7 @@ def with_folds_apart(estimate: Estimate, seed_share: float) -> Estimate:
         estimate,
         seed_variance=seed_share * variance,
         image_variance=(1 - seed_share) * variance,
-        units=FREEDOM * (estimate.seeds - 1) + 1,
-        freedom_factor=FREEDOM,
+        units=estimate.seeds,
     )
 
 
