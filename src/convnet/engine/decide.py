@@ -35,6 +35,7 @@ from convnet.jobs.job import Job
 from convnet.params.schema import Params
 from convnet.params.seeds import FILE, raised, write_numbers
 from convnet.system.errors import UserError, printable
+from convnet.system.formats import plural
 
 PAGE = Path("reports/index.html")  # where dvc.yaml puts it
 
@@ -209,12 +210,9 @@ def _print_end(study: Study, steps: Sequence[Step], looks: Sequence[int], second
             reason = f"not decided: the minutes are used before the look at {step.look} seeds"
             step = replace(step, reason=reason)
         _line(str(step))
-    jobs, most = (_number(forecast_run(of)) for of in (study.params, _all_at(study.params, looks[-1])))
-    _line(f"{jobs} jobs; {most} with {looks[-1]} seeds of all variants; {duration(seconds)}")
-
-
-def _number(found: RunForecast) -> int:
-    return found.stored + len(found.pending)
+    done = forecast_run(study.params)
+    jobs = done.stored + len(done.pending)
+    _line(f"{plural(jobs, 'job')}, {duration(seconds)}; {_plan(study.params, looks[-1:])[0]}")
 
 
 def _line(text: str) -> None:
