@@ -1,6 +1,6 @@
 """The course of `convnet decide` with verdicts and forecasts that are given: order of blocks, every end, the pages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,18 @@ def forecast_of(seconds: float, jobs: int = 2) -> RunForecast:
 class Course:
     """Runs `decide` with given verdicts, one after the other, and keeps the numbers of seeds of each training."""
 
-    def __init__(self, folder: Path, verdicts: Sequence[Verdict], seconds: float = 60.0) -> None:
+    def __init__(
+        self, folder: Path, verdicts: Sequence[Verdict], seconds: float = 60.0, changes: Mapping[str, Any] | None = None
+    ) -> None:
+        self.made: list[str] = []  # stages
         self.trained: list[int] = []
         self.pages: list[str] = []
         self._folder, self._verdicts, self._seconds = folder, list(verdicts), seconds
-        self._params = tiny.params(folder, {**LOOKS, **PETS})
+        self._params = tiny.params(folder, {**LOOKS, **PETS, **(changes or {})})
 
     def run(self, patch: pytest.MonkeyPatch, **options: Any) -> None:
         patch.chdir(self._folder)
-        patch.setattr(engine, "make_data", lambda stage: None)
+        patch.setattr(engine, "make_data", self.made.append)
         patch.setattr(engine, "forecast_run", lambda params: forecast_of(self._seconds))
         patch.setattr(engine, "train_all", self._train_all)
         patch.setattr(engine, "train_more", lambda params, workers: self._train(params))
@@ -85,6 +88,15 @@ def test_no_relevant_difference_is_an_end(
     course.run(monkeypatch)
     assert course.trained == [3]
     assert "no relevant difference (+0.1 points), decided with 3 seeds" in capsys.readouterr().err
+
+
+def test_plan_needs_arrays_or_the_tuned_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, trials, stage in (("fixed", 0, "prepare"), ("tuned", 2, "tune")):
+        verdicts = [judged(0.08, 1), altered(OPEN[3], decision="helps")]
+        (tmp_path / folder).mkdir()
+        course = Course(tmp_path / folder, verdicts, changes={"tuning": {"trials": trials, "seed": 1000}})
+        course.run(monkeypatch)
+        assert course.made == [stage]
 
 
 def test_minutes_that_are_used_are_an_end_behind_the_first_look(

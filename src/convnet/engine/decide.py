@@ -19,8 +19,8 @@ from convnet.engine.local import Workers
 from convnet.engine.next_look import Step, seeds_for, steps_of
 from convnet.engine.queue import (
     ARRAYS,
-    BEFORE_PIXELS,
     RunForecast,
+    before_jobs,
     forecast_run,
     jobs_of_variants,
     make_data,
@@ -188,7 +188,7 @@ def _all_at(params: Params, look: int) -> Params:
 
 
 def _print_plan(study: Study, looks: Sequence[int], minutes: float | None) -> None:
-    make_data(BEFORE_PIXELS)
+    make_data(before_jobs(study.params))
     for line in _plan(study.params, looks):
         _line(line)
     if len(looks) > 1:
