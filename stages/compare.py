@@ -6,10 +6,11 @@ from pathlib import Path
 
 from convnet.comparison.verdict import verdict
 from convnet.comparison.wording import opening_sentences
-from convnet.evaluation.schema import read_evaluation, read_trivial
+from convnet.evaluation.schema import read_evaluation, read_label_check, read_trivial
 from convnet.params.load import load_params
 from convnet.report.metrics_file import metrics_of
-from convnet.report.tables import write_plot_tables, write_tables
+from convnet.report.tables import suggested_labels_table, write_plot_tables, write_tables
+from convnet.system.csv_tables import write_csv
 from convnet.system.errors import command, printable
 from convnet.system.files import write_json
 
@@ -33,6 +34,8 @@ def main() -> None:
         trivial = read_trivial(folder / "trivial.json")
         verdicts.append(verdict(of_dataset, trivial, against, margin, looks=run.declared_looks))
         evaluations += of_dataset
+        if check := read_label_check(folder):
+            write_csv(arguments.tables / f"suggested_labels_{dataset}.csv", suggested_labels_table(check))
     write_tables(evaluations, arguments.tables)
     write_plot_tables(evaluations, arguments.plots)
     write_json(arguments.tables / "verdict.json", {found.dataset: found.model_dump() for found in verdicts})

@@ -1,4 +1,4 @@
-"""Stage evaluate: compute the metrics of every variant of a dataset, and of models without a network."""
+"""Stage evaluate: compute the metrics of a dataset's variants and of models without a network, and check the labels."""
 
 import argparse
 from pathlib import Path
@@ -8,6 +8,8 @@ import numpy as np
 from convnet.data.arrays import load_arrays
 from convnet.data.splits import SPLITS
 from convnet.evaluation.evaluate import evaluate
+from convnet.evaluation.label_check import check_labels
+from convnet.evaluation.schema import CHECK
 from convnet.evaluation.trivial_models import trivial_rows, trivial_rows_by_seed
 from convnet.jobs.predictions import load_predictions
 from convnet.params.load import load_params
@@ -17,8 +19,9 @@ from convnet.system.files import read_json, write_json
 
 @command
 def main() -> None:
-    """Write `<variant>.json` for every variant of the run, and `trivial.json`, without loading a model."""
+    """Write `<variant>.json` for every variant, `trivial.json` and `label_check.json`, without loading a model."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--manifest", type=Path, help="CSV of the split stage, to check the labels")
     parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
     parser.add_argument("features", type=Path, help="folder of the features")
     parser.add_argument("models", type=Path, help="folder that holds one folder per variant")
@@ -39,6 +42,9 @@ def main() -> None:
         train, validation, test = ((part.images, part.labels) for part in arrays)
         rows = trivial_rows(train, validation, test, classes)
     write_json(arguments.destination / "trivial.json", [row.model_dump() for row in rows])
+    if arguments.manifest is not None:
+        check = check_labels(arguments.arrays, arguments.features, arguments.manifest)
+        write_json(arguments.destination / CHECK, check.model_dump())
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,6 +93,105 @@ def predict(setting: Setting, costs: Costs, seconds: Sequence[float], lengths: S
     }
 
 
+class _Event(NamedTuple):
+    """An event of the simulation; events are ordered by time, then by the order in which they were planned."""
+
+    time: float
+    order: int
+    kind: str  # lost, trained or arrived
+    machine: int
+    job: int
+    generation: int  # of the machine; an event of a job on a machine that was lost has an older one
+
+
+class _Simulation:
+    """A cluster at work, event by event."""
+
+    def __init__(
+        self, setting: Setting, costs: Costs, seconds: Sequence[float], lengths: Sequence[float], seed: int
+    ) -> None:
+        self.setting, self.costs = setting, costs
+        self.generator = np.random.default_rng([seed, setting.jobs])
+        drawn = self.generator.integers(len(seconds), size=setting.jobs)
+        self.seconds, self.lengths = [seconds[k] for k in drawn], [lengths[k] for k in drawn]
+        self.events: list[_Event] = []
+        self.order = itertools.count()
+        self.waiting = deque(range(setting.jobs))
+        self.generation = [0] * setting.machines
+        self.running: list[set[int]] = [set() for _ in range(setting.machines)]
+        self.has: list[set[int]] = [set() for _ in range(setting.machines)]
+        self.link_free = self.sender_free = self.end = costs.start
+        self.stored = self.jobs_lost = 0
+        self.moved = self.worked = 0.0
+
+    def run(self) -> None:
+        """Go from the start to the last stored result."""
+        for machine in range(self.setting.machines):
+            self._plan_loss(self.costs.start, machine)
+        for _ in range(self.setting.jobs_per_machine):
+            for machine in range(self.setting.machines):
+                self._begin(self.costs.start, machine)
+        happened = {"lost": self._lose, "trained": self._send_back, "arrived": self._store}
+        while self.stored < self.setting.jobs:
+            event = heapq.heappop(self.events)
+            happened[event.kind](event)
+
+    def _plan(self, time: float, kind: str, machine: int, job: int, generation: int = 0) -> None:
+        heapq.heappush(self.events, _Event(time, next(self.order), kind, machine, job, generation))
+
+    def _plan_loss(self, now: float, machine: int) -> None:
+        self._plan(now + self.generator.exponential(self.costs.machine_hours * 3600), "lost", machine, -1)
+
+    def _over_link(self, ready: float, length: float) -> float:
+        """Return when a transfer ends that is ready to start at `ready`."""
+        self.link_free = max(self.link_free, ready) + length / self.costs.link
+        self.moved += length
+        return self.link_free
+
+    def _begin(self, now: float, machine: int) -> None:
+        """Give a machine the next job, if one waits."""
+        if not self.waiting:
+            return
+        job = self.waiting.popleft()
+        # Submitted ahead, while workers are busy: half of the sender's part; storing is the other half.
+        self.sender_free = max(self.sender_free, self.costs.start) + self.costs.sender / 2
+        ready = max(now, self.sender_free) + self.costs.process
+        dataset = job * self.setting.datasets // self.setting.jobs  # jobs of one dataset follow one another
+        if dataset not in self.has[machine]:
+            self.has[machine].add(dataset)
+            ready = self._over_link(ready, self.costs.dataset)
+        done = ready + self.seconds[job]
+        self.worked += done - now
+        self.running[machine].add(job)
+        self._plan(done, "trained", machine, job, self.generation[machine])
+
+    def _lose(self, event: _Event) -> None:
+        """Put the jobs of a lost machine back into the queue. Another machine takes its place at once."""
+        machine = event.machine
+        self.jobs_lost += len(self.running[machine])
+        self.waiting.extendleft(self.running[machine])
+        self.running[machine].clear()
+        self.has[machine].clear()
+        self.generation[machine] += 1
+        self._plan_loss(event.time, machine)
+        for _ in range(self.setting.jobs_per_machine):
+            self._begin(event.time, machine)
+
+    def _send_back(self, event: _Event) -> None:
+        """Send a result over the link, and go on with the next job."""
+        if event.generation != self.generation[event.machine]:
+            return
+        self.running[event.machine].discard(event.job)
+        arrived = self._over_link(event.time, self.lengths[event.job])
+        self._plan(arrived, "arrived", event.machine, event.job)
+        self._begin(event.time, event.machine)
+
+    def _store(self, event: _Event) -> None:
+        self.sender_free = max(self.sender_free, event.time) + self.costs.sender / 2
+        self.stored += 1
+        self.end = self.sender_free
+
+
 def simulate(
     setting: Setting, costs: Costs, seconds: Sequence[float], lengths: Sequence[float], seed: int
 ) -> dict[str, Any]:
@@ -105,73 +204,14 @@ def simulate(
         lengths: measured bytes of results, in the same order.
         seed: of the draws and the losses.
     """
-    generator = np.random.default_rng([seed, setting.jobs])
-    drawn = generator.integers(len(seconds), size=setting.jobs)
-    # (time, order, kind, machine, job, generation); events of jobs on a machine that was lost have an older generation.
-    events: list[tuple[float, int, str, int, int, int]] = []
-    order = itertools.count()
-    waiting = deque(range(setting.jobs))
-    generation = [0] * setting.machines
-    running: list[set[int]] = [set() for _ in range(setting.machines)]
-    has: list[set[int]] = [set() for _ in range(setting.machines)]
-    link_free = sender_free = costs.start
-    stored = lost = 0
-    end, moved, worked = costs.start, 0.0, 0.0
-
-    def over_link(ready: float, length: float) -> float:
-        nonlocal link_free, moved
-        link_free = max(link_free, ready) + length / costs.link
-        moved += length
-        return link_free
-
-    def begin(now: float, machine: int) -> None:
-        nonlocal sender_free, worked
-        if not waiting:
-            return
-        job = waiting.popleft()
-        # Submitted ahead, while workers are busy: half of the sender's part; storing is the other half.
-        sender_free = max(sender_free, costs.start) + costs.sender / 2
-        ready = max(now, sender_free) + costs.process
-        dataset = job * setting.datasets // setting.jobs  # jobs of one dataset follow one another
-        if dataset not in has[machine]:
-            has[machine].add(dataset)
-            ready = over_link(ready, costs.dataset)
-        done = ready + seconds[drawn[job]]
-        worked += done - now
-        running[machine].add(job)
-        heapq.heappush(events, (done, next(order), "trained", machine, job, generation[machine]))
-
-    for machine in range(setting.machines):
-        loss = costs.start + generator.exponential(costs.machine_hours * 3600)
-        heapq.heappush(events, (loss, next(order), "lost", machine, -1, 0))
-    for _ in range(setting.jobs_per_machine):
-        for machine in range(setting.machines):
-            begin(costs.start, machine)
-    while stored < setting.jobs:
-        now, _, kind, machine, job, of = heapq.heappop(events)
-        if kind == "lost":
-            lost += len(running[machine])
-            waiting.extendleft(running[machine])
-            running[machine].clear()
-            has[machine].clear()
-            generation[machine] += 1
-            # Another machine takes its place at once.
-            heapq.heappush(
-                events,
-                (now + generator.exponential(costs.machine_hours * 3600), next(order), "lost", machine, -1, 0),
-            )
-            for _ in range(setting.jobs_per_machine):
-                begin(now, machine)
-        elif kind == "trained" and of == generation[machine]:
-            running[machine].discard(job)
-            arrived = over_link(now, lengths[drawn[job]])
-            heapq.heappush(events, (arrived, next(order), "arrived", machine, job, 0))
-            begin(now, machine)
-        elif kind == "arrived":
-            sender_free = max(sender_free, now) + costs.sender / 2
-            stored += 1
-            end = sender_free
-    return {"seconds": round(end, 1), "worker_seconds": round(worked), "bytes_moved": round(moved), "jobs_lost": lost}
+    simulation = _Simulation(setting, costs, seconds, lengths, seed)
+    simulation.run()
+    return {
+        "seconds": round(simulation.end, 1),
+        "worker_seconds": round(simulation.worked),
+        "bytes_moved": round(simulation.moved),
+        "jobs_lost": simulation.jobs_lost,
+    }
 
 
 def measured(store: Path) -> tuple[list[float], list[float]]:

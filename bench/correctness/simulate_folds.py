@@ -36,6 +36,8 @@ SETTINGS = (
     FoldSetting("digits", 200, 3),
     FoldSetting("points", 200, 5, copies=4),
     FoldSetting("points", 200, 10),
+    FoldSetting("digits", 300, 5, chosen=True),
+    FoldSetting("points", 200, 5, chosen=True),
 )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.datasets import load_digits, make_classification
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier
 
 from convnet.comparison.decisions import MARGIN, decide
@@ -28,6 +29,7 @@ SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}  # as params.yaml divide
 # Hidden units. twin is the baseline with other random numbers, so its true difference is exactly 0.
 NETWORKS = {"baseline": 16, "twin": 16, "narrow": 4}
 ITERATIONS = 15  # of L-BFGS
+STOPS = (3, 8, 20)  # iterations among which the validation loss chooses, where a setting says so
 UNUSED = 1000  # images outside the pool that each study adds to the truth
 COPY_NOISE = 0.1  # standard deviation of the difference of two copies, in standard deviations of the data
 
@@ -39,6 +41,7 @@ class FoldSetting(NamedTuple):
     images: int
     folds: int
     copies: int = 1  # nearly equal images in a group
+    chosen: bool = False  # the validation loss of each fold chooses the number of iterations
 
 
 class Study(NamedTuple):
@@ -80,12 +83,9 @@ def run_study(setting: FoldSetting, data: tuple[Floats, Integers], number: int) 
         index = _divide(setting, labels[pool], groups, fold, number)
         tested.append(groups[index["test"]])
         for place, (name, units) in enumerate(NETWORKS.items()):
-            network = MLPClassifier(
-                (units,), solver="lbfgs", max_iter=ITERATIONS, random_state=int(generator.integers(2**31)) + place
-            )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                network.fit(pixels[index["train"]], labels[pool][index["train"]])
+            state = int(generator.integers(2**31)) + place
+            parts = {split: (pixels[index[split]], labels[pool][index[split]]) for split in ("train", "validation")}
+            network = _train(units, state, parts, STOPS if setting.chosen else (ITERATIONS,))
             seen = network.predict(np.concatenate([pixels[index["test"]], features[unused]]))
             found = seen == np.concatenate([labels[pool][index["test"]], labels[unused]])
             right[name].append(found[: len(index["test"])].astype(np.float64))
@@ -96,6 +96,22 @@ def run_study(setting: FoldSetting, data: tuple[Floats, Integers], number: int) 
     }
     estimates = {kind: {name: by_network[name][kind] for name in others} for kind in by_network[others[0]]}
     return Study(estimates, {name: float(np.mean(truth[name]) - np.mean(truth["baseline"])) for name in others})
+
+
+def _train(units: int, state: int, parts: dict[str, tuple[Floats, Integers]], stops: Sequence[int]) -> MLPClassifier:
+    """Return the network whose number of iterations has the lowest validation loss."""
+    found = []
+    for iterations in stops:
+        network = MLPClassifier((units,), solver="lbfgs", max_iter=iterations, random_state=state)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            network.fit(*parts["train"])
+        found.append(network)
+    if len(found) == 1:
+        return found[0]
+    features, labels = parts["validation"]
+    losses = [log_loss(labels, network.predict_proba(features), labels=network.classes_) for network in found]
+    return found[int(np.argmin(losses))]
 
 
 def _divide(setting: FoldSetting, labels: Integers, groups: Integers, fold: int, number: int) -> dict[str, Integers]:

@@ -156,12 +156,12 @@ def fit(learning_rate: float, epochs: int) -> Fit:
     )  # fmt: skip
 
 
-def make_job(recipe: Recipe, arrays: Path, seed: int, **more: Any) -> Job:
-    """Return a job on the arrays of `ingest`."""
+def make_job(recipe: Recipe, arrays: Path, seed: int, *, threads: int | None = None, **more: Any) -> Job:
+    """Return a job on the arrays of `ingest`, with so many threads (None: one per core)."""
     described = read_json(arrays / "dataset.json")
     return Job(
         recipe=recipe, seed=seed, classes=tuple(described["classes"]), arrays=arrays,
-        data_digest=described["digest"], threads=usable_cores(),
+        data_digest=described["digest"], threads=threads or usable_cores(),
         seconds_between_checkpoints=CHECKPOINT_SECONDS, **more,
     )  # fmt: skip
 

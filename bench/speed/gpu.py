@@ -128,6 +128,15 @@ def feeding(job: Job, repeats: int) -> dict[str, list[float]]:
     return alternate({way: getattr(feeder, way) for way in ways}, repeats, f"feeding {job.recipe.variant}")
 
 
+def pixel_jobs(arrays: Path, scale: Scale) -> dict[str, list[Job]]:
+    """Return the jobs of the pixel variants."""
+    size = tuple(read_json(arrays / "dataset.json")["image_size"])
+    recipes = {variant: PIXEL_VARIANTS[variant].recipe(size, scale.epochs) for variant in scale.variants}
+    return {
+        variant: [make_job(recipe, arrays, seed) for seed in range(scale.seeds)] for variant, recipe in recipes.items()
+    }
+
+
 def transfer_jobs(arrays: Path, folder: Path, weights: Path, scale: Scale) -> dict[str, list[Job]]:
     """Compute the features once and return the jobs of the transfer variants."""
     from convnet.features.extraction import extract_features
@@ -208,51 +217,18 @@ def _measure(arguments: argparse.Namespace, scale: Scale, folder: Path) -> None:
     # Before anything imports Keras.
     backend = os.environ.setdefault("KERAS_BACKEND", "jax" if importlib.util.find_spec("jax") else "tensorflow")
     device = configure_device(threads=usable_cores(), precision="auto")
-    arrays, pictures = arguments.arrays, str(arguments.arrays)
-    if arrays is None:
-        arrays = folder / "arrays"
-        pictures = bring_archive(
-            folder / "archives", 2 * (scale.images_per_class or 1000), scale.image_size, real=scale.real
-        )
-        ingest(folder / "archives", arrays, scale.image_size, scale.images_per_class)
-    arrays, weights = arrays.resolve(), arguments.weights and arguments.weights.resolve()
+    arrays, pictures = _arrays(arguments.arrays, scale, folder)
+    weights = arguments.weights and arguments.weights.resolve()
     others = {row["variant"]: row for row in read_json(arguments.against)["rows"]} if arguments.against else {}
     arguments.out = arguments.out.resolve()
     os.chdir(folder)
-    size = tuple(read_json(arrays / "dataset.json")["image_size"])
-    jobs = {
-        variant: [
-            make_job(PIXEL_VARIANTS[variant].recipe(size, scale.epochs), arrays, seed) for seed in range(scale.seeds)
-        ]
-        for variant in scale.variants
-    }
+    jobs = pixel_jobs(arrays, scale)
     if weights:
         jobs |= transfer_jobs(arrays, folder, weights, scale)
     rows = []
     for variant in [*jobs, *(["fine_tune"] if weights else [])]:
         of_variant = jobs[variant] if variant in jobs else fine_tune_jobs(jobs["transfer"])
-        trained = train_all(of_variant)
-        fed = feeding(of_variant[0], scale.repeats)
-        limit = float(np.median(fed["limit"]))
-        other = others.get(variant)
-        rows.append(
-            compare(
-                f"{variant}, {backend}",
-                "images/s",
-                fed["as_training"],
-                fed["limit"],
-                other_name="fit on one constant batch on the device",
-                target=0.9,
-                more_is_better=True,
-                variant=variant,
-                seconds_of_jobs=[round(value, 2) for value in trained["seconds"]],
-                images_per_second_of_jobs=trained["images_per_second"],
-                equal_weights_when_trained_again=trained["repeatable"],
-                share_of_limit={way: round(float(np.median(fed[way])) / limit, 3) for way in fed},
-                validation_accuracies=trained["accuracies"],
-                agreement=agreement(trained["accuracies"], other["validation_accuracies"]) if other else None,
-            )
-        )
+        rows.append(_row(of_variant, variant, backend, scale.repeats, others.get(variant)))
         # After every variant: a machine may be lent for a time.
         write_result(
             arguments,
@@ -264,6 +240,39 @@ def _measure(arguments: argparse.Namespace, scale: Scale, folder: Path) -> None:
             device=device.name,
             precision=device.precision,
         )
+
+
+def _arrays(given: Path | None, scale: Scale, folder: Path) -> tuple[Path, str]:
+    """Return the folder of the arrays and the words for their images; without a folder, they are made in `folder`."""
+    if given:
+        return given.resolve(), str(given)
+    arrays, archives = folder / "arrays", folder / "archives"
+    pictures = bring_archive(archives, 2 * (scale.images_per_class or 1000), scale.image_size, real=scale.real)
+    ingest(archives, arrays, scale.image_size, scale.images_per_class)
+    return arrays.resolve(), pictures
+
+
+def _row(jobs: Sequence[Job], variant: str, backend: str, repeats: int, other: dict[str, Any] | None) -> dict[str, Any]:
+    """Train a variant, feed it each way, and return its row; `other` is the row of a run elsewhere."""
+    trained = train_all(jobs)
+    fed = feeding(jobs[0], repeats)
+    limit = float(np.median(fed["limit"]))
+    return compare(
+        f"{variant}, {backend}",
+        "images/s",
+        fed["as_training"],
+        fed["limit"],
+        other_name="fit on one constant batch on the device",
+        target=0.9,
+        more_is_better=True,
+        variant=variant,
+        seconds_of_jobs=[round(value, 2) for value in trained["seconds"]],
+        images_per_second_of_jobs=trained["images_per_second"],
+        equal_weights_when_trained_again=trained["repeatable"],
+        share_of_limit={way: round(float(np.median(fed[way])) / limit, 3) for way in fed},
+        validation_accuracies=trained["accuracies"],
+        agreement=agreement(trained["accuracies"], other["validation_accuracies"]) if other else None,
+    )
 
 
 if __name__ == "__main__":

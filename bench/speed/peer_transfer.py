@@ -225,7 +225,7 @@ def main() -> None:
         ingest_seconds = time.perf_counter() - start
         unpack(rows, folder / "archives", folder / "files")
         with Side(start_ours) as ours, Side(start_course) as course:
-            weights, told = _weights(scale, folder, course)
+            weights, told = find_weights(scale.architecture, folder, course)
             cases = [
                 Case(scale.image_size, scale.epochs, pooling, scale.architecture, scale.last_layer, weights)
                 for pooling in ([only] if only else scale.poolings)
@@ -243,13 +243,14 @@ def main() -> None:
     )
 
 
-def _weights(scale: Scale, folder: Path, course: Side) -> tuple[Path, str]:
+def find_weights(architecture: str, folder: Path, course: Side) -> tuple[Path, str]:
+    """Return InceptionV3's weights from beside the data, or random ones made in `folder`, and what they are."""
     data = data_folder()
     real = data.parent / "weights" / INCEPTION_FILE if data else None
-    if scale.architecture == "InceptionV3" and real is not None and real.is_file():
+    if architecture == "InceptionV3" and real is not None and real.is_file():
         return real, "of ImageNet"
     path = folder / "random.weights.h5"
-    course(make_weights, scale.architecture, path)
+    course(make_weights, architecture, path)
     return path, "random: the accuracies mean nothing"
 
 

@@ -211,7 +211,9 @@ def test_both_ways_train_the_same_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["peer_transfer", "head_step", "limit", "growth", "kernels", "remedies"])
+@pytest.mark.parametrize(
+    "script", ["peer_transfer", "peer_modern", "head_step", "limit", "growth", "kernels", "remedies"]
+)
 def test_measurement_leaves_a_valid_result(script: str, tmp_path: Path) -> None:
     _measure(script, tmp_path)
     assert _result(tmp_path / f"{script}-toy.json")["rows"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.evaluation.schema import Evaluation
+from convnet.evaluation.schema import Evaluation, LabelCheck, Pair, Suspect
 
 DATASETS = ("pets", "shapes", "hands")
 VARIANTS = ("baseline", "augmented", "dropout", "transfer", "transfer_dropout", "fine_tune")
@@ -35,7 +35,7 @@ def make_evaluations(
     return [
         make_evaluation(dataset, variant, seeds, kind=kind)
         for dataset in DATASETS[:datasets]
-        for variant in VARIANTS[:variants]
+        for variant in (*VARIANTS, "larger", "ema")[:variants]
     ]
 
 
@@ -244,3 +244,26 @@ def _split(
         "reliability": bins,
     }
     return metrics, probabilities
+
+
+def make_label_check(dataset: str = "pets", suspects: int = 3, pairs: int = 1, **changes: Any) -> LabelCheck:
+    """Return a check of labels with suspects and pairs of copies; the last pair is not in the arrays."""
+    names = [f"cat/{number:03}.jpg" for number in range(suspects)]
+    found = [
+        Suspect(
+            file=name,
+            split="train",
+            given="cat",
+            suggested="dog",
+            probability_given=0.1,
+            probability_suggested=0.9,
+            row={"file": name, "label": "dog"},
+        )
+        for name in names
+    ]
+    copies = [
+        Pair(files=[f"cat/{number}.jpg", f"dog/{number}.jpg"], labels=["cat", "dog"], used=number < pairs)
+        for number in range(pairs + 1 if pairs else 0)
+    ]
+    parts: dict[str, Any] = {"unknown": "", "images": 200, "folds_accuracy": 0.85, "columns": ["file", "label"]}
+    return LabelCheck(dataset=dataset, suspects=found, two_labels=copies, **(parts | changes))

@@ -1,13 +1,46 @@
-"""What make says and does on machines that lack something; the targets themselves run in every check."""
+"""What make prints and does on machines that lack something; the targets themselves run in every check."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from helpers.clones import Clone, make, with_environment
+from helpers.tiny_study import PROJECT
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+# What make 3.81, bash 3.2 and the tools of macOS do not know, by the NEWS of GNU make and of bash; an example of each.
+NEWER = {
+    r"^\.(ONESHELL|SHELLFLAGS|RECIPEPREFIX|EXTRA_PREREQS|WAIT|NOTINTERMEDIATE)\b": ".ONESHELL:",  # make 3.82 to 4.4
+    r"^(.*:\s*)?(private|undefine)\s": "private A = b",  # 3.82
+    r"^define\s+\S+\s*[:+?!]?=": "define A =",  # 3.82
+    r"^[\w.-]+\s*(!=|:::?=)": "A != date",  # 4.0, 4.4
+    r"\$[({](file|guile|let|intcmp)\s": "$(file >a)",  # 4.0 to 4.4
+    r"\$[({]\.SHELLSTATUS": "$(.SHELLSTATUS)",  # 4.2
+    r"^[^\t#][^=]*&:": "a b &: c",  # 4.3
+    r"\$[({][a-z]+\s[^)]*\\?#": "$(shell a#b)",  # read differently since 4.3
+    r"\bMAKE\)?.*\s--?(output-sync|trace|eval|shuffle|O)\b": "$(MAKE) --output-sync",  # 3.82 to 4.4
+    r"\b(mapfile|readarray|coproc)\b|\b(declare|local|typeset) -[a-z]*[Ang]\b|\bwait -n\b": "declare -A a",  # bash 4
+    r"\$\$\{\w+(,|\^|@)": "$${a,,}",  # bash 4
+    r"\|&|&>>|;;&|\bglobstar\b|%\(": "a |& b",  # bash 4
+    r"\b(nproc|realpath|timeout)\s|\breadlink -f|\bsed -i |\bgrep -\w*P|\bxargs -\w*r|\bdate -d|\bstat -c": "nproc ",
+}
+
+
+def newer(text: str) -> list[str]:
+    """The lines that need a newer make or bash than macOS has, or tools of GNU."""
+    return [line for line in text.splitlines() if any(re.search(pattern, line) for pattern in NEWER)]
+
+
+def test_make_and_bash_of_macos_know_all_that_the_makefile_uses() -> None:
+    assert newer((PROJECT / "Makefile").read_text("utf-8")) == []
+
+
+def test_each_newer_feature_would_be_found() -> None:
+    assert [newer(example) for example in NEWER.values()] == [[example] for example in NEWER.values()]
+    assert all(re.search(pattern, example) for pattern, example in NEWER.items())
 
 
 def fake_python(folder: Path, script: str) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from convnet.params.load import load_params
 from convnet.pipeline.plans import plan_of_run, plans_of
 from convnet.system.errors import UserError
@@ -34,7 +36,7 @@ EXPECTED: dict[str, set[str]] = {
     "variants.transfer_augmented": NOTHING,
     "network": MODELS,
     "training": MODELS,
-    "augmentation": {*MODELS, "features"},  # the compact backbone is pretrained with these knobs
+    "augmentation": MODELS,
     "transfer": MODELS,
     "transfer.augmented_views": NOTHING,  # no variant of the run trains on cached views
     "transfer.fresh_views": NOTHING,
@@ -105,8 +107,12 @@ def plans(settings: dict[str, Any], folder: Path) -> dict[tuple[str, str], Any]:
     return {**of_datasets, RUN: plan_of_run(params)}
 
 
-def changed(folder: Path, key: str, value: Any) -> set[tuple[str, str]]:
-    settings, before = committed(), plans(committed(), folder)
+def changed(folder: Path, key: str, value: Any, base: dict[str, Any] | None = None) -> set[tuple[str, str]]:
+    """Return the plans that change with a setting, where `base` was changed before."""
+    settings = committed()
+    for base_key, base_value in (base or {}).items():
+        change(settings, base_key, base_value)
+    before = plans(settings, folder)
     change(settings, key, value)
     after = plans(settings, folder)
     return {name for name in before if before[name] != after.get(name)}
@@ -174,7 +180,27 @@ def test_every_setting_changes_the_plans_of_its_stages_only(tmp_path: Path) -> N
 def test_setting_of_a_dataset_changes_nothing_of_the_others(tmp_path: Path) -> None:
     assert {dataset for dataset, _ in changed(tmp_path, "datasets.hands.training", {"epochs": 2})} == {"hands"}
     assert changed(tmp_path, "run.datasets", ["hands", "pets"]) == {RUN}
+    assert {dataset for dataset, _ in changed(tmp_path, "run.datasets", ["pets"])} == {"hands", "run"}
     assert changed(tmp_path, "run.datasets", ["pets", "hands", "cats_vs_dogs"]) == {RUN}
+
+
+@pytest.mark.parametrize(
+    ("switch", "value", "key", "other", "stages"),
+    [
+        ("tuning.trials", 2, "tuning.trials", 3, {"tune"}),
+        ("tuning.trials", 2, "tuning.seed", 1001, {"tune"}),
+        ("tuning.trials", 2, "training.batch_size", 21, {"tune", *MODELS}),
+        ("sweep.enabled", True, "sweep.shares", [0.5, 1.0], {"sweep"}),
+        ("sweep.enabled", True, "sweep.variants", ["baseline"], {"sweep"}),
+        ("sweep.enabled", True, "training.batch_size", 21, {"sweep", *MODELS}),
+        ("run.split", "folds", "split.seed", 1, {"split", "features", *MODELS}),
+    ],
+)
+def test_settings_of_what_the_committed_run_leaves_out(
+    tmp_path: Path, switch: str, value: Any, key: str, other: Any, stages: set[str]
+) -> None:
+    found = changed(tmp_path, key, other, {switch: value})
+    assert found == {(dataset, stage) for dataset in COMMON for stage in stages}
 
 
 def test_number_of_seeds_changes_the_jobs_of_its_dataset_only(tmp_path: Path) -> None:

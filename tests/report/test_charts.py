@@ -28,6 +28,7 @@ from convnet.report.charts import (
     differences,
     feature_maps,
     gap,
+    mislabelled,
     reliability,
     robustness,
     top_losses,
@@ -38,7 +39,7 @@ from convnet.report.charts import (
 from convnet.report.charts.augmentation import augmentation_chart
 from convnet.report.charts.filters import filters_chart
 from convnet.report.charts.grad_cam import grad_cam_chart
-from helpers.evaluations import VARIANTS, make_evaluation, make_evaluations, typed
+from helpers.evaluations import VARIANTS, make_evaluation, make_evaluations, make_label_check, typed
 
 STYLES = figures.variant_styles(VARIANTS)
 SEED_COUNTS = [1, 3, 5]
@@ -500,3 +501,23 @@ def _robustness(variants: int, seeds: int) -> list[dict[str, Any]]:
         for strength in ([0] if perturbation == "none" else [1, 2, 3])
         for variant in VARIANTS[:variants]
     ]
+
+
+def test_labels_to_check_show_the_given_and_the_suggested_label() -> None:
+    check = make_label_check(suspects=20, pairs=0)
+    (chart,) = mislabelled.charts(numbers_of(make_evaluation("pets", "baseline", 1), labels=check))
+    titles = [ax.get_title(loc="left") for ax in chart.figure.axes]
+    assert titles[0] == "label: cat\nmodel: dog 90 %\ncat/000.jpg"
+    assert len(titles) == 12
+    assert "The first 12 of 20, " in chart.caption
+    assert chart.table is not None
+    assert chart.table["file"].tolist() == [image.file for image in check.suspects]
+
+
+def test_copies_under_two_labels_are_beside_each_other() -> None:
+    check = make_label_check(suspects=0, pairs=2)  # a third pair is not in the arrays
+    (chart,) = mislabelled.charts(numbers_of(make_evaluation("pets", "baseline", 1), labels=check))
+    titles = [ax.get_title(loc="left") for ax in chart.figure.axes]
+    assert titles == [f"label: {name}\n{name}/{number}.jpg" for number in (0, 1) for name in ("cat", "dog")]
+    assert chart.caption.endswith("The first 2 of 2.")
+    assert mislabelled.charts(numbers_of(make_evaluation("pets", "baseline", 1))) == []

@@ -9,7 +9,7 @@ import pytest
 from convnet.report.evidence import Study, evidence
 from convnet.report.lesson import SECTIONS, glossary, linked, texts
 from convnet.system.formats import points, points_interval
-from helpers.evaluations import VARIANTS, make_evaluation, typed
+from helpers.evaluations import VARIANTS, make_evaluation, make_label_check, typed
 from report.test_page import LAYERS, verdict
 
 LESSONS = ("see", "epochs", "small", "augmentation", "transfer", "dropout", "classes")
@@ -53,6 +53,7 @@ def test_first_use_of_a_term_links_and_all_text_is_escaped() -> None:
 
 def test_every_lesson_has_evidence() -> None:
     assert set(evidence(study())) == set(LESSONS)
+    assert set(evidence(study(labels=make_label_check()))) == {*LESSONS, "mistakes"}
 
 
 def test_evidence_quotes_the_comparisons_of_its_remedy() -> None:
@@ -129,3 +130,25 @@ def test_cost_counts_what_looks_saved() -> None:
     )
     spent = replace(given, verdict=given.verdict.model_copy(update={"looks": [1]}))
     assert "cost" not in evidence(spent)
+
+
+def test_mistakes_name_the_labels_to_check_and_the_way_to_change_them() -> None:
+    text = " ".join(evidence(study(labels=make_label_check(suspects=3, pairs=0)))["mistakes"])
+    assert "judges each of the 200 images" in text
+    assert "85.0 %. 3 images (1.5 %) have a label to check: cat that may be dog 3." in text
+    assert "`convnet init FOLDER --write-labels labels.csv`" in text
+    assert "`reports/tables/suggested_labels_pets.csv`" in text
+    assert "two labels" not in text
+    both = " ".join(evidence(study(labels=make_label_check(suspects=1, pairs=1)))["mistakes"])
+    assert "1 image (0.5 %) has a label to check" in both
+    assert "2 pairs of copies of one image have two labels." in both
+
+
+def test_labels_without_a_judge_are_one_sentence() -> None:
+    check = make_label_check(suspects=0, pairs=0, unknown="No model.", folds_accuracy=None)
+    assert evidence(study(labels=check))["mistakes"] == ["No model."]
+
+
+def test_labels_without_a_suspect_need_no_advice() -> None:
+    text = " ".join(evidence(study(labels=make_label_check(suspects=0, pairs=0)))["mistakes"])
+    assert text.endswith("0 images (0.0 %) have a label to check.")

@@ -47,7 +47,8 @@ def draw(template: str, revisions: dict[str, list[dict[str, Any]]], column: str 
 
 
 def words(svg: ElementTree.Element) -> list[str]:
-    return [text.text or "" for text in svg.iter(f"{SVG}text")]
+    """The words of each label; the lines of a longer one are words of their own."""
+    return [line.text or "" for text in svg.iter(f"{SVG}text") for line in (text.findall(f"{SVG}tspan") or [text])]
 
 
 def marks(svg: ElementTree.Element, kind: str) -> list[ElementTree.Element]:
@@ -55,7 +56,7 @@ def marks(svg: ElementTree.Element, kind: str) -> list[ElementTree.Element]:
 
 
 @pytest.mark.parametrize("template", PLOTS)
-@pytest.mark.parametrize(("datasets", "variants", "seeds"), [(1, 1, 1), (2, 5, 3), (3, 6, 3)])
+@pytest.mark.parametrize(("datasets", "variants", "seeds"), [(1, 1, 1), (2, 5, 3), (3, 6, 3), (2, 8, 5)])
 def test_every_panel_is_named_and_fits_a_page(template: str, datasets: int, variants: int, seeds: int) -> None:
     evaluations = make_evaluations(datasets, variants, seeds)
     svg = draw(template, {"workspace": evaluations})
@@ -83,7 +84,7 @@ def test_two_revisions_stand_side_by_side() -> None:
     assert {"workspace", "HEAD"} <= set(words(draw("curves", both)))
 
 
-def test_curves_draw_every_seed_and_their_mean() -> None:
+def test_curves_draw_every_seed_and_their_median() -> None:
     svg = draw("curves", {"workspace": make_evaluations(1, 2, 3)})
     assert len(marks(svg, "line mark")) == 2 * 2 * (3 + 1)
 
@@ -151,9 +152,34 @@ def test_confusion_stays_in_its_column_when_a_revision_lacks_a_variant() -> None
     svg = draw("confusion_grid", {"workspace": current, "HEAD": before})
     by_cell = cells(svg)
     assert len(by_cell) == 3 * 3  # three rows: two datasets, and one of them before
-    expected = [*current, *before, None]
+    expected = [*current[:3], *before, None, *current[3:]]  # the revisions of a dataset follow each other
     for counts, evaluation in zip(by_cell, expected, strict=True):
         assert counts == (tables.confusion_table(typed(evaluation))["count"].tolist() if evaluation else [])
+
+
+def test_confusion_of_many_variants_goes_on_in_the_next_rows() -> None:
+    both = {"workspace": make_evaluations(2, 8, 5), "HEAD~1": make_evaluations(2, 8, 5)}
+    svg = draw("confusion_grid", both)
+    one = draw("confusion_grid", {"workspace": make_evaluations(2, 6, 5)})
+    assert float(str(svg.get("width"))) == pytest.approx(float(str(one.get("width"))), abs=30)
+    shown = words(svg)
+    assert shown.count("HEAD~1") == 2 * 2  # two rows of each dataset
+    names = list(dict.fromkeys(e["variant"] for e in both["workspace"]))
+    assert [shown.count(name) for name in names] == [2 * 2] * 8
+
+
+def test_seed_far_above_the_others_is_a_thin_line_at_the_edge() -> None:
+    lines = marks(draw("curves", {"workspace": with_outlier(make_evaluations(1, 4, 3))}, "loss"), "line mark")
+    thin, thick = (
+        [highest(line) for line in lines if (line.get("stroke-width") == "2") == is_thick] for is_thick in (False, True)
+    )
+    assert len(thick) == 4 * 2
+    assert min(thin) < min(thick) - 10
+
+
+def highest(line: ElementTree.Element) -> float:
+    """The place of a line's highest point, from the top of its panel."""
+    return min(float(y) for y in re.findall(r",(-?[\d.]+)", str(line.get("d"))))
 
 
 def cells(svg: ElementTree.Element) -> Sequence[list[int]]:

@@ -134,10 +134,17 @@ def write_table(path: Path, manifest: pd.DataFrame) -> None:
     """
     if path.exists():
         raise UserError(f"{path} exists: read it with --labels {path}, or give another name to --write-labels")
+    write_csv(path, label_rows(manifest))
+
+
+def label_rows(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the labels of a manifest as rows of a table: file and label, and split and group where they are known.
+
+    The index stays that of the manifest.
+    """
     table = manifest.loc[manifest["class"] != "", ["member", "class", "official_split", "group_name"]]
     table = table.set_axis(["file", "label", "split", "group"], axis="columns")
-    empty = [column for column in ("split", "group") if (table[column] == "").all()]
-    write_csv(path, table.drop(columns=empty))
+    return table.drop(columns=[column for column in ("split", "group") if (table[column] == "").all()])
 
 
 def _text(path: Path) -> str:

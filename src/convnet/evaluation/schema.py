@@ -10,6 +10,7 @@ from convnet.system.errors import UserError
 from convnet.system.files import read_json
 
 T = TypeVar("T")
+CHECK = "label_check.json"  # beside the evaluations of a dataset
 
 
 class Frozen(BaseModel):
@@ -151,6 +152,38 @@ class TrivialModel(TrivialScores):
     test_predictions: list[list[int]]  # once, or for each seed in ascending order where each has its own split
 
 
+class Suspect(Frozen):
+    """An image whose label is most likely wrong."""
+
+    file: str  # as the arrays name it
+    split: str
+    given: str
+    suggested: str
+    probability_given: float
+    probability_suggested: float
+    row: dict[str, str]  # of a label table, with the suggested label
+
+
+class Pair(Frozen):
+    """Two copies of one image under two labels."""
+
+    files: list[str]  # as the arrays name them
+    labels: list[str]
+    used: bool  # both are in the arrays
+
+
+class LabelCheck(Frozen):
+    """The labels of one dataset."""
+
+    dataset: str
+    unknown: str  # why no model judged the images; empty if one did
+    images: int  # judged
+    folds_accuracy: float | None  # share of given labels that the models predict
+    suspects: list[Suspect]  # the most certain first
+    columns: list[str]  # of the label table
+    two_labels: list[Pair]
+
+
 def read_evaluation(path: Path) -> Evaluation:
     """Read what the evaluate stage wrote.
 
@@ -163,6 +196,12 @@ def read_evaluation(path: Path) -> Evaluation:
 def read_trivial(path: Path) -> list[TrivialModel]:
     """Read what the trivial stage wrote; raises as `read_evaluation` does."""
     return read_as(list[TrivialModel], path)
+
+
+def read_label_check(folder: Path) -> LabelCheck | None:
+    """Read what the evaluate stage wrote for a dataset, if it checked the labels; raises as `read_evaluation` does."""
+    path = folder / CHECK
+    return read_as(LabelCheck, path) if path.exists() else None
 
 
 def read_as(form: type[T], path: Path) -> T:

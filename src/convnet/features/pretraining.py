@@ -29,7 +29,7 @@ def pretrain_backbone(params: Params, name: str, pretrain: Pretrain, destination
             image_size=pretrain.image_size,
             filters=pretrain.filters,
             fit=pretrain.fit,
-            augmentation=params.augmentation if pretrain.augmentation else None,
+            augmentation=pretrain.augmented_by(params.augmentation),
         ),
         seed=pretrain.seed,
         classes=tuple(described["classes"]),

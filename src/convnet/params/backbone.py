@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from convnet.params.applications import architectures, complete, has_widths
 from convnet.params.messages import nearest
 from convnet.params.section import Counts, Drawn, ImageSize, Names, Positive, Section, Seed, Sha256
-from convnet.params.training import Fit
+from convnet.params.training import Augmentation, Fit
 
 Level = float | Annotated[tuple[float, float, float], Field(strict=False)]  # of all channels, or of red, green, blue
 
@@ -33,7 +33,12 @@ class Pretrain(Section):
     filters: Counts
     fit: Fit
     augmentation: bool
+    knobs: Augmentation | None = None  # of its own augmentation; blank: those of the section `augmentation`
     seed: Seed
+
+    def augmented_by(self, common: Augmentation) -> Augmentation | None:
+        """Return the knobs of the augmentation, None without one; `common` are those of the variants."""
+        return (self.knobs or common) if self.augmentation else None
 
 
 class Backbone(Section):

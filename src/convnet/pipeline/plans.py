@@ -98,7 +98,8 @@ def _backbone(params: Params, name: str) -> dict[str, Any]:
     content: dict[str, Any] = {"entry": _dump(backbone), "threads": params.engine.threads_per_job}
     if backbone.pretrain is not None:
         content |= {"images": _dump(params.images), "split": _dump(params.split)}
-        content["augmentation"] = _dump(params.augmentation) if backbone.pretrain.augmentation else None
+        knobs = backbone.pretrain.augmented_by(params.augmentation)
+        content["augmentation"] = _dump(knobs) if knobs else None
     return content
 
 

@@ -42,6 +42,10 @@ style-src 'unsafe-inline'; img-src 'self' file: data: blob:">
   body > div { margin: 0 0 2rem; padding: 1rem !important; border: 1px solid #ddd !important; border-radius: 4px;
                overflow-x: auto; }
   img { max-width: 100%; }
+  /* The revisions of an image side by side, as far as the page is wide. */
+  body > div:has(> div > img) { display: flex; flex-wrap: wrap; gap: 0.5rem; white-space: normal !important; }
+  body > div > p { flex-basis: 100%; margin: 0; }
+  body > div > div:has(> img) { flex: 1 1 0; min-width: 20rem; margin: 0 !important; }
   table { border-collapse: collapse; }
   th, td { padding: 0.25rem 0.75rem; border-bottom: 1px solid #ddd; text-align: left; }
 </style>

@@ -13,7 +13,7 @@ import yaml
 from convnet.comparison.schema import read_verdicts
 from convnet.data.arrays import load_arrays
 from convnet.data.splits import SPLITS
-from convnet.evaluation.schema import read_evaluation
+from convnet.evaluation.schema import read_evaluation, read_label_check
 from convnet.jobs.feature_sets import backbone_folder
 from convnet.report.backbone_text import describe_backbone
 from convnet.report.chart import Chart, Images, Numbers
@@ -25,6 +25,7 @@ from convnet.report.charts import (
     differences,
     gap,
     learning_curve,
+    mislabelled,
     reliability,
     robustness,
     top_losses,
@@ -52,6 +53,7 @@ CHARTS: tuple[Callable[[Numbers], list[Chart]], ...] = (
     cost.charts,
     learning_curve.charts,
     top_losses.charts,
+    mislabelled.charts,
 )
 
 
@@ -115,6 +117,7 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         read_json(folders.sweeps / f"{dataset}.json")["variants"],
         partial(_images_of, folders.arrays / dataset),
         verdict,
+        read_label_check(folders.evaluations / dataset),
     )
     figures = _save(draw_charts(numbers), destination / "figures" / dataset)
     for evaluation in evaluations:
@@ -132,6 +135,7 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         layers=read_json(layers) if layers.exists() else [],
         robustness=numbers.robustness,
         sweep=numbers.sweep,
+        labels=numbers.labels,
         tuned=tuned_variants(read_json(folders.tuning / f"{dataset}.json")),
         tried=tried_table(evaluations, read_json(folders.plans / "tried.json")[dataset]),
     )

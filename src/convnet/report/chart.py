@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from convnet.comparison.schema import Verdict
-from convnet.evaluation.schema import Evaluation
+from convnet.evaluation.schema import Evaluation, LabelCheck
 from convnet.report.style import Style, label, title
 from convnet.system.formats import percent
 
@@ -50,6 +50,7 @@ class Numbers:
         sweep: by variant, from `learning_curve.summarise_sweep`: points and curve.
         images: returns the images (n, height, width, 3) of n archive members.
         verdict: on the dataset.
+        labels: the check of its labels.
     """
 
     evaluations: Sequence[Evaluation]
@@ -58,6 +59,7 @@ class Numbers:
     sweep: Mapping[str, Any] = field(default_factory=dict)
     images: Callable[[Sequence[str]], Images] = _no_images
     verdict: Verdict | None = None
+    labels: LabelCheck | None = None
 
     @property
     def several_seeds(self) -> bool:

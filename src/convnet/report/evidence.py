@@ -1,5 +1,6 @@
 """What a dataset's own numbers show in each lesson, as sentences."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -7,11 +8,13 @@ from typing import Any
 
 from convnet.comparison.schema import Comparison, Verdict
 from convnet.comparison.wording import metric_words
-from convnet.evaluation.schema import Evaluation
+from convnet.evaluation.schema import Evaluation, LabelCheck
 from convnet.report.networks import network_layers, output_words
 from convnet.system.formats import percent, plural, points, points_interval
 
 SWEEP = "`dvc exp run -S sweep.enabled=true` trains on an eighth, a quarter, half and all of the training images"
+
+SHOWN_PAIRS = 6  # of classes, in a sentence
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Study:
     robustness: Sequence[Mapping[str, Any]] = ()  # rows of the robustness stage
     sweep: Mapping[str, Any] | None = None  # by variant
     layers: Sequence[Mapping[str, Any]] = ()  # of the backbone
+    labels: LabelCheck | None = None
 
     @property
     def small_network(self) -> Evaluation | None:
@@ -41,6 +45,7 @@ def evidence(study: Study) -> dict[str, list[str]]:
         "dropout": _dropout(study),
         "classes": _classes(study),
         "cost": _saved_by_looks(study),
+        "mistakes": _mistakes(study.labels, study.evaluations[0].kind == "rendered"),
     }
     return {section: sentences for section, sentences in found.items() if sentences}
 
@@ -136,6 +141,46 @@ def _classes(study: Study) -> list[str]:
         hardest = min(known, key=known.__getitem__)
         sentences.append(f"The hardest class for {first.variant} is {hardest}: {percent(known[hardest])} are found.")
     return sentences
+
+
+def _mistakes(check: LabelCheck | None, rendered: bool) -> list[str]:
+    """Return how many labels are suspect, between which classes, and how to change them."""
+    if check is None:
+        return []
+    copies = len(check.two_labels)
+    doubled = [f"{plural(copies, 'pair')} of copies of one image {_have(copies)} two labels."] if copies else []
+    if check.unknown:
+        return [check.unknown, *doubled]
+    assert check.folds_accuracy is not None
+    count = len(check.suspects)
+    judged = [
+        f"A logistic regression on the features of the backbone judges each of the {check.images:,} images. It did not "
+        "train on the image, nor on a copy of it.",
+        f"It predicts the given label of {percent(check.folds_accuracy)}. {plural(count, 'image')} "
+        f"({percent(count / check.images)}) {_have(count)} a label to check{_pairs_of_classes(check)}.",
+    ]
+    if not count and not copies:
+        return judged
+    caution = "Labels of rendered images are usually right, so most of these images are hard and not mislabelled."
+    return [
+        *judged,
+        *doubled,
+        caution if rendered else "A hard image looks like a wrong label to a model, so look at each image first.",
+        "To change labels, write their table with `convnet init FOLDER --write-labels labels.csv`. "
+        f"Replace its rows by rows of `reports/tables/suggested_labels_{check.dataset}.csv`, or write drop as a label. "
+        "Then run `convnet init FOLDER` again.",
+    ]
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"
+
+
+def _pairs_of_classes(check: LabelCheck) -> str:
+    """Return the most frequent pairs of a given and a suggested label."""
+    pairs = Counter((image.given, image.suggested) for image in check.suspects).most_common(SHOWN_PAIRS)
+    words = ", ".join(f"{given} that may be {suggested} {count:,}" for (given, suggested), count in pairs)
+    return f": {words}" if words else ""
 
 
 def _recall(evaluation: Evaluation, name: str) -> float | None:

@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 from convnet.comparison.schema import Verdict
 from convnet.comparison.variant_summary import accuracy_interval
 from convnet.data.splits import SPLITS
-from convnet.evaluation.schema import Evaluation
+from convnet.evaluation.schema import Evaluation, LabelCheck
 from convnet.report import lesson, tables
 from convnet.report.answer import (
     MORE_IMAGES,
@@ -105,6 +105,7 @@ class DatasetReport:
     layers: Sequence[Mapping[str, Any]] = ()  # of the backbone, rows of layers.json
     robustness: Sequence[Mapping[str, Any]] = ()  # rows of the robustness stage
     sweep: Mapping[str, Any] = field(default_factory=dict)  # by variant
+    labels: LabelCheck | None = None
     tuned: Sequence[TunedVariant] = ()
     tried: pd.DataFrame | None = None  # remedies, see `tried_table`
 
@@ -126,7 +127,7 @@ class DatasetReport:
     @cached_property
     def evidence(self) -> dict[str, list[str]]:
         """By lesson, the sentences that the dataset's own numbers add."""
-        return evidence(Study(self.evaluations, self.verdict, self.robustness, self.sweep, self.layers))
+        return evidence(Study(self.evaluations, self.verdict, self.robustness, self.sweep, self.layers, self.labels))
 
     @cached_property
     def groups(self) -> dict[str, list[FigureGroup]]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from convnet.comparison.statistics import t_interval, wilson_interval
-from convnet.evaluation.schema import Evaluation
+from convnet.evaluation.schema import Evaluation, LabelCheck
 from convnet.system.csv_tables import write_csv
 
 TOP_LOSSES = 20  # images per variant
@@ -219,6 +219,11 @@ def _top_losses(evaluation: Evaluation, count: int) -> pd.DataFrame:
     ).sort_values(["loss", "member"], ascending=[False, True], ignore_index=True)[:count]
     ranks = pd.DataFrame([_key(evaluation)] * len(worst)).assign(rank=worst.index + 1)
     return pd.concat([ranks, worst], axis=1)
+
+
+def suggested_labels_table(check: LabelCheck) -> pd.DataFrame:
+    """The images most likely mislabelled as rows of a label table, with the suggested label."""
+    return pd.DataFrame([suspect.row for suspect in check.suspects], columns=check.columns)
 
 
 def seconds_per_seed(evaluations: Sequence[Evaluation]) -> dict[str, float]:

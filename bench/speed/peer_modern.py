@@ -1,0 +1,364 @@
+"""Keras' recommended way of today beside this program: one seed and five, plain, augmented, transfer and fine-tuned.
+
+    python -m bench.speed.peer_modern                         some minutes
+    python -m bench.speed.peer_modern --scale full            1,000 + 250 photographs, if CONVNET_DATA is set
+    python -m bench.speed.peer_modern --case plain            one of four, as a result of its own
+
+Keras' way is written out below: image_dataset_from_directory, cache, shuffle, prefetch, augmentation layers in the
+model, fit; for transfer the frozen backbone inside the model. Both sides have the same network, batch of 20, epochs,
+seeds and images, and take turns in processes of their own. Imports are not timed. Seconds hold building, training,
+validation and the saved model; ours hold also checkpoints and the predictions of all splits.
+
+One seed: ours has all cores, as Keras' way has. Five seeds: ours trains two at once on one thread each, as the
+program does; Keras' way one after the other. Ours computes the features of transfer once. Keras' transfer runs 2
+epochs, and each further epoch counts as the second. Reading the images is in Keras' first epoch. Our ingest is beside.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+from bench.lib.material import BATCH_SIZE, SMALL, bring_archive, cnn_recipe, head_recipe, ingest, make_job, unpack
+from bench.lib.numbers import announce, compare, compare_accuracy, make_parser, write_result
+from bench.lib.sides import Side, alternate
+from bench.speed.gpu import fine_tune_jobs
+from bench.speed.peer_transfer import find_weights
+from convnet.jobs.job import Job, UsedBackbone
+from convnet.params.backbone import Backbone, Weights
+from convnet.system.files import read_json
+from convnet.system.processes import usable_cores
+
+# Aimed at: one seed, five seeds. Fine-tuning computes the same on both sides.
+TARGETS = {"plain": (1.8, 2.5), "augmented": (1.8, 3.0), "transfer": (5.0, 5.0), "fine_tune": (None, None)}
+TIMED_EPOCHS = 2  # of Keras' transfer; the rest is scaled
+LAST_LAYER, TRAINABLE_FROM = "mixed7", "mixed6"
+TUNED_EPOCHS = 3  # of `fine_tune_jobs`
+
+
+class Scale(NamedTuple):
+    """How much is measured."""
+
+    images_per_class: int  # for training; a quarter of that for validation
+    image_size: tuple[int, int]
+    epochs: int  # of the small CNN
+    head_epochs: int
+    seeds: int
+    repeats: int
+    cases: tuple[str, ...]
+    real: bool
+
+
+SCALES = {
+    "toy": Scale(12, (48, 48), 1, 1, 2, 1, ("plain", "augmented"), real=False),
+    "short": Scale(100, (150, 150), 3, 20, 5, 2, tuple(TARGETS), real=True),
+    "full": Scale(500, (150, 150), 4, 20, 5, 2, tuple(TARGETS), real=True),
+}
+
+
+class Task(NamedTuple):
+    """What both sides train."""
+
+    case: str
+    scale: Scale
+    folder: Path  # with arrays and files
+    weights: Path | None
+
+
+class Trained(NamedTuple):
+    """What one training cost and reached."""
+
+    seconds: float
+    accuracy: float  # validation, after the last epoch
+
+
+def start_all_cores() -> None:
+    """Set up a process of ours with all cores."""
+    _start_ours(usable_cores())
+
+
+def start_one_thread() -> None:
+    """Set up a process of ours as the program does for one of several jobs."""
+    _start_ours(1)
+
+
+def _start_ours(threads: int) -> None:
+    from convnet.backend.device import configure_device
+
+    configure_device(threads=threads, precision="auto")
+    import convnet.features.extraction
+    import convnet.training.train  # noqa: F401
+
+
+def start_keras() -> None:
+    """Load Keras, nothing set up."""
+    from convnet.backend.device import quiet
+
+    quiet()
+    import keras  # noqa: F401
+
+
+def train_ours(task: Task, seed: int, threads: int, work: Path) -> Trained:
+    """Train one job as the program does; `work` holds its features, and the trained head that fine-tuning needs."""
+    from convnet.training.train import train_job
+
+    os.chdir(work)
+    job = job_of(task, seed, threads, work)
+    if task.case == "fine_tune":
+        (job,) = fine_tune_jobs([job])
+    start = time.perf_counter()
+    train_job(job)
+    seconds = time.perf_counter() - start
+    return Trained(seconds, read_json(job.result / "history.json")[-1]["validation_accuracy"])
+
+
+def job_of(task: Task, seed: int, threads: int, work: Path) -> Job:
+    """Return the job of a small CNN, or of the head on cached features."""
+    arrays, size = task.folder / "arrays", task.scale.image_size
+    if task.case in ("plain", "augmented"):
+        recipe = cnn_recipe(SMALL, size, task.scale.epochs, augmented=task.case == "augmented")
+        return make_job(recipe, arrays, seed, threads=threads)
+    used = _used_backbone(task)
+    head = head_recipe(size, task.scale.head_epochs, "average", 0.0, used)
+    return make_job(head, arrays, seed, threads=threads, features=work / "features", backbone=used)
+
+
+def _used_backbone(task: Task) -> UsedBackbone:
+    assert task.weights is not None
+    settings = Backbone(
+        architecture="InceptionV3", weights=Weights(url=task.weights.name), seen="", input_range=(-1.0, 1.0),
+        smallest_image=75, last_layer=LAST_LAYER, trainable_from=TRAINABLE_FROM, explain_layers=(),
+    )  # fmt: skip
+    return UsedBackbone("inception_v3", settings, task.weights, LAST_LAYER)
+
+
+def make_features(task: Task, work: Path) -> float:
+    """Compute the features of all images and return the seconds."""
+    from convnet.features.extraction import extract_features
+
+    start = time.perf_counter()
+    extract_features(task.folder / "arrays", task.scale.image_size, _used_backbone(task), work / "features")
+    return time.perf_counter() - start
+
+
+def train_head(task: Task, seed: int, threads: int, work: Path) -> None:
+    """Train the head from which fine-tuning of this seed starts."""
+    from convnet.training.train import train_job
+
+    os.chdir(work)
+    train_job(job_of(task, seed, threads, work))
+
+
+def train_keras(task: Task, seed: int) -> Trained:
+    """Train as the guides of keras.io do; only the model is kept."""
+    import keras
+
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    small = task.case in ("plain", "augmented")
+    start = time.perf_counter()
+    training, validation = (_keras_images(task, split, seed) for split in ("train", "validation"))
+    model = _small_cnn(task) if small else _on_backbone(task)
+    epochs = task.scale.epochs if small else TIMED_EPOCHS
+    seconds, accuracy = _fit(model, training, validation, epochs, start)
+    if task.case == "transfer":
+        seconds = seconds[:1] + [seconds[1]] * (task.scale.head_epochs - 1)
+    elif task.case == "fine_tune":  # the epochs of the head are not counted
+        _unfreeze(model)
+        seconds, accuracy = _fit(model, training, validation, TUNED_EPOCHS, time.perf_counter())
+    saving = time.perf_counter()
+    model.save(task.folder / "keras.keras")
+    return Trained(sum(seconds) + time.perf_counter() - saving, accuracy)
+
+
+def _unfreeze(model: Any) -> None:
+    import keras
+
+    cut = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    cut.trainable = True
+    for layer in cut.layers[: [layer.name for layer in cut.layers].index(TRAINABLE_FROM)]:
+        layer.trainable = False
+    model.compile(keras.optimizers.RMSprop(0.00001), "binary_crossentropy", metrics=["accuracy"])
+
+
+def _fit(model: Any, training: Any, validation: Any, epochs: int, start: float) -> tuple[list[float], float]:
+    """Return the seconds of each epoch, the first since `start`, and the last validation accuracy."""
+    import keras
+
+    ends = [start]
+    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))
+    history = model.fit(training, validation_data=validation, epochs=epochs, verbose=0, callbacks=[clock])
+    return [end - begin for begin, end in pairwise(ends)], float(history.history["val_accuracy"][-1])
+
+
+def _keras_images(task: Task, split: str, seed: int) -> Any:
+    import keras
+    import tensorflow as tf
+
+    images = keras.utils.image_dataset_from_directory(
+        task.folder / "files" / split, label_mode="binary", image_size=task.scale.image_size,
+        batch_size=None if split == "train" else BATCH_SIZE, seed=seed, shuffle=split == "train", verbose=False,
+    ).cache()  # fmt: skip
+    if split == "train":
+        images = images.shuffle(1000, seed=seed).batch(BATCH_SIZE)
+    return images.prefetch(tf.data.AUTOTUNE)
+
+
+def _small_cnn(task: Task) -> Any:
+    import keras
+    from keras import layers
+
+    moves = [
+        layers.RandomFlip("horizontal"), layers.RandomRotation(40 / 360, fill_mode="nearest"),
+        layers.RandomTranslation(0.2, 0.2, fill_mode="nearest"), layers.RandomZoom(0.2, fill_mode="nearest"),
+    ]  # fmt: skip
+    model = keras.Sequential([keras.Input((*task.scale.image_size, 3))])
+    for layer in moves if task.case == "augmented" else ():
+        model.add(layer)
+    model.add(layers.Rescaling(1 / 255))
+    for filters in SMALL:
+        model.add(layers.Conv2D(filters, 3, activation="relu"))
+        model.add(layers.MaxPooling2D())
+    for layer in (layers.Flatten(), layers.Dense(512, activation="relu"), layers.Dense(1, activation="sigmoid")):
+        model.add(layer)
+    model.compile(keras.optimizers.RMSprop(0.001), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _on_backbone(task: Task) -> Any:
+    import keras
+    from keras import layers
+
+    size = (*task.scale.image_size, 3)
+    pretrained = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=size)
+    pretrained.load_weights(task.weights)
+    pretrained.trainable = False
+    cut = keras.Model(pretrained.input, pretrained.get_layer(LAST_LAYER).output)
+    image = keras.Input(size)
+    x = layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    x = layers.GlobalAveragePooling2D()(cut(x, training=False))
+    x = layers.Dense(1024, activation="relu")(x)
+    model = keras.Model(image, layers.Dense(1, activation="sigmoid")(x))
+    model.compile(keras.optimizers.RMSprop(0.0001), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+class Sides(NamedTuple):
+    """The processes, all started before anything is timed."""
+
+    whole: Side  # ours with all cores
+    halves: tuple[Side, Side]  # ours with one thread each
+    keras: Side
+
+
+def ours_one(task: Task, sides: Sides, repeat: int) -> Trained:
+    """Train one seed with all cores."""
+    work, before = _work(task, f"one-{repeat}"), 0.0
+    if task.case in ("transfer", "fine_tune"):
+        seconds = sides.whole(make_features, task, work)
+        before = seconds if task.case == "transfer" else 0.0
+    if task.case == "fine_tune":
+        sides.whole(train_head, task, repeat, usable_cores(), work)
+    trained = sides.whole(train_ours, task, repeat, usable_cores(), work)
+    return Trained(before + trained.seconds, trained.accuracy)
+
+
+def ours_all(task: Task, sides: Sides, repeat: int) -> list[Trained]:
+    """Train all seeds, two at once; each of the results has the seconds of the whole, divided by the seeds."""
+    work, before = _work(task, f"all-{repeat}"), 0.0
+    seeds = range(task.scale.seeds)
+    if task.case in ("transfer", "fine_tune"):
+        seconds = sides.whole(make_features, task, work)
+        before = seconds if task.case == "transfer" else 0.0
+    if task.case == "fine_tune":
+        for seed in seeds:
+            sides.whole(train_head, task, seed, 1, work)
+    free: SimpleQueue[Side] = SimpleQueue()
+    for side in sides.halves:
+        free.put(side)
+
+    def train(seed: int) -> Trained:
+        side = free.get()
+        try:
+            return side(train_ours, task, seed, 1, work)
+        finally:
+            free.put(side)
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(len(sides.halves)) as pool:
+        trained = list(pool.map(train, seeds))
+    whole = before + time.perf_counter() - start
+    return [Trained(whole / len(trained), one.accuracy) for one in trained]
+
+
+def _work(task: Task, name: str) -> Path:
+    work = task.folder / f"{task.case}-{name}"
+    work.mkdir()
+    return work
+
+
+def measure(task: Task, sides: Sides) -> list[dict[str, Any]]:
+    """Return two rows of a case: one seed, and all seeds."""
+    calls: dict[str, Callable[[int], list[Trained]]] = {
+        "one": lambda repeat: [ours_one(task, sides, repeat)],
+        "all": lambda repeat: ours_all(task, sides, repeat),
+        "keras": lambda repeat: [sides.keras(train_keras, task, seed) for seed in range(task.scale.seeds)],
+    }
+    found = alternate(calls, task.scale.repeats, task.case)
+    other = [sum(one.seconds for one in repeat) for repeat in found["keras"]]
+    accuracy = compare_accuracy(
+        *([one.accuracy for repeat in found[side] for one in repeat] for side in ("all", "keras"))
+    )
+    seeds = task.scale.seeds
+    return [
+        compare(
+            f"{task.case}, 1 seed, {usable_cores()} threads", "s",
+            [repeat[0].seconds for repeat in found["one"]], [seconds / seeds for seconds in other],
+            other_name="Keras' way, mean of its seeds", target=TARGETS[task.case][0],
+        ),
+        compare(
+            f"{task.case}, {seeds} seeds, two at once", "s",
+            [sum(one.seconds for one in repeat) for repeat in found["all"]], other,
+            other_name="Keras' way", target=TARGETS[task.case][1], accuracy=accuracy,
+        ),
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Bring images and weights, train in turns, write the result."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--case", choices=TARGETS, help="measure this one only")
+    arguments = parser.parse_args()
+    announce(arguments.scale, {"toy": "1 minute", "short": "10 minutes", "full": "40 minutes"})
+    scale = SCALES[arguments.scale]
+    with tempfile.TemporaryDirectory(prefix="peer-modern-") as name:
+        folder = Path(name)
+        images = bring_archive(folder / "archives", 4 * scale.images_per_class, scale.image_size, real=scale.real)
+        start = time.perf_counter()
+        rows = ingest(folder / "archives", folder / "arrays", scale.image_size, scale.images_per_class)
+        ingest_seconds = time.perf_counter() - start
+        unpack(rows, folder / "archives", folder / "files")
+        with (
+            Side(start_all_cores) as whole,
+            Side(start_one_thread) as left,
+            Side(start_one_thread) as right,
+            Side(start_keras) as peer,
+        ):
+            weights, known = find_weights("InceptionV3", folder, peer)
+            sides = Sides(whole, (left, right), peer)
+            cases = [arguments.case] if arguments.case else scale.cases
+            found = [row for case in cases for row in measure(Task(case, scale, folder, weights), sides)]
+        counts = read_json(folder / "arrays" / "dataset.json")["counts"]
+    write_result(
+        arguments, found, name=f"peer_modern_{arguments.case}" if arguments.case else None,
+        pictures=images, images=counts, weights=known, ingest_seconds=round(ingest_seconds, 2),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
