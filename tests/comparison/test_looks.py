@@ -164,3 +164,15 @@ def test_table_of_the_document_is_that_of_the_committed_simulation() -> None:
     for words, group in GROUPS.items():
         cells = " | ".join(f"{ranges[group][f'false: {user}']:.1f} %" for user in USERS)
         assert f"| {words} | {cells} |" in document
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 8, 10, 12])
+def test_excess_of_early_decisions_is_that_of_the_committed_simulation(size: int) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "method.md").read_text("utf-8")
+    rows = [row for group in json.loads(RESULTS.read_text("utf-8"))["settings"].values() for row in group]
+    cells = []
+    for look in ("3", "5"):
+        found = [row["too_large_by_size"].get(f"{size}.0 points", {}).get(look, {"n": 0}) for row in rows]
+        means = [value["mean"] for value in found if value["n"] >= 50]
+        cells.append(" to ".join(f"{end:+.1f}" for end in sorted({min(means), max(means)})))
+    assert f"| {size} points | {cells[0]} | {cells[1]} |" in document
