@@ -146,16 +146,18 @@ def _train_to_first_look(study: Study, looks: Sequence[int], workers: Workers) -
     def early() -> None:
         _show(first.verdicts(), _plan(study.params, looks))
 
-    train_all(study.params, workers, early if _has_early_page(study.params) else None)
+    train_all(study.params, workers, early if _has_early_page(study.params, looks[0]) else None)
 
 
-def _has_early_page(params: Params) -> bool:
-    """Return whether the first seeds train apart: they fill this machine, and more is to come."""
+def _has_early_page(params: Params, look: int) -> bool:
+    """Return whether the first seeds train apart: they fill this machine, and more is to come up to the first look."""
     # One fold is a part of the test images. A cluster starts all seeds at once.
-    if params.run.split == "folds" or params.engine.kind == "ray" or not forecast_run(params).pending:
+    if params.run.split == "folds" or params.engine.kind == "ray":
         return False
     first_seeds = len(params.run.datasets) * len(params.run.variants)
-    return parallel_processes(params, sys.maxsize) <= first_seeds
+    if parallel_processes(params, sys.maxsize) > first_seeds:
+        return False
+    return bool(forecast_run(_all_at(params.with_numbers({}), look)).pending)
 
 
 def _show(verdicts: Sequence[Verdict], plan: Sequence[str]) -> None:

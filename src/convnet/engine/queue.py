@@ -111,7 +111,7 @@ class _Queue:
             for job in waiting:
                 if seeds is None or job.seed in seeds:
                     start = self._params.start_of(job.recipe.variant)
-                    print(f"{job.label} is skipped: {start} has not finished", file=sys.stderr)
+                    self._log.line_once(f"{job.label} is skipped: {start} has not finished")
             self.run(ready, seeds)
 
     def run_rest(self) -> None:
