@@ -135,7 +135,9 @@ class Times:
 def test_largest_chance_per_minute_goes_first(tmp_path: Path) -> None:
     params = tiny.params(tmp_path, LOOKS)
 
-    def next_of(chances: dict[str, float], seconds: dict[str, float], left: float | None) -> list[str]:
+    def next_of(
+        chances: dict[str, float], seconds: dict[str, float], left: float | None, params: Params = params
+    ) -> list[str]:
         row = step(OPEN[3]).row
         going = [
             Step("pets", row.model_copy(update={"variant": name}), 5, chance, "") for name, chance in chances.items()
@@ -150,3 +152,5 @@ def test_largest_chance_per_minute_goes_first(tmp_path: Path) -> None:
     assert next_of({"slow": 0.9, "idle": 0.1}, seconds, 60.0) == ["idle"]  # the other ends too late
     assert next_of(chances, seconds, 5.0) == []
     assert next_of(chances, seconds, None) == ["slow", "quick", "idle"]  # all together without a limit
+    on_ray = params.model_copy(update={"engine": params.engine.model_copy(update={"kind": "ray"})})
+    assert next_of(chances, seconds, 1000.0, on_ray) == ["quick", "slow", "idle"]

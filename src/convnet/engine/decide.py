@@ -178,7 +178,9 @@ def _next(study: Study, going: Sequence[Step], seconds_left: float | None) -> Bl
         if together.seconds > seconds_left or seconds_left <= 0:
             continue
         chosen += block.steps
-        if len(together.forecast.pending) >= 2 * parallel_processes(study.params, sys.maxsize):
+        # A cluster takes all at once.
+        enough = 2 * parallel_processes(study.params, sys.maxsize)
+        if study.params.engine.kind == "local" and len(together.forecast.pending) >= enough:
             break
     return study.block(chosen) if chosen else None
 
