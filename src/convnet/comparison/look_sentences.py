@@ -24,7 +24,13 @@ def look_sentence(row: Comparison, looks: Sequence[int]) -> str:
     if following:
         return f"The next look is at {following[0]} seeds."
     images = row.needed and row.needed.test_images
-    return "The last look is over." + (f" About {images:,} test images would decide it." if images else "")
+    return "The last look is over." + (f" {about_images(images).capitalize()} would decide it." if images else "")
+
+
+def about_images(count: int) -> str:
+    """Return "about 1,300 test images", rounded up to two digits: a plan is only that exact."""
+    unit = int(10 ** max(len(str(count)) - 2, 0))
+    return f"about {-(-count // unit) * unit:,} test images"
 
 
 def _caution(row: Comparison, looks: Sequence[int]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from convnet.comparison.decisions import FEWEST_SEEDS
-from convnet.comparison.look_sentences import look_sentence, spent_sentence
+from convnet.comparison.look_sentences import about_images, look_sentence, spent_sentence
 from convnet.comparison.power import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
 from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
 from convnet.evaluation.metrics import METRICS
@@ -83,7 +83,7 @@ def needed_sentence(comparison: Comparison) -> str:
     seeds, images = _more_seeds(comparison), comparison.needed.test_images
     ways = [f"{seeds} would decide it with a probability of {_chance(comparison.needed.probability)}."] if seeds else []
     if images is not None:
-        about = f"about {_two_digits(images):,} test images ({comparison.n_test:,} now) would decide it"
+        about = f"{about_images(images)} ({comparison.n_test:,} now) would decide it"
         ways.append(f"If the difference stays as it is, {about}.")
     if ways:
         return " ".join(ways)
@@ -106,12 +106,6 @@ def _chance(probability: float | None) -> str:
     """Return a probability in tens: a plan is only that exact."""
     assert probability is not None
     return "more than 90 %" if probability > 0.95 else f"about {10 * round(10 * probability)} %"
-
-
-def _two_digits(count: int) -> int:
-    """Round up to two significant digits: a plan is only that exact."""
-    unit = int(10 ** max(len(str(count)) - 2, 0))
-    return -(-count // unit) * unit
 
 
 def trivial_sentence(row: VariantSummary, metric: Deciding) -> str:
