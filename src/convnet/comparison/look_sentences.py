@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from convnet.comparison.schema import Comparison, Verdict
-from convnet.system.formats import plural
+from convnet.system.formats import plural, two_digits
 
 TOO_LARGE = "0.0 to 4.0"  # at the looks before the last, in bench/results/looks_simulation.json
 
@@ -28,9 +28,8 @@ def look_sentence(row: Comparison, looks: Sequence[int]) -> str:
 
 
 def about_images(count: int) -> str:
-    """Return "about 1,300 test images", rounded up to two digits: a plan is only that exact."""
-    unit = int(10 ** max(len(str(count)) - 2, 0))
-    return f"about {-(-count // unit) * unit:,} test images"
+    """Return "about 1,300 test images"."""
+    return f"about {two_digits(count):,} test images"
 
 
 def _caution(row: Comparison, looks: Sequence[int]) -> str:

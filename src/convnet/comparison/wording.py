@@ -10,6 +10,7 @@ from convnet.evaluation.metrics import METRICS
 from convnet.params.section import BASELINE
 from convnet.system.formats import p_words, plural, points, points_interval
 
+MOST_NAMED = 6  # helpers in one sentence
 PER_SEED = {"fixed": "", "resplit": " per split", "folds": ", each tested once"}
 MORE_SEEDS = {"fixed": "", "resplit": " with own splits", "folds": " and as many folds"}
 CHOSEN = "chosen on the same test images, so this gain may be a little too large"
@@ -207,12 +208,16 @@ def _answer(verdict: Verdict) -> str:
         over = any(row.decision == "helps" for row in verdict.comparisons)
         return f"{where} no remedy is shown to help" + (f" compared with {BASELINE}" if over else "")
     named = _named_first(verdict)
+    if len(named) > MOST_NAMED:
+        ends = [f"{name} {_gain(_helping_row(verdict, name), verdict)}" for name in (named[0], named[-1])]
+        return f"{where} {len(named)} remedies help, and none is shown to be ahead of all others: {' to '.join(ends)}"
     if len(named) > 1:
         gains = ", ".join(f"{name} {_gain(_helping_row(verdict, name), verdict)}" for name in named)
         return f"{where} {_list(named)} help, and none is shown to be ahead of all others: {gains}"
     row = _helping_row(verdict, named[0])
     others = [name for name in verdict.helpers if name not in named]
-    ahead = f" and is ahead of {_list(others)}" if others else ""
+    behind = _list(others) if len(others) <= MOST_NAMED else f"{len(others)} other helpers"
+    ahead = f" and is ahead of {behind}" if others else ""
     note = f"; {CHOSEN}" if others else ""
     lower, upper = row.interval
     of_variant = {summary.variant: summary for summary in verdict.variants}

@@ -210,13 +210,11 @@ def _without_features(params: Params, dataset: str, variant: str) -> list[Job]:
 
 
 def _first_jobs(params: Params, variants: Sequence[str], heads: bool) -> list[Job]:
-    swept = [name for name in params.sweep.variants if bool(params.variants[name].transfer) == heads]
     jobs = [job for dataset in params.run.datasets for variant in variants for job in _plan(params, dataset, variant)]
-    if params.sweep.enabled:
-        alike = params.with_numbers({})  # all sizes with the same seeds
-        jobs += [job for dataset in params.run.datasets for variant in swept for share in params.sweep.shares
-                 for job in _plan(alike, dataset, variant, share=share)]  # fmt: skip
-    return jobs
+    alike = params.with_numbers({})  # all sizes with the same seeds
+    swept = [(dataset, name) for dataset in params.run.datasets for name in params.swept(dataset)]
+    return jobs + [job for dataset, variant in swept if bool(params.variants[variant].transfer) == heads
+                   for share in params.sweep.shares for job in _plan(alike, dataset, variant, share=share)]  # fmt: skip
 
 
 def fine_tune_jobs(params: Params, folder: Path) -> tuple[list[Job], list[Job]]:
