@@ -631,3 +631,23 @@ def test_long_names_and_many_attributes_are_read(tmp_path: Path) -> None:
             tar.addfile(info, io.BytesIO(b""))
     with open_archive(path) as archive:
         assert [member.name for member in archive.members()] == [f"{index}/{name}" for index in range(3)]
+
+
+def test_more_members_than_the_bytes_can_hold_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tgz"
+    with tarfile.open(path, "w:gz") as archive:
+        for number in range(21_000):
+            archive.addfile(tarfile.TarInfo(f"c/{number}"))
+    with pytest.raises(UserError, match="holds more than 20,000 files and folders"):
+        open_archive(path)
+
+
+def test_backslashes_of_a_windows_archive_are_folders(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("pets\\cat\\1.jpg", "pets\\dog\\1.jpg"):
+            info = zipfile.ZipInfo("x")
+            info.filename, info.create_system = name, 0
+            archive.writestr(info, b"x")
+    with open_archive(path) as opened:
+        assert [member.name for member in opened.members()] == ["pets/cat/1.jpg", "pets/dog/1.jpg"]

@@ -498,3 +498,9 @@ def assert_reads_well(text: str) -> None:
     assert text
     assert text.isprintable()
     assert " at 0x" not in text
+
+
+@pytest.mark.parametrize("suffix", [".dng", ".NEF", ".cr2", ".arw"])
+def test_raw_photograph_is_not_read_as_its_preview(suffix: str) -> None:
+    with pytest.raises(BadImage, match="a raw photograph of a camera, of which only a small preview can be read"):
+        decode(encoded(Image.new("RGB", (160, 120)), "TIFF"), f"IMG_1{suffix}")

@@ -332,3 +332,121 @@ def test_masks_are_found_by_the_begin_and_the_end_of_their_names(name: str) -> N
         read(names)
     pattern = str(refused.value).rsplit("--ignore ", 1)[1].strip("'")
     assert Counter(image.class_name for image in read(names, Reading(ignore=(pattern,))).images) == {"cat": 3, "dog": 3}
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [
+        ("tr", "va", "te"),
+        ("TR", "val", "TE"),
+        ("trn", "vld", "tst"),
+        ("tRaIn", "vAl", "tEsT"),
+        ("train", "validate", "held-out"),
+        ("1. Train", "2. Valid", "3. Test"),
+    ],
+)
+def test_division_in_other_spellings_is_read(train: str, validation: str, test: str) -> None:
+    names = images(*(f"{part}/{label}" for part in (train, validation, test) for label in CLASSES))
+    assert parts_of(read(names)) == {"train": {*CLASSES}, "validation": {*CLASSES}, "test": {*CLASSES}}
+
+
+@pytest.mark.parametrize("train", ["trainval", "train_val", "Training_Validation_Dataset", "data-train-and-val"])
+def test_training_and_validation_in_one_folder_are_the_training_part(train: str) -> None:
+    test = "data-test" if train.startswith("data") else "test"
+    names = images(*(f"{part}/{label}" for part in (train, test) for label in CLASSES))
+    assert parts_of(read(names)) == {"train": {*CLASSES}, "test": {*CLASSES}}
+
+
+def test_two_abbreviations_may_be_languages_and_are_refused_with_both_readings() -> None:
+    names = images(*(f"{part}/{label}" for part in ("tr", "te") for label in CLASSES))
+    with pytest.raises(UserError, match=r"are parts, name them test, train\. If they are classes, add --label-from"):
+        read(names)
+    assert parts_of(read(names, labelled("{label}/{folder}/{file}"))) == {None: {"tr", "te"}}
+
+
+@pytest.mark.parametrize("around", ["", "photos/data/"])
+def test_parts_inside_the_class_folders_divide_them(around: str) -> None:
+    folders = [f"{around}{label}/{part}" for label in CLASSES for part in ("Training", "Testing", "pred")]
+    layout = read(images(*folders))
+    assert parts_of(layout) == {"train": {*CLASSES}, "test": {*CLASSES}}
+    assert layout.notes == ["the part 'pred' has no labels; its 6 files are left out"]
+    assert sorted(image.name for image in layout.images) == sorted(
+        name for name in images(*folders) if "/pred/" not in name
+    )
+
+
+@pytest.mark.parametrize("outer", [("split1", "split2"), ("original", "resized"), ("fold_1", "fold_2")])
+def test_folders_that_hold_a_division_each_are_refused(outer: tuple[str, ...]) -> None:
+    names = images(*(f"{folder}/{part}/{label}" for folder in outer for part in ("train", "test") for label in CLASSES))
+    with pytest.raises(
+        UserError, match=rf"each hold a division \(test, train\): give one of them, such as '{outer[0]}'"
+    ):
+        read(names)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("cat", "cats"), ("Cat", "cats"), ("box", "boxes"), ("puppy", "puppies"), ("hot-dog", "hot_dog"),
+        ("dog", "dog copy"), ("dog", "dog - Copy (2)"), ("dog", "dog (1)"), ("glass", "glasses"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("around", "inside"), [("", ""), ("train/", ""), ("", "/{}_1")])
+def test_folders_that_may_be_one_class_are_refused_and_read_when_asked(
+    first: str, second: str, around: str, inside: str
+) -> None:
+    names = images(*(f"{around}{name}{inside.format(name)}" for name in (first, second, "other")))
+    with pytest.raises(
+        UserError, match=r"may be one class\. If they are, merge them\. If not, add --label-from"
+    ) as refused:
+        read(names)
+    pattern = re.findall(r"--label-from-name '([^']*)'", str(refused.value))[0]
+    assert {image.class_name for image in read(names, labelled(pattern)).images} == {first, second, "other"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("a", "as"), ("1-2", "12"), ("1", "1s"), ("apple 1", "apple 2"), ("type (1)", "type (2)"), ("photo", "copy")],
+)
+def test_other_short_and_numbered_names_are_two_classes(names: tuple[str, str]) -> None:
+    assert parts_of(read(images(*names))) == {None: {*names}}
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (["cells/ill", "cells/well", "cells/cells/ill", "cells/cells/well"], "repeats the classes beside it"),
+        (
+            [
+                f"xray/{folder}{part}/{label}"
+                for folder in ("", "xray/")
+                for part in ("train", "test")
+                for label in CLASSES
+            ],
+            "is beside folders of an official split",
+        ),
+    ],
+)
+def test_option_for_a_folder_with_the_name_of_the_one_around_it_keeps_the_rest(
+    folders: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=f"{message}.*--ignore '?[a-z]+/[a-z]+") as refused:
+        read(images(*folders))
+    option = str(refused.value).rsplit("--ignore ", 1)[1].strip("'")
+    assert len(read(images(*folders), Reading(ignore=(option,))).images) == 3 * len(folders) // 2
+
+
+@pytest.mark.parametrize("name", ["more.zip", "test.7z", "birds.tar.xz", "val.RAR"])
+def test_archives_beside_the_classes_are_counted(name: str) -> None:
+    layout = read([*images(*CLASSES), name])
+    assert layout.notes == [f"1 archives inside are not opened, the first is {name}: unpack it"]
+
+
+@pytest.mark.parametrize("folder", ["", "images/"])
+def test_table_beside_images_without_classes_is_proposed(folder: str) -> None:
+    layout = read([*(f"{folder}{number}.jpg" for number in range(9)), "train.csv", "readme.txt"])
+    assert layout.proposal == "train.csv may be a label table: give its path with --labels"
+
+
+def test_many_class_folders_take_no_time_that_grows_with_the_square() -> None:
+    assert len(read([f"{number:05}x/1.jpg" for number in range(20_000)]).images) == 20_000

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from convnet.data.label_tables import Labelled, apply_table, read_table, write_table
+from convnet.data.label_tables import Labelled, apply_table, read_labelled, read_table, write_table
 from convnet.params.data import LabelSource
 from convnet.system.errors import UserError
 
@@ -167,3 +167,60 @@ def test_written_table_gives_the_same_labels(tmp_path: Path) -> None:
     assert found.notes == []
     with pytest.raises(UserError, match=r"exists: read it with --labels"):
         write_table(path, manifest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",file,label\n" + "".join(f"{n},{file}.jpg,{label}\n" for n, (file, label) in enumerate(ROWS)),
+        "file,label\n" + "".join(f"{file}.JPEG,{label}\n" for file, label in ROWS),
+        "file,label\n" + "".join(f"\\\\nas\\train\\{file},{label}\n".replace("/", "\\") for file, label in ROWS),
+        "file,label\n" + "".join(f'{file}.jpg,"{{""class"":""{label}""}}"\n' for file, label in ROWS),
+        "[" + ",".join(f'{{"file": "{file}.jpg", "label": ["{label}"]}}' for file, label in ROWS) + "]",
+    ],
+)
+def test_tables_of_programs_are_read(text: str, tmp_path: Path) -> None:
+    found = applied(tmp_path, text)
+    assert labels(found) == ALL
+    assert found.notes == []
+
+
+@pytest.mark.parametrize("cell", ['["cat", "dog"]', '{"a": "cat", "b": "dog"}', '[{"label": "cat"}]'])
+def test_several_labels_in_a_cell_are_refused(cell: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has the label .*: write one name per image into 'label'"):
+        applied(tmp_path, f'[{{"file": "3.jpg", "label": {cell}}}]', "labels.json")
+
+
+@pytest.mark.parametrize("empty", ["", "NaN", "null", "<NA>", "#N/A"])
+def test_empty_cell_of_a_program_is_no_label(empty: str, tmp_path: Path) -> None:
+    found = applied(tmp_path, f"file,label\n3.jpg,{empty}\nx/2.jpg,None\n")
+    assert labels(found) == {"photos/x/2.jpg": "None"}
+    assert "1 files of the table have no label, the first is '3.jpg'" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("column", "wanted"), [("set", "split"), ("Data_Split", "split"), ("patient_id", "group"), ("Case", "group")]
+)
+def test_column_of_another_name_is_reported(column: str, wanted: str, tmp_path: Path) -> None:
+    found = applied(tmp_path, f"file,label,{column},note\n3.jpg,cat,train,x\n")
+    assert f"the column {column!r} of the table is not read: name it {wanted} to use it" in found.notes
+    assert not any("'note'" in line for line in found.notes)
+
+
+def test_abbreviated_splits_are_read(tmp_path: Path) -> None:
+    found = applied(tmp_path, "file,label,split\nx/1.jpg,cat,tr\nx/2.jpg,cat,VA\n3.jpg,cat,te\n")
+    assert sorted(str(image.official_split) for image in found.images.values()) == ["test", "train", "validation"]
+
+
+def test_table_that_labels_no_file_gives_the_reasons(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("file,label\n7.jpg,cat\n8.jpg,dog\n")
+    with pytest.raises(UserError, match=r"labels no file: 2 files of the table are missing, the first is '7\.jpg'; 4 "):
+        read_labelled(path, LabelSource(table=str(path)), FILES)
+
+
+def test_rows_of_many_folders_with_one_file_name_are_found(tmp_path: Path) -> None:
+    files = [("a.zip", f"photos/{number}/image.jpg") for number in range(5_000)]
+    path = tmp_path / "labels.csv"
+    path.write_text("file,label\n" + "".join(f"{number}/image.jpg,{number % 2}\n" for number in range(5_000)))
+    assert len(read_labelled(path, LabelSource(table=str(path)), files).images) == 5_000

@@ -114,3 +114,9 @@ def test_limits_hold_for_all_inner_archives_together(limits, message, tmp_path):
 def test_same_name_in_a_folder_and_an_archive_is_refused(tmp_path):
     with pytest.raises(UserError, match="is there twice"):
         open_archive(written(tmp_path, stored({"a.zip": zipped({"1": b"x"}), "a/1": b"y"})))
+
+
+def test_many_archives_in_a_compressed_tar_are_refused(tmp_path: Path) -> None:
+    members = {"pad.bin": bytes(15_000_000)} | {f"{number}.zip": zipped(IMAGES) for number in range(100)}
+    with pytest.raises(UserError, match=r"100 archives inside a tar\.gz takes too long; unpack it and give the folder"):
+        open_archive(written(tmp_path, tarred(members)))

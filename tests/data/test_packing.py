@@ -295,3 +295,15 @@ def test_links_into_the_cache_of_dvc_are_followed(configured, pets, tmp_path):
     assert pack_folder(pets, tmp_path / "a.zip") == "links and special files skipped: 1, for example 'cats/4.jpg'"
     with open_archive(tmp_path / "a.zip") as archive:
         assert archive.read("cats/3.jpg") == b"cached"
+
+
+def test_class_of_skipped_links_is_not_called_empty(tmp_path: Path) -> None:
+    for name in ("cats/1.jpg", "cats/2.jpg"):
+        (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pets" / name).write_bytes(b"x")
+    (tmp_path / "pets/birds").mkdir()
+    (tmp_path / "pets/birds/1.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    pack_folder(tmp_path / "pets", tmp_path / "a.zip")
+    with open_archive(tmp_path / "a.zip") as archive:
+        assert archive.specials == {"birds/1.jpg"}
+        assert "birds" in archive.folders()

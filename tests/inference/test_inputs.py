@@ -10,6 +10,9 @@ import pytest
 
 from convnet.data.image_faults import BadImage
 from convnet.inference.inputs import find_places, folder_files, read_places
+from convnet.inference.outputs import check_file
+from convnet.system.errors import UserError
+from convnet.system.files import atomic_path
 from helpers.tiny_dataset import encoded, picture, write_archive
 
 
@@ -102,3 +105,19 @@ def test_archive_inside_a_folder_is_told_and_not_opened(pets: Path, suffix: str)
     contents = dict(read_places(find_places([pets])))
     told = [str(content) for content in contents.values() if isinstance(content, BadImage)]
     assert told == ["an archive inside a folder is not opened; give its path"]
+
+
+def test_output_is_a_regular_file_or_a_new_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to("/dev/null")
+    (tmp_path / "file.csv").write_text("x")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "file.csv")
+    (tmp_path / "broken.csv").symlink_to(tmp_path / "nowhere")
+    for bad in (Path("/dev/null"), tmp_path / "pipe", tmp_path / "null", tmp_path):
+        with pytest.raises(UserError, match=r"--output .* is a"):
+            check_file(bad)
+    for good in ("file.csv", "link.csv", "broken.csv", "new/out.csv"):
+        check_file(tmp_path / good)
+    with atomic_path(tmp_path / "link.csv") as temporary:  # a link into DVC's cache must not change the cache
+        temporary.write_text("new")
+    assert (tmp_path / "file.csv").read_text() == "x"

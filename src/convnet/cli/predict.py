@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from convnet.cli.options import add_inference, add_maximum_pixels, add_model, exit_strictly, standard_output
-from convnet.inference.outputs import check_regular
+from convnet.inference.outputs import check_file
 from convnet.jobs.model_files import check_model, find_model
 from convnet.system.files import atomic_path
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     counts = Counts()
     if arguments.output is not None:
-        check_regular(arguments.output)
+        check_file(arguments.output)
     model = find_model(arguments.model, arguments.seed)
     if check_model(model).kind == "rendered":
         print("this model learnt from rendered images; its answers on photographs mean little", file=sys.stderr)

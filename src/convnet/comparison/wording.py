@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from convnet.comparison.decisions import FEWEST_SEEDS
-from convnet.comparison.look_sentences import look_sentence, spent_sentence
+from convnet.comparison.look_sentences import about_images, look_sentence, spent_sentence
 from convnet.comparison.power import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
 from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
 from convnet.evaluation.metrics import METRICS
 from convnet.params.section import BASELINE
-from convnet.system.formats import p_words, plural, points, points_interval, two_digits
+from convnet.system.formats import p_words, plural, points, points_interval
 
 MOST_NAMED = 6  # helpers in one sentence
 PER_SEED = {"fixed": "", "resplit": " per split", "folds": ", each tested once"}
@@ -84,7 +84,7 @@ def needed_sentence(comparison: Comparison) -> str:
     seeds, images = _more_seeds(comparison), comparison.needed.test_images
     ways = [f"{seeds} would decide it with a probability of {_chance(comparison.needed.probability)}."] if seeds else []
     if images is not None:
-        about = f"about {two_digits(images):,} test images ({comparison.n_test:,} now) would decide it"
+        about = f"{about_images(images)} ({comparison.n_test:,} now) would decide it"
         ways.append(f"If the difference stays as it is, {about}.")
     if ways:
         return " ".join(ways)

@@ -28,13 +28,16 @@ class ArchiveLimits:
     """Limits on members (files and folders), unpacked bytes (of all, of one) and compression ratio.
 
     Photographs hardly shrink in an archive. A small drawing in one colour shrinks a thousandfold, so the ratio counts
-    only above `ratio_floor` bytes.
+    only above `ratio_floor` bytes. A file or folder takes at least `least_member_bytes` of the archive; this
+    rule counts only above `members_floor` members.
     """
 
     maximum_members: int = 1_000_000
     maximum_bytes: int = 100 * 2**30
     maximum_member_bytes: int = 256 * 2**20
     maximum_ratio: float = 200.0
+    least_member_bytes: int = 32
+    members_floor: int = 20_000
     ratio_floor: int = 16 * 2**20
 
 
@@ -45,12 +48,14 @@ class Archive(ABC, Generic[Place]):
     """The checked members of one open archive. A context manager; not for several threads at once.
 
     Attributes:
+        sequential: whether a step back reads the archive from its beginning, as in a tar.gz.
         specials: names of links, devices and sparse files. They are members, and reading one raises `BadImage`.
     """
 
     def __init__(self, path: Path, limits: ArchiveLimits, packed_bytes: int | None = None) -> None:
         self.path = path
         self.limits = limits
+        self.sequential = False
         self.specials: set[str] = set()
         self._places: dict[str, Place] = {}
         self._sizes: dict[str, int] = {}
@@ -141,11 +146,17 @@ class Archive(ABC, Generic[Place]):
         if self._bytes > self.limits.maximum_bytes:
             self._reject(raw_name, f"brings the unpacked size above {self.limits.maximum_bytes:,} bytes")
 
+    @property
+    def most_members(self) -> int:
+        """Number of files and folders that an archive of this size may hold."""
+        by_size = self._packed_bytes // self.limits.least_member_bytes
+        return min(self.limits.maximum_members, max(self.limits.members_floor, by_size))
+
     def _count_entry(self) -> None:
         self._entries += 1
-        if self._entries > self.limits.maximum_members:
+        if self._entries > self.most_members:
             raise UserError(
-                f"the archive {self.path} holds more than {self.limits.maximum_members:,} files and folders: "
+                f"the archive {self.path} holds more than {self.most_members:,} files and folders: "
                 "pack only the images, or divide them among several archives"
             )
 
@@ -156,6 +167,16 @@ class Archive(ABC, Generic[Place]):
 
     def _is_bomb(self, unpacked: int, packed: int) -> bool:
         return unpacked > max(self.limits.ratio_floor, self.limits.maximum_ratio * packed)
+
+    @property
+    def packed_bytes(self) -> int:
+        """Number of bytes of the file."""
+        return self._packed_bytes
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """Number of bytes of all members."""
+        return self._bytes
 
     def _check_ratio(self, raw_name: str, unpacked: int, packed: int) -> None:
         if self._is_bomb(unpacked, packed):

@@ -18,6 +18,7 @@ from convnet.data.tar_archive import TarArchive, is_tar_header
 from convnet.data.zip_archive import ZipArchive
 from convnet.system.errors import UserError
 
+PACKED = {"a bzip2 file", "an xz file", "a Zstandard file", "a RAR archive", "a 7-Zip archive"}
 Key = tuple[str, str]  # archive and member
 
 
@@ -42,7 +43,8 @@ def open_archive(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Archive[
     if archive := _open(path, head, limits):
         return _with_inner(archive)
     content = describe_content(head) or "of an unknown kind"
-    raise UserError(f"{path} is {content} and no ZIP or tar archive: download it again, or pack the images as ZIP")
+    remedy = "unpack it and give the folder" if content in PACKED else "download it again, or pack the images as ZIP"
+    raise UserError(f"{path} is {content} and no ZIP or tar archive: {remedy}")
 
 
 def _open(

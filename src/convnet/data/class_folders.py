@@ -10,6 +10,7 @@ from convnet.data.folder_checks import (
     inner_are_classes,
     normalised,
     reject_mask_files,
+    reject_near_twins,
     reject_repeats,
     reject_twin_names,
     reject_twins,
@@ -20,12 +21,15 @@ from convnet.data.folder_checks import (
 from convnet.data.formats import SUFFIXES
 from convnet.data.label_names import NamePattern, propose_pattern
 from convnet.data.member_names import Member, is_clutter
-from convnet.data.part_names import Part, is_filler, part_of, parts_among
+from convnet.data.nested_archive import is_archive_name
+from convnet.data.part_folders import Parts, class_depth, find_parts, inner_names
+from convnet.data.part_names import part_of
 from convnet.params.data import ReadAs
 from convnet.params.section import SplitName
 from convnet.system.errors import UserError
 
 Folders = list[list[str]]  # paths
+TABLES = (".csv", ".tsv", ".jsonl")
 
 
 @dataclass(frozen=True, order=True)
@@ -47,7 +51,7 @@ class Layout:
         empty_classes: class folders without a file.
         outside: files outside all classes.
         notes: one sentence each on files that are left out.
-        proposal: a sentence on labels in the file names where the folders name no classes, or None.
+        proposal: a sentence on labels in file names or in a table where the folders name no classes, or None.
     """
 
     images: list[ImageMember]
@@ -91,7 +95,7 @@ class Reading:
 
     def ignores(self, parts: list[str]) -> bool:
         """Return whether a file or folder of this path is left out."""
-        return any(fnmatchcase(part.lower(), pattern.lower()) for pattern in self.ignore for part in parts)
+        return any(_fits(pattern.lower().strip("/").split("/"), parts) for pattern in self.ignore)
 
 
 def read_layout(members: Iterable[Member], folders: Iterable[str] = (), reading: Reading = Reading()) -> Layout:
@@ -119,15 +123,18 @@ def read_layout(members: Iterable[Member], folders: Iterable[str] = (), reading:
     entries = (path for folder in folders if not any(map(is_clutter, path := folder.strip("/").split("/"))))
     known += [path for path in entries if not reading.ignores(path)]
     notes = [f"{count:,} files left out by --ignore"] if (count := len(everything) - len(files)) else []
-    top, parts = _find_parts(known)
-    kept, unlabelled = _without_unlabelled(files, known, top, parts, reading)
+    parts = find_parts(known)
+    kept, unlabelled = _without_unlabelled(files, known, parts, reading)
     notes += [
         f"the part {name!r} has no labels; its {count:,} files are left out"
         for name, count in sorted(unlabelled.items())
     ]
-    known = [path for path in known if len(path) <= top or path[top] not in unlabelled]
-    layout = _by_name(kept, top, parts, reading) if reading.label else _by_folder(kept, known, top, parts, reading)
+    depth = parts.top + parts.inside
+    known = [path for path in known if len(path) <= depth or path[depth] not in unlabelled]
+    layout = _by_name(kept, parts, reading) if reading.label else _by_folder(kept, known, parts, reading)
     layout.notes[:0] = notes
+    if closed := [name for name in layout.outside if is_archive_name(name)]:
+        layout.notes.append(f"{len(closed):,} archives inside are not opened, the first is {closed[0]}: unpack it")
     return layout
 
 
@@ -137,64 +144,31 @@ def may_be_image(name: str) -> bool:
     return suffix in SUFFIXES or not re.fullmatch(r"\.[a-z][a-z0-9]*", suffix)
 
 
-def _find_parts(known: Folders) -> tuple[int, dict[str, Part]]:
-    """Return the depth of the outermost folders that are not alone, and their parts if they are a division."""
-    top = 0
-    while True:
-        inner = _inner(known, top)
-        parts = parts_among(inner)
-        if parts or len(inner) != 1 or not any(inner.values()):
-            return top, parts
-        top += 1
-
-
-def _inner(known: Folders, depth: int) -> dict[str, set[str]]:
-    """Return the names of the folders inside each folder that is `depth` folders deep."""
-    found: dict[str, set[str]] = {}
-    for parts in known:
-        if len(parts) > depth:
-            found.setdefault(parts[depth], set()).update(parts[depth + 1 : depth + 2])
-    return found
-
-
 def _without_unlabelled(
-    files: Folders, known: Folders, top: int, parts: dict[str, Part], reading: Reading
+    files: Folders, known: Folders, parts: Parts, reading: Reading
 ) -> tuple[Folders, dict[str, int]]:
     """Return the files of labelled parts, and the number of files in each part without labels."""
     labels: dict[str, set[str]] = {}
-    for name in parts:
-        inside = [path for path in files if len(path) > top + 1 and path[top] == name]
+    for name in parts.names:
         if reading.label:
-            read = (reading.label.read(path) for path in inside)
+            read = (reading.label.read(path) for path in files if parts.folder(path) == name)
             labels[name] = {twin_key(found["label"]) for found in read if found}
         else:
-            depth = _class_depth(known, top, name, parts)
-            labels[name] = {twin_key(path[depth]) for path in known if len(path) > depth and path[top] == name}
-    trained = set().union(*(labels[name] for name, part in parts.items() if part == "train"))
+            depth = class_depth(known, parts, name)
+            inside = (path for path in known if parts.folder([*path, ""]) == name)
+            labels[name] = {twin_key(path[depth]) for path in inside if len(path) > depth}
+    trained = set().union(*(labels[name] for name, part in parts.names.items() if part == "train"))
     left_out = {
-        name: sum(1 for path in files if len(path) > top + 1 and path[top] == name)
-        for name, part in parts.items()
+        name: sum(1 for path in files if parts.folder(path) == name)
+        for name, part in parts.names.items()
         if part == "unlabelled"
         or (part != "train" and trained and len(labels[name]) < 2 and not labels[name] & trained)
     }
     left_out = {name: count for name, count in left_out.items() if count}
-    return [path for path in files if len(path) <= top + 1 or path[top] not in left_out], left_out
+    return [path for path in files if parts.folder(path) not in left_out], left_out
 
 
-def _class_depth(known: Folders, top: int, name: str, parts: dict[str, Part]) -> int:
-    """Return the depth of the class folders in a part: below `training_set/training_set` or `train/images`."""
-    depth = top + 1
-    while True:
-        inner = _inner([path for path in known if len(path) > top and path[top] == name], depth)
-        only = next(iter(inner), "")
-        found = part_of(only)
-        doubled = only == name or (found is not None and found[0] == parts[name]) or is_filler(only)
-        if len(inner) != 1 or not inner[only] or not doubled:
-            return depth
-        depth += 1
-
-
-def _by_name(files: Folders, top: int, parts: dict[str, Part], reading: Reading) -> Layout:
+def _by_name(files: Folders, parts: Parts, reading: Reading) -> Layout:
     assert reading.label is not None
     images, outside = [], []
     for path in files:
@@ -205,7 +179,7 @@ def _by_name(files: Folders, top: int, parts: dict[str, Part], reading: Reading)
         group = _named_group(path, reading) or found.get("group", "")
         if reading.group_by_folder and len(path) > 1:
             group = path[-2]
-        images.append(ImageMember("/".join(path), normalised(found["label"]), _split(path, top, parts), group))
+        images.append(ImageMember("/".join(path), normalised(found["label"]), _split(path, parts), group))
     if not images:
         raise UserError(f"no file name fits --label-from-name {reading.label.text!r}: the first is {outside[:1]}")
     reject_twin_names({image.class_name for image in images})
@@ -214,29 +188,30 @@ def _by_name(files: Folders, top: int, parts: dict[str, Part], reading: Reading)
     return Layout(sorted(images), [], sorted(outside), notes)
 
 
-def _by_folder(files: Folders, known: Folders, top: int, parts: dict[str, Part], reading: Reading) -> Layout:
-    depths = {name: _class_depth(known, top, name, parts) for name in parts}
+def _by_folder(files: Folders, known: Folders, parts: Parts, reading: Reading) -> Layout:
+    depths = {name: class_depth(known, parts, name) for name in parts.names}
 
     def inside(path: list[str]) -> list[str]:
         """Return the path from the class folder on."""
-        return path[depths[path[top]] if parts and len(path) > top and path[top] in depths else top :]
+        return parts.below(path, depths)
 
-    inner = _inner([inside(path) for path in known], 0)
+    inner = inner_names([inside(path) for path in known], 0)
     if unlabelled := _unlabelled_folder(inner):
         labelled, known = ([path for path in paths if inside(path)[:1] != [unlabelled]] for paths in (files, known))
-        layout = _by_folder(labelled, known, top, parts, reading)
+        layout = _by_folder(labelled, known, parts, reading)
         layout.notes.append(
             f"the folder {unlabelled!r} has no labels; its {len(files) - len(labelled):,} files are left out"
         )
         return layout
     direct = {below[0] for path in files if len(below := inside(path)) == 2 and may_be_image(below[1])}
-    reject_repeats(inner)
+    around = known[0][: len(known[0]) - len(inside(known[0]))] if known else []
+    reject_repeats(inner, around)
     repeated = repeated_inside({name: set() if name in direct else names for name, names in inner.items()})
     if repeated and not reading.group_by_folder:
         reject_two_readings(inner, repeated)
     level = int(bool(repeated) and inner_are_classes(inner, repeated))
     classes = {
-        (*path[: len(path) - len(below)][top:], *below[: level + 1]): normalised(below[level])
+        (*path[: len(path) - len(below)][parts.top :], *below[: level + 1]): normalised(below[level])
         for path in known
         if len(below := inside(path)) > level
     }
@@ -251,15 +226,16 @@ def _by_folder(files: Folders, known: Folders, top: int, parts: dict[str, Part],
         group = _named_group(path, reading)
         if reading.group_by_folder:
             group = below[0] if level else below[1] if len(below) > 2 else ""
-        images.append(ImageMember("/".join(path), name, _split(path, top, parts), group))
+        images.append(ImageMember("/".join(path), name, _split(path, parts), group))
         filled.add(name)
     if reading.group_by_folder and not any(image.group for image in images):
         raise UserError("--group-by-folder finds no folders inside or around the class folders: leave the option out")
     reject_mask_files(image.name for image in images)
+    reject_near_twins(filled, {len(inside(path)) - level for path in files if len(inside(path)) > level + 1})
     names = set(classes.values())
-    trained = [path for path in files if _split(path, top, parts) == "train"]
+    trained = [path for path in files if _split(path, parts) == "train"]
     candidates = [path for path in trained or files if may_be_image(path[-1])]
-    proposal = propose_pattern(candidates) if len(names) < 2 else None
+    proposal = (propose_pattern(candidates) or _propose_table(outside)) if len(names) < 2 else None
     return Layout(sorted(images), sorted(names - filled), sorted(outside), [], proposal)
 
 
@@ -269,11 +245,26 @@ def _unlabelled_folder(inner: dict[str, set[str]]) -> str | None:
     return found[0] if found and len(inner) - len(found) > 1 else None
 
 
+def _propose_table(outside: list[str]) -> str | None:
+    """Return a sentence on the first file outside all classes that may be a label table, or None."""
+    tables = sorted(name for name in outside if name.lower().endswith(TABLES))
+    return f"{tables[0]} may be a label table: give its path with --labels" if tables else None
+
+
+def _fits(pattern: list[str], parts: list[str]) -> bool:
+    """Return whether neighbouring parts of a path fit the parts of a pattern."""
+    starts = range(len(parts) - len(pattern) + 1)
+    return any(
+        all(fnmatchcase(part.lower(), wanted) for part, wanted in zip(parts[start:], pattern, strict=False))
+        for start in starts
+    )
+
+
 def _named_group(path: list[str], reading: Reading) -> str:
     found = reading.group.read(path) if reading.group else None
     return found["group"] if found else ""
 
 
-def _split(path: list[str], top: int, parts: dict[str, Part]) -> SplitName | None:
-    part = parts.get(path[top]) if len(path) > top + 1 else None
+def _split(path: list[str], parts: Parts) -> SplitName | None:
+    part = parts.names.get(parts.folder(path) or "")
     return None if part is None or part == "unlabelled" else part

@@ -17,6 +17,8 @@ from convnet.data.file_types import JPEG, PNG, is_heif
 from convnet.data.formats import (
     HEIF_SENTENCE,
     NAMES,
+    RAW_SENTENCE,
+    RAW_SUFFIXES,
     SUFFIXES,
     readable_formats,
     register_heif,
@@ -90,6 +92,8 @@ def decode(
         raise BadImage(fault)
     if is_heif(data) and not register_heif():
         raise BadImage(HEIF_SENTENCE)
+    if data.startswith((b"II", b"MM")) and PurePosixPath(name).suffix.lower() in RAW_SUFFIXES:
+        raise BadImage(RAW_SENTENCE)
     # A JPEG may be larger, because it can be decoded at 1/8 of its size.
     most = limits.maximum_pixels * (LARGEST_REDUCTION**2 if scans else 1)
     with pillow_limited_to(most) as warned, silent_libtiff(data):

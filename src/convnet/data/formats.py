@@ -35,10 +35,13 @@ FORMATS = {
     "HEIF": Format((".heic", ".heif", ".hif"), light_pixels=20_000_000),
 }
 SUFFIXES = {suffix: name for name, kind in FORMATS.items() for suffix in kind.suffixes}
+# Photographs of a camera's sensor, in a TIFF file whose first image is a small preview.
+RAW_SUFFIXES = {".dng", ".cr2", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq", ".erf", ".kdc"}
+RAW_SENTENCE = "a raw photograph of a camera, of which only a small preview can be read; save the image as JPEG"
 # Images that cannot be read here: each has a row with an error, and is not left out.
 OTHER_SUFFIXES = {
-    ".svg", ".psd", ".jxl", ".tga", ".pcx", ".ico", ".icns", ".eps", ".xcf", ".dcm", ".dng", ".cr2", ".cr3", ".nef",
-    ".arw", ".orf", ".raf", ".rw2", ".exr", ".hdr", ".jls", ".jng", ".mng", ".sgi", ".ai", ".wmf", ".emf", ".pfm",
+    *RAW_SUFFIXES, ".cr3", ".raf", ".svg", ".psd", ".jxl", ".tga", ".pcx", ".ico", ".icns", ".eps", ".xcf", ".dcm",
+    ".exr", ".hdr", ".jls", ".jng", ".mng", ".sgi", ".ai", ".wmf", ".emf", ".pfm",
     ".pam",
 }  # fmt: skip
 NAMES = {"MPO": "JPEG"}  # a JPEG with a preview or depth map behind it

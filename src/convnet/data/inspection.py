@@ -15,7 +15,7 @@ from convnet.data.decoding import decode
 from convnet.data.duplicates import FINE_SIDE, SIDE, fine_thumbnail, thumbnail
 from convnet.data.formats import SUFFIXES
 from convnet.data.image_faults import BadImage
-from convnet.data.label_tables import apply_table, read_table
+from convnet.data.label_tables import read_labelled
 from convnet.params.data import Images, ReadAs
 from convnet.system.processes import FEWEST_FOR_PROCESSES, map_in_processes, usable_cores
 from convnet.system.progress import progress
@@ -80,7 +80,7 @@ def read_labels(archives: Path, sources: Facts) -> Labels:
         # A read-me or a licence needs no report.
         found.outside += [(file, name) for name in layout.outside if name in specials or _has_image_suffix(name)]
     if table and table.table:
-        labelled = apply_table(read_table(archives / table.table, table), files)
+        labelled = read_labelled(archives / table.table, table, files)
         found.images, found.notes = labelled.images, labelled.notes
         found.classes = {image.class_name for image in labelled.images.values()}
     official = {source["file"]: source["split"] for source in sources["sources"] if source["split"]}

@@ -1,21 +1,22 @@
 """Label tables: CSV or JSON lines with a file, its label, and optionally its split and group."""
 
-import csv
-import io
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from convnet.data.class_folders import ImageMember, may_be_image
 from convnet.data.folder_checks import normalised, reject_twin_names
 from convnet.data.member_names import is_clutter
-from convnet.data.part_names import part_of
+from convnet.data.part_names import abbreviated_part, part_of
 from convnet.data.table_files import FileIndex, Key
+from convnet.data.table_text import read_rows
 from convnet.params.data import LabelSource
 from convnet.params.section import SplitName
 from convnet.system.csv_cells import plain_text
@@ -23,9 +24,17 @@ from convnet.system.csv_tables import write_csv
 from convnet.system.errors import UserError
 
 DROP = "drop"  # in place of a label: leave the image out
-MAXIMUM_BYTES = 512 * 2**20
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # as a spreadsheet writes Unicode text
-Table = tuple[list[str], list[dict[str, str]]]  # columns and rows
+COLUMNS_SHOWN = 10
+SHOWN = 60  # characters of a cell in a message
+NO_LABEL = {"nan", "null", "<na>", "n/a", "#n/a"}  # as programs write an empty cell
+# Other names of the columns that may be beside file and label.
+OTHER_NAMES = {
+    "split": re.compile(r"(?:data[ _-]?)?(?:set|subset|fold|part|partition|phase|splits?|usage)", re.IGNORECASE),
+    "group": re.compile(
+        r"(?:patient|subject|person|case|scene|clip|video|camera|site|series|study|groups?)(?:[ _-]?(?:id|name|no))?",
+        re.IGNORECASE,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,14 @@ class LabelRow:
 
 
 @dataclass(frozen=True)
+class LabelTable:
+    """The rows of a table, and sentences on columns that are not read."""
+
+    rows: list[LabelRow]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
 class Labelled:
     """The files with a label, image files without one, and one sentence on each kind of fault."""
 
@@ -47,7 +64,19 @@ class Labelled:
     notes: list[str]
 
 
-def read_table(path: Path, settings: LabelSource) -> list[LabelRow]:
+def read_labelled(path: Path, settings: LabelSource, files: Iterable[Key]) -> Labelled:
+    """Give files the labels of a table, by `read_table` and `apply_table`.
+
+    Raises:
+        UserError: the table cannot be read, or labels no file.
+    """
+    found = apply_table(read_table(path, settings), files)
+    if not found.images:
+        raise UserError(f"the table {path} labels no file: {'; '.join(found.notes)}")
+    return found
+
+
+def read_table(path: Path, settings: LabelSource) -> LabelTable:
     """Read a label table.
 
     Args:
@@ -57,36 +86,40 @@ def read_table(path: Path, settings: LabelSource) -> list[LabelRow]:
     Raises:
         UserError: the table is missing, not text, empty, or lacks a column.
     """
-    text = _text(path)
-    columns, rows = _json_rows(path, text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(path, text)
+    columns, rows = read_rows(path)
     if not rows:
         raise UserError(f"the table {path} has no rows: write one row per image below the header")
     file = _column(path, columns, settings.file_column, "--file-column")
     label = _column(path, columns, settings.label_column, "--label-column")
-    split, group = _column(path, columns, "split"), _column(path, columns, "group")
-    return [
+    split, group = (_column(path, columns, name) for name in OTHER_NAMES)
+    read = [
         LabelRow(
-            _with_suffix(_cell(row, file), settings.suffix),
-            normalised(_cell(row, label)),
+            _with_suffix(_file_cell(row, file), settings.suffix),
+            normalised(_label_cell(path, row, label)),
             _cell(row, split),
             _cell(row, group),
         )
         for row in rows
     ]
+    unread = [name for name in columns if name not in (file, label, split, group)]
+    return LabelTable(read, [note for name in unread if (note := _other_name(name))])
 
 
-def apply_table(rows: Iterable[LabelRow], files: Iterable[Key]) -> Labelled:
+def apply_table(table: LabelTable, files: Iterable[Key]) -> Labelled:
     """Give files the labels of a table.
 
     A row's file is the end of a member's path: `1.jpg` or `cats/1.jpg`. Rows on files that are not there, and files
     without a row, are counted.
 
     Args:
-        rows: from `read_table`.
+        table: from `read_table`.
         files: archive and member of every file.
+
+    Raises:
+        UserError: two labels look alike.
     """
     places = [key for key in files if not any(map(is_clutter, key[1].split("/")))]
-    index, rows = FileIndex(places), list(rows)
+    index, rows = FileIndex(places), table.rows
     drop = index.folders_to_drop([row.file for row in rows])
     images: dict[Key, ImageMember] = {}
     named: set[Key] = set()
@@ -119,7 +152,7 @@ def apply_table(rows: Iterable[LabelRow], files: Iterable[Key]) -> Labelled:
         faults["are not in the table"] = [key[1] for key in outside]
     reject_twin_names({image.class_name for image in images.values()})
     notes = [_sentence(fault, names) for fault, names in faults.items()]
-    return Labelled(images, outside, notes)
+    return Labelled(images, outside, [*notes, *table.notes])
 
 
 def write_table(path: Path, manifest: pd.DataFrame) -> None:
@@ -147,18 +180,6 @@ def label_rows(manifest: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=[column for column in ("split", "group") if (table[column] == "").all()])
 
 
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAXIMUM_BYTES:
-            raise UserError(f"the table {path} has more than {MAXIMUM_BYTES:,} bytes: leave out columns")
-        content = path.read_bytes()
-        return content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"the table {path} is not UTF-8 text: save it as CSV in UTF-8") from error
-    except OSError as error:
-        raise UserError(f"the table {path} cannot be read: {error.strerror}") from error
-
-
 def _column(path: Path, columns: list[str], wanted: str, option: str | None = None) -> str:
     """Return the column of a name, in any letter case; empty if there is none and no option names it."""
     found = [name for name in columns if name == wanted] or [
@@ -168,49 +189,53 @@ def _column(path: Path, columns: list[str], wanted: str, option: str | None = No
         raise UserError(f"the table {path} has two columns {found[0]!r}: rename one of them")
     if not found and option:
         raise UserError(
-            f"the table {path} has no column {wanted!r}, only {', '.join(columns)}: name the column with {option}"
+            f"the table {path} has no column {wanted!r}, only {_shortened(columns)}: name the column with {option}"
         )
     return found[0] if found else ""
 
 
-def _csv_rows(path: Path, text: str) -> Table:
-    text = text.lstrip("\r\n")
-    header, _, rest = text.partition("\n")
-    given = re.fullmatch(r"sep=(.)\r?", header)  # a spreadsheet's first line
-    text, header = (rest, rest.partition("\n")[0]) if given else (text, header)
-    delimiter = given[1] if given else max(",;\t|", key=header.count)
-    try:
-        found = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-        columns = [name.strip() for name in next(found, [])]
-        return columns, [dict(zip(columns, row, strict=False)) for row in found if row]
-    except csv.Error as error:
-        raise UserError(f"the table {path} is not CSV: {error}") from error
+def _shortened(columns: list[str]) -> str:
+    shown = ", ".join(name[:SHOWN] for name in columns[:COLUMNS_SHOWN])
+    return f"{shown}, ..." if len(columns) > COLUMNS_SHOWN else shown
 
 
-def _json_rows(path: Path, text: str) -> Table:
-    """Read JSON lines, or one JSON list of objects."""
-    rows = []
-    lines = [text] if text.lstrip().startswith("[") else text.splitlines()
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            content = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"line {number} of the table {path} is not JSON: {error}") from error
-        for row in content if len(lines) == 1 and isinstance(content, list) else [content]:
-            if not isinstance(row, dict):
-                raise UserError(
-                    f"line {number} of the table {path} is not a JSON object with keys such as file and label"
-                )
-            rows.append({name: "" if value is None else str(value) for name, value in row.items()})
-    return list(dict.fromkeys(name for row in rows for name in row)), rows
-
-
-def _cell(row: dict[str, str], column: str) -> str:
-    """Return a cell's text; `write_table` wrote formula-like texts as `safe_text` does."""
-    text = row.get(column, "").strip()
+def _cell(row: dict[str, Any], column: str) -> str:
+    """Return a cell's text, empty without such a column; `write_table` wrote formula-like texts as `safe_text` does."""
+    value = row.get(column, "") if column else ""
+    text = value.strip() if isinstance(value, str) else str(value)
     return plain_text(text) if text.startswith("'") or "\\\\" in text else text
+
+
+def _file_cell(row: dict[str, Any], column: str) -> str:
+    """Return a file name; a path that begins with two backslashes is on a Windows server."""
+    text = row.get(column, "")
+    return text.strip() if isinstance(text, str) and text.strip().startswith("\\\\") else _cell(row, column)
+
+
+def _label_cell(path: Path, row: dict[str, Any], column: str) -> str:
+    """Return a label, also from a list or an object with one value, as annotation programs write.
+
+    Raises:
+        UserError: the cell holds several labels.
+    """
+    value = row.get(column, "")
+    if isinstance(value, str) and value.strip().startswith(("{", "[")):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    if not isinstance(value, (list, dict)):
+        text = _cell(row, column)
+        return "" if text.lower() in NO_LABEL else text
+    values = list(value.values() if isinstance(value, dict) else value)
+    if len(values) > 1 or any(isinstance(one, (list, dict)) for one in values):
+        shown = json.dumps(value)[:SHOWN]
+        raise UserError(f"the table {path} has the label {shown}: write one name per image into {column!r}")
+    return str(values[0]) if values else ""
+
+
+def _other_name(column: str) -> str | None:
+    """Return a sentence on a column that seems to hold splits or groups under another name, or None."""
+    wanted = next((name for name, words in OTHER_NAMES.items() if words.fullmatch(column)), None)
+    return wanted and f"the column {column!r} of the table is not read: name it {wanted} to use it"
 
 
 def _with_suffix(file: str, suffix: str) -> str:
@@ -223,7 +248,7 @@ def _split(text: str) -> tuple[SplitName | None, bool]:
     """Return the split that a cell names, and whether it names one or is empty."""
     if not text:
         return None, True
-    found = part_of(text)
+    found = abbreviated_part(text) or part_of(text)
     if found is None or found[1] or found[0] == "unlabelled":
         return None, False
     return found[0], True

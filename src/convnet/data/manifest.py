@@ -62,7 +62,7 @@ def build_manifest(archives: Path, *, limits: Images, split: Split) -> tuple[pd.
     images = np.flatnonzero(manifest["verdict"] == "accepted")
     classes = manifest["class"].iloc[images].tolist()
     counts = {name: classes.count(name) for name in sorted(labels.classes)}
-    check_classes(counts, _unusable(manifest), labels.proposal)
+    check_classes(counts, _unusable(manifest), labels.proposal, labels.notes)
     members, names = manifest["member"].iloc[images].tolist(), manifest["group_name"].iloc[images].tolist()
     if not split.repair_leaks:
         reject_divided_groups(names, manifest["official_split"].iloc[images].tolist())

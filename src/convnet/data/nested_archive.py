@@ -10,6 +10,10 @@ from convnet.data.archive_base import Archive, ArchiveLimits
 from convnet.system.errors import UserError
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
+# Archives that no part of the program opens.
+CLOSED_SUFFIXES = (".7z", ".rar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar.lz4", ".zipx")
+PASSES = 3  # over a tar.gz for each archive in it: to its end, its list of members, and its members
+MOST_READ = 500 * 2**20  # bytes that a small file may cost
 Open = Callable[[IO[bytes], int, ArchiveLimits], Archive[Any] | None]
 
 
@@ -24,6 +28,7 @@ class NestedArchive(Archive[tuple[Archive[Any], str]]):
         self._opened = ExitStack()
         self._opened.callback(outer.close)
         try:
+            _check_passes(outer, len(names))
             for member in outer.members():
                 if member.name not in names:
                     self._add_file(member.name, member.bytes, (outer, member.name), member.name in outer.specials)
@@ -40,7 +45,7 @@ class NestedArchive(Archive[tuple[Archive[Any], str]]):
     def _add_archive(self, outer: Archive[Any], name: str, open_inner: Open) -> None:
         left = replace(
             self.limits,
-            maximum_members=self.limits.maximum_members - self._entries,
+            maximum_members=self.most_members - self._entries,
             maximum_bytes=self.limits.maximum_bytes - self._bytes,
         )
         size = outer.size(name)
@@ -69,8 +74,23 @@ class NestedArchive(Archive[tuple[Archive[Any], str]]):
         for name, (archive, member) in self._places.items():
             if id(archive) not in order:
                 order[id(archive)] = {inner: rank for rank, inner in enumerate(archive._in_order())}
-            ranks.append((list(order).index(id(archive)), order[id(archive)][member], name))
-        return [name for _, _, name in sorted(ranks)]
+            ranks.append((id(archive), order[id(archive)][member], name))
+        position = {archive: index for index, archive in enumerate(order)}
+        return [name for _, _, name in sorted((position[archive], rank, name) for archive, rank, name in ranks)]
+
+
+def _check_passes(outer: Archive[Any], count: int) -> None:
+    """Refuse an archive of many archives that is read from its beginning several times for each.
+
+    Raises:
+        UserError: the passes are too many for a file of this size.
+    """
+    read = PASSES * count * outer.unpacked_bytes
+    if outer.sequential and read > max(MOST_READ, outer.limits.maximum_ratio * outer.packed_bytes):
+        raise UserError(
+            f"the archive {outer.path} is rejected: reading {count:,} archives inside a tar.gz takes too long; "
+            "unpack it and give the folder"
+        )
 
 
 def archives_inside(names: list[str], is_image: Callable[[str], bool]) -> list[str]:
@@ -78,6 +98,11 @@ def archives_inside(names: list[str], is_image: Callable[[str], bool]) -> list[s
     if any(is_image(name) for name in names):
         return []
     return [name for name in names if name.lower().endswith(SUFFIXES)]
+
+
+def is_archive_name(name: str) -> bool:
+    """Return whether a file is an archive by its suffix."""
+    return name.lower().endswith((*SUFFIXES, *CLOSED_SUFFIXES))
 
 
 def without_suffix(name: str) -> str:

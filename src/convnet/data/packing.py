@@ -27,12 +27,14 @@ class FolderFiles:
         files: files, links to files inside the folder, and links into DVC's cache.
         folders: all folders.
         empty: folders without any file or folder that counts.
+        only_skipped: what is skipped in folders that hold nothing else.
         skipped: other links, and special files.
     """
 
     files: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    only_skipped: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
 
@@ -46,7 +48,7 @@ def list_folder(folder: Path) -> FolderFiles:
     caches = _dvc_caches(root)
     waiting = [""]  # a list and not recursion: folders may be nested deeper than Python's stack
     while waiting:
-        inside, empty = waiting.pop(), True
+        inside, empty, skipped = waiting.pop(), True, []
         for entry in _entries(root / inside):
             name = f"{inside}/{entry.name}" if inside else entry.name
             if entry.is_dir(follow_symlinks=False):
@@ -55,12 +57,14 @@ def list_folder(folder: Path) -> FolderFiles:
             elif _is_file_inside(root, caches, entry):
                 found.files.append(name)
             else:
-                found.skipped.append(name)
+                skipped.append(name)
                 continue
             empty = False
         if inside and empty:
+            found.only_skipped.extend(skipped)
             found.empty.append(inside)
-    for names in (found.files, found.folders, found.empty, found.skipped):
+        found.skipped.extend(skipped)
+    for names in (found.files, found.folders, found.empty, found.only_skipped, found.skipped):
         names.sort()
     return found
 
@@ -93,6 +97,8 @@ def pack_folder(folder: Path, destination: Path) -> str | None:
     root, found = folder.resolve(), list_folder(folder)
     members: dict[str, Path | None] = {_member_name(root, name): root / name for name in found.files}
     members |= {f"{_member_name(root, name)}/": None for name in found.empty}
+    # As links without a target, so that a class of them has its files named.
+    members |= {_member_name(root, name): None for name in found.only_skipped}
     with atomic_path(destination) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, path in progress(
             sorted(members.items()), total=len(members), label=f"pack {folder.name}", unit="files"
@@ -159,7 +165,7 @@ def _write(archive: zipfile.ZipFile, name: str, path: Path | None) -> None:
     info = zipfile.ZipInfo(name, EARLIEST)
     info.create_system = 3  # Unix, also when packed on another system
     if path is None:
-        info.external_attr = (stat.S_IFDIR | 0o755) << 16
+        info.external_attr = (stat.S_IFDIR | 0o755 if name.endswith("/") else stat.S_IFLNK | 0o777) << 16
         archive.writestr(info, b"")
         return
     info.external_attr = (stat.S_IFREG | 0o644) << 16

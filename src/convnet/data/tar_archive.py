@@ -27,7 +27,7 @@ class TarArchive(Archive[int]):
         packed_bytes: int | None = None,
     ) -> None:
         super().__init__(path, limits, packed_bytes)
-        self._packed = packed
+        self.sequential = packed
         opened = file or path.open("rb")
         self._file: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=opened) if packed else opened
         self._opened = opened
@@ -66,12 +66,12 @@ class TarArchive(Archive[int]):
         self._file.seek(end)
         if len(self._file.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
             raise tarfile.ReadError("the end mark is missing")
-        if self._packed:
+        if self.sequential:
             while self._file.read(BLOCK):  # gzip compares its checksum at the end of the file
                 self._check_ratio("(end of the archive)", self._file.tell(), self._packed_bytes)
 
     def _add(self, info: tarfile.TarInfo) -> None:
-        if self._packed:
+        if self.sequential:
             self._check_ratio(info.name, info.offset_data + info.size, self._packed_bytes)
         if info.isdir():
             self._add_folder(info.name)

@@ -25,7 +25,10 @@ class ZipArchive(Archive[zipfile.ZipInfo]):
         with whole(path):
             self._zip = zipfile.ZipFile(file or path)
         try:
-            for info in self._zip.infolist():
+            infos = self._zip.infolist()
+            # Old programs of Windows separate folders by backslashes.
+            self._backslashes = any(map(_from_windows, infos)) and not any("/" in info.orig_filename for info in infos)
+            for info in infos:
                 self._add(info)
             self._check_ratio_of_all()
         except BaseException:
@@ -49,7 +52,7 @@ class ZipArchive(Archive[zipfile.ZipInfo]):
         return sorted(self._places, key=lambda name: self._places[name].header_offset)
 
     def _add(self, info: zipfile.ZipInfo) -> None:
-        name = _name(info)
+        name = _name(info).replace("\\", "/") if self._backslashes else _name(info)
         if name.endswith("/"):
             self._add_folder(name)
             return
@@ -70,6 +73,10 @@ class ZipArchive(Archive[zipfile.ZipInfo]):
                 f"the archive {self.path} is rejected: its {len(self._sizes):,} members together unpack from "
                 f"{self._packed_bytes:,} to {self._bytes:,} bytes, which no images do; pack the images again"
             )
+
+
+def _from_windows(info: zipfile.ZipInfo) -> bool:
+    return info.create_system != UNIX and "\\" in info.orig_filename
 
 
 def _name(info: zipfile.ZipInfo) -> str:

@@ -36,6 +36,11 @@ ARRAYS, FEATURES, BACKBONES = Path("data/arrays"), Path("data/features"), Path("
 TUNING = Path("data/tuning")
 
 
+def before_jobs(params: Params) -> str:
+    """Return the stage behind which the settings of all jobs are known."""
+    return TRIALS if params.tuning.trials else BEFORE_PIXELS
+
+
 def train_all(params: Params, workers: Workers | None = None, early: Callable[[], None] | None = None) -> None:
     """Make the data that the jobs need, and run all jobs, each kind once its inputs exist.
 
@@ -47,7 +52,7 @@ def train_all(params: Params, workers: Workers | None = None, early: Callable[[]
     Raises:
         UserError: the data cannot be made, or at least one job failed; the others have their results.
     """
-    make_data(TRIALS if params.tuning.trials else BEFORE_PIXELS)
+    make_data(before_jobs(params))
     seeds = None if early is None else params.run.seeds[:1]
     with _Queue(params, workers) as queue:
         with _dvc_repro(BEFORE_HEADS):  # beside: pixels need no features
@@ -106,7 +111,7 @@ class _Queue:
             for job in waiting:
                 if seeds is None or job.seed in seeds:
                     start = self._params.start_of(job.recipe.variant)
-                    print(f"{job.label} is skipped: {start} has not finished", file=sys.stderr)
+                    self._log.line_once(f"{job.label} is skipped: {start} has not finished")
             self.run(ready, seeds)
 
     def run_rest(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from convnet.comparison.statistics import wilson_interval
 from convnet.data.archives import open_archive
 from convnet.data.class_folders import ImageMember, Layout, Reading, read_layout
-from convnet.data.label_tables import apply_table, read_table
+from convnet.data.label_tables import read_labelled
 from convnet.data.member_names import Member, escape_name
 from convnet.evaluation.metrics import evaluate_split
 from convnet.inference.inputs import Place, folder_files, is_archive
@@ -129,7 +129,7 @@ def _read(members: list[Member], folders: list[str], settings: ReadAs) -> Layout
     if labels is None or labels.table is None:
         return read_layout(members, folders, reading)
     kept = [("", member.name) for member in members if not reading.ignores(member.name.split("/"))]
-    labelled = apply_table(read_table(Path(labels.table), labels), kept)
+    labelled = read_labelled(Path(labels.table), labels, kept)
     return Layout(sorted(labelled.images.values()), [], [name for _, name in labelled.outside], labelled.notes)
 
 
