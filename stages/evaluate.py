@@ -22,6 +22,7 @@ def main() -> None:
     """Write `<variant>.json` for every variant, `trivial.json` and `label_check.json`, without loading a model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--manifest", type=Path, help="CSV of the split stage, to check the labels")
+    parser.add_argument("--summary", type=Path, help="JSON of the split stage, with --manifest")
     parser.add_argument("arrays", type=Path, help="folder of the prepare stage")
     parser.add_argument("features", type=Path, help="folder of the features")
     parser.add_argument("models", type=Path, help="folder that holds one folder per variant")
@@ -43,7 +44,7 @@ def main() -> None:
         rows = trivial_rows(train, validation, test, classes)
     write_json(arguments.destination / "trivial.json", [row.model_dump() for row in rows])
     if arguments.manifest is not None:
-        check = check_labels(arguments.arrays, arguments.features, arguments.manifest)
+        check = check_labels(arguments.arrays, arguments.features, arguments.manifest, arguments.summary)
         write_json(arguments.destination / CHECK, check.model_dump())
 
 

@@ -22,9 +22,6 @@ def main() -> None:
     parser.add_argument("destination", type=Path, help="JSON to write")
     arguments = parser.parse_args()
     params = load_params().with_numbers({})  # all sizes with the same seeds
-    if not params.sweep.enabled:
-        write_json(arguments.destination, {"dataset": arguments.dataset, "variants": {}})
-        return
     jobs = {
         variant: [
             job
@@ -38,9 +35,10 @@ def main() -> None:
                 share=share,
             )
         ]
-        for variant in params.sweep.variants
+        for variant in params.swept(arguments.dataset)
     }
-    run_jobs([job for of_variant in jobs.values() for job in of_variant], params)
+    if jobs:
+        run_jobs([job for of_variant in jobs.values() for job in of_variant], params)
     rendered = params.dataset(arguments.dataset).kind == "rendered"
     write_json(arguments.destination, {"dataset": arguments.dataset, "variants": summarise_sweep(jobs, rendered)})
 

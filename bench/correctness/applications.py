@@ -5,15 +5,19 @@
 
 Each network is built as a graph without weights. Its calls of `get_file` and `obtain_input_shape` give the address, the
 hash, the smallest and the native size; `preprocess_input` is probed with black pixels and with one full channel each.
+The work is counted for one image of the native size. Keras publishes the accuracies: keras.io/api/applications, and the
+texts of MobileNetV2 and MobileNetV3.
 """
 
 import argparse
 import csv
 import io
+import math
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import Any
 
 import keras
@@ -31,6 +35,26 @@ WIDTHS = {
     "MobileNetV3Large": (0.75,),
     "MobileNetV3Small": (0.75,),
 }  # besides 1.0
+ACCURACY = {
+    **{"Xception": "79.0", "VGG16": "71.3", "VGG19": "71.3", "InceptionV3": "77.9", "InceptionResNetV2": "80.3"},
+    **{"ResNet50": "74.9", "ResNet101": "76.4", "ResNet152": "76.6"},
+    **{"ResNet50V2": "76.0", "ResNet101V2": "77.2", "ResNet152V2": "78.0"},
+    **{"MobileNet": "70.4", "MobileNetV2": "71.3", "MobileNetV2 0.35": "60.3"},
+    **{"MobileNetV3Large": "75.6", "MobileNetV3Small": "68.1"},
+    **{
+        "DenseNet121": "75.0",
+        "DenseNet169": "76.2",
+        "DenseNet201": "77.3",
+        "NASNetMobile": "74.4",
+        "NASNetLarge": "82.5",
+    },
+    **{"EfficientNetB0": "77.1", "EfficientNetB1": "79.1", "EfficientNetB2": "80.1", "EfficientNetB3": "81.6"},
+    **{"EfficientNetB4": "82.9", "EfficientNetB5": "83.6", "EfficientNetB6": "84.0", "EfficientNetB7": "84.3"},
+    **{"EfficientNetV2B0": "78.7", "EfficientNetV2B1": "79.8", "EfficientNetV2B2": "80.5", "EfficientNetV2B3": "82.0"},
+    **{"EfficientNetV2S": "83.9", "EfficientNetV2M": "85.3", "EfficientNetV2L": "85.7"},
+    **{"ConvNeXtTiny": "81.3", "ConvNeXtSmall": "82.3", "ConvNeXtBase": "85.3", "ConvNeXtLarge": "86.3"},
+    **{"ConvNeXtXLarge": "86.7"},
+}  # % of ImageNet's validation images with the right class first
 NATIVE, SMALLEST = 224, 32  # pixels; of MobileNetV3, which has a check of its own
 SHOWN = 4  # layers
 
@@ -86,7 +110,9 @@ def record(name: str) -> list[dict[str, str]]:
             model = as_published(name, alpha, (native, native), fetch)
             row = {"architecture": name, "alpha": "" if alpha is None else str(alpha), **asked}
             row |= {"smallest_image": str(smallest), "native_size": str(native)}
-            rows.append(row | probe(getattr(keras.applications, name)) | cuts(model))
+            row |= probe(getattr(keras.applications, name)) | cuts(model)
+            row |= work(model, row["last_layer"], row["trainable_from"])
+            rows.append(row | {"accuracy": ACCURACY.get(f"{name} {row['alpha']}".strip(), "")})
     keras.backend.clear_session()
     return rows
 
@@ -122,6 +148,40 @@ def cuts(model: keras.Model) -> dict[str, str]:
         "trainable_from": next(layer.name for layer in later if isinstance(layer, keras.layers.Layer)),
         "explain_layers": " ".join(layer.name for layer in reversed(lasts[:SHOWN])),
     }
+
+
+def work(model: keras.Model, last_layer: str, trainable_from: str) -> dict[str, str]:
+    """Return millions of multiplications and of numbers that one image takes, and of parameters in the weight file.
+
+    The trained ones are those from `trainable_from` on. A kernel multiplies once per pixel of its output.
+    """
+    end = next(operation for operation in model.operations if operation.name == last_layer)
+    used = keras.Model(model.input, end.output)
+    first = next(number for number, layer in enumerate(used.operations) if layer.name == trainable_from)
+    leaves = [list(_leaves(operation)) for operation in used.operations]
+    counted = {
+        "multiplications": sum(map(_multiplications, chain(*leaves))),
+        "trained": sum(map(_multiplications, chain(*leaves[first:]))),
+        "numbers": sum(math.prod(leaf.output.shape[1:]) for leaf in chain(*leaves)),
+        "parameters": model.count_params(),
+    }
+    return {name: str(round(count / 1e6, 1)) for name, count in counted.items()}
+
+
+def _leaves(operation: keras.Operation) -> Iterator[keras.Operation]:
+    """Yield the operation, or those that a model in the model consists of."""
+    if isinstance(operation, keras.Model):
+        for inner in operation.layers:
+            yield from _leaves(inner)
+    elif not isinstance(operation, keras.layers.InputLayer):
+        yield operation
+
+
+def _multiplications(layer: keras.Operation) -> int:
+    kernels = [weight for weight in getattr(layer, "weights", ()) if "kernel" in weight.name]
+    pixels: int = math.prod(layer.output.shape[1:-1])
+    size: int = sum(math.prod(kernel.shape) for kernel in kernels)
+    return pixels * size
 
 
 def _last_of_each_size(layers: list[keras.Operation], final: int) -> list[keras.Operation]:

@@ -18,7 +18,7 @@ from keras import layers
 from numpy.typing import NDArray
 from PIL import Image
 
-from convnet.analysis import network_drawing
+from convnet.analysis import cuts, network_drawing
 from convnet.analysis.augmented_draws import draw_augmented, draw_knobs
 from convnet.analysis.example_images import choose_cases, choose_evenly
 from convnet.analysis.explain import explain_dataset
@@ -125,7 +125,8 @@ def make_study(folder: Path, changes: dict[str, Any]) -> Study:
 @pytest.fixture(scope="module", autouse=True)
 def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(network_drawing, "STORE", tmp_path_factory.mktemp("store"))
+        for module in (network_drawing, cuts):
+            patch.setattr(module, "STORE", tmp_path_factory.mktemp("store"))
         yield
 
 
@@ -166,6 +167,7 @@ def test_the_list_names_every_figure_once_in_the_order_of_the_page(out: Path) ->
         "plots/feature_maps_fine_tune.png",
         "grad_cam_baseline.png",
         "grad_cam_transfer.png",
+        "cuts.png",
     ]
     drawn = {path.relative_to(out).as_posix() for path in out.rglob("*.png")}
     assert {name for name in drawn if not name.startswith("feature_maps/")} == {entry["file"] for entry in listed}

@@ -92,6 +92,23 @@ def test_watch_counts_the_memory_of_children(tmp_path: Path) -> None:
         watch([sys.executable, "-c", "raise SystemExit('no such luck')"], tmp_path)
 
 
+def test_decision_in_looks_is_put_beside_that_of_the_last_look() -> None:
+    from bench.correctness.decide_study import beside
+    from comparison.test_verdict import evaluation
+    from convnet.comparison.verdict import verdict
+
+    def judged(seeds: int, looks: tuple[int, ...]) -> Any:
+        accuracies = {"baseline": 0.6, "augmented": 0.95, "dropout": 0.61}
+        return verdict(
+            [evaluation(name, value, tuple(range(seeds))) for name, value in accuracies.items()], looks=looks
+        )
+
+    rows = {row["variant"]: row for row in beside(judged(3, (3, 5)), judged(5, (5,)))}
+    assert {(row["decide"]["seeds"], row["all"]["seeds"]) for row in rows.values()} == {(3, 5)}
+    assert rows["augmented"]["decide"]["decision"] == rows["augmented"]["all"]["decision"] == "helps"
+    assert all(row["same"] == (row["decide"]["decision"] == row["all"]["decision"]) for row in rows.values())
+
+
 def test_stage_lasts_until_the_next_begins(tmp_path: Path) -> None:
     from bench.speed import profile_repro as profile
 

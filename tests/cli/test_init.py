@@ -2,6 +2,7 @@ import argparse
 import difflib
 import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -66,6 +67,24 @@ def test_entry_is_added_and_every_other_line_stays(project: Path) -> None:
     assert "photos: 60 usable images in 2 classes" in text
     assert "no problems found" in text
     assert text.endswith("next: dvc repro\n")
+
+
+def test_time_of_the_study_is_forecast_and_trials_that_fit_in_are_proposed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = write_photos(project / "photos", cats=6, dogs=6)
+    for split in ("train", "validation", "test"):  # official parts exclude folds, and folds exclude tuning
+        shutil.copytree(photos, project / "parts" / split)
+    text = initialise(project / "parts")
+    jobs = len(load_params().run.variants) * 5
+    found = re.search(rf"time for training: {jobs} jobs, at most roughly [\d.]+ (s|min) on this machine\n", text)
+    assert found, text
+    assert re.search(r"equal tuning is off: 16 trials of each variant take .* set tuning.trials to 16\n", text)
+    # Where tuning takes longer than the study and the budget, fewer trials are proposed, or none.
+    monkeypatch.setattr("convnet.cli.study_time.LEAST_BUDGET", 0.0)
+    assert "set tuning.trials to 4\n" in initialise(project / "parts")
+    monkeypatch.setattr("convnet.cli.study_time.TRIALS", (16, 8))
+    assert "tuning" not in initialise(project / "parts")
 
 
 def test_a_small_test_set_becomes_folds_and_five_seeds(project: Path) -> None:

@@ -138,3 +138,41 @@ def test_committed_simulation_keeps_its_bounds_and_sees_the_error() -> None:
     assert f"{min(row['lowest'] for row in early):.1f} to {max(row['highest'] for row in early):.1f}" == TOO_LARGE
     assert max(row["false: unspent, looks"] for row in rows) > 7
     assert max(row["false: unspent, every seed"] for row in rows) > 7
+
+
+GROUPS = {
+    "no gain": "no_gain",
+    "some variants gain": "partial_nulls",
+    "unequal spreads of seeds": "unequal_spreads",
+    "unlike networks": "unlike_networks",
+    "differences of exactly the margin, or none": "margin",
+    "gains of 2, 4, 8 and 12 points": "gains",
+}
+USERS = (
+    "all",
+    "only what looks good",
+    "only what looks bad",
+    "what looks clear first",
+    "stop when pleased",
+    "stop at random",
+)
+
+
+def test_table_of_the_document_is_that_of_the_committed_simulation() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "method.md").read_text("utf-8")
+    ranges = json.loads(RESULTS.read_text("utf-8"))["ranges"]
+    for words, group in GROUPS.items():
+        cells = " | ".join(f"{ranges[group][f'false: {user}']:.1f} %" for user in USERS)
+        assert f"| {words} | {cells} |" in document
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 8, 10, 12])
+def test_excess_of_early_decisions_is_that_of_the_committed_simulation(size: int) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "method.md").read_text("utf-8")
+    rows = [row for group in json.loads(RESULTS.read_text("utf-8"))["settings"].values() for row in group]
+    cells = []
+    for look in ("3", "5"):
+        found = [row["too_large_by_size"].get(f"{size}.0 points", {}).get(look, {"n": 0}) for row in rows]
+        means = [value["mean"] for value in found if value["n"] >= 50]
+        cells.append(" to ".join(f"{end:+.1f}" for end in sorted({min(means), max(means)})))
+    assert f"| {size} points | {cells[0]} | {cells[1]} |" in document

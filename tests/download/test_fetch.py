@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from convnet.data.suggestions import _where_weights_are
 from convnet.download.fetch import Address, Fetched, fetch
+from convnet.features.weights import is_published
 from convnet.params.load import load_params
 from convnet.system.errors import UserError
 from helpers.tiny_study import PROJECT
@@ -786,7 +786,7 @@ def test_server_that_does_not_speak_http_has_no_weights(tmp_path: Path, monkeypa
         backbone = load_params(PROJECT / "params.yaml").backbones["inception_v3"]
         url = f"http://127.0.0.1:{server.getsockname()[1]}/weights.h5"
         weights = backbone.weights.model_copy(update={"url": url})
-        assert _where_weights_are(backbone.model_copy(update={"weights": weights})) is None
+        assert not is_published(weights)
         thread.join(LIMIT)
 
 

@@ -1,6 +1,6 @@
 """The course of `convnet decide` with verdicts and forecasts that are given: order of blocks, every end, the pages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,18 @@ def forecast_of(seconds: float, jobs: int = 2) -> RunForecast:
 class Course:
     """Runs `decide` with given verdicts, one after the other, and keeps the numbers of seeds of each training."""
 
-    def __init__(self, folder: Path, verdicts: Sequence[Verdict], seconds: float = 60.0) -> None:
+    def __init__(
+        self, folder: Path, verdicts: Sequence[Verdict], seconds: float = 60.0, changes: Mapping[str, Any] | None = None
+    ) -> None:
+        self.made: list[str] = []  # stages
         self.trained: list[int] = []
         self.pages: list[str] = []
         self._folder, self._verdicts, self._seconds = folder, list(verdicts), seconds
-        self._params = tiny.params(folder, {**LOOKS, **PETS})
+        self._params = tiny.params(folder, {**LOOKS, **PETS, **(changes or {})})
 
     def run(self, patch: pytest.MonkeyPatch, **options: Any) -> None:
         patch.chdir(self._folder)
-        patch.setattr(engine, "make_data", lambda stage: None)
+        patch.setattr(engine, "make_data", self.made.append)
         patch.setattr(engine, "forecast_run", lambda params: forecast_of(self._seconds))
         patch.setattr(engine, "train_all", self._train_all)
         patch.setattr(engine, "train_more", lambda params, workers: self._train(params))
@@ -87,6 +90,15 @@ def test_no_relevant_difference_is_an_end(
     assert "no relevant difference (+0.1 points), decided with 3 seeds" in capsys.readouterr().err
 
 
+def test_plan_needs_arrays_or_the_tuned_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, trials, stage in (("fixed", 0, "prepare"), ("tuned", 2, "tune")):
+        verdicts = [judged(0.08, 1), altered(OPEN[3], decision="helps")]
+        (tmp_path / folder).mkdir()
+        course = Course(tmp_path / folder, verdicts, changes={"tuning": {"trials": trials, "seed": 1000}})
+        course.run(monkeypatch)
+        assert course.made == [stage]
+
+
 def test_minutes_that_are_used_are_an_end_behind_the_first_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,7 +135,9 @@ class Times:
 def test_largest_chance_per_minute_goes_first(tmp_path: Path) -> None:
     params = tiny.params(tmp_path, LOOKS)
 
-    def next_of(chances: dict[str, float], seconds: dict[str, float], left: float | None) -> list[str]:
+    def next_of(
+        chances: dict[str, float], seconds: dict[str, float], left: float | None, params: Params = params
+    ) -> list[str]:
         row = step(OPEN[3]).row
         going = [
             Step("pets", row.model_copy(update={"variant": name}), 5, chance, "") for name, chance in chances.items()
@@ -138,3 +152,5 @@ def test_largest_chance_per_minute_goes_first(tmp_path: Path) -> None:
     assert next_of({"slow": 0.9, "idle": 0.1}, seconds, 60.0) == ["idle"]  # the other ends too late
     assert next_of(chances, seconds, 5.0) == []
     assert next_of(chances, seconds, None) == ["slow", "quick", "idle"]  # all together without a limit
+    on_ray = params.model_copy(update={"engine": params.engine.model_copy(update={"kind": "ray"})})
+    assert next_of(chances, seconds, 1000.0, on_ray) == ["quick", "slow", "idle"]

@@ -1,5 +1,6 @@
 """Which comparisons go on, and why the others stop."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,13 @@ def test_images_alone_forbid_a_decision() -> None:
     interval = type(found.comparisons[0].interval)(middle - width / 2, middle + width / 2)
     stopped = step(altered(found, seed_share=0.0, interval=interval, mean=middle))
     assert stopped.look is None
-    assert "seeds cannot decide it" in stopped.reason
+    row = found.comparisons[0]
+    assert row.needed is not None
+    assert row.needed.test_images is not None
+    words = re.search(r"seeds cannot decide it; about ([\d,]+) test images would \(run.split: folds", stopped.reason)
+    assert words is not None
+    rounded = int(words[1].replace(",", ""))
+    assert row.needed.test_images <= rounded < 1.1 * row.needed.test_images
 
 
 def test_hopeless_comparison_stops() -> None:

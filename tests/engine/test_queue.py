@@ -179,6 +179,39 @@ def test_longest_jobs_begin_first_and_each_kind_after_its_data(study: Params, mo
     assert events == ["prepare", *pixels, "features", "tiny/transfer seed 0"]
 
 
+def with_seeds(study: Params, *seeds: int) -> Params:
+    alone = study.sweep.model_copy(update={"enabled": False})
+    return study.model_copy(update={"run": study.run.model_copy(update={"seeds": seeds}), "sweep": alone})
+
+
+def test_first_seeds_of_all_variants_come_before_the_others(study: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(queue, "run_jobs", lambda jobs, *_: events.extend(job.label for job in jobs))
+    queue.train_all(with_seeds(study, 4, 7), early=lambda: events.append("early"))
+    rest = ["tiny/baseline seed 7", "tiny/transfer seed 7"]
+    assert events[:3] == ["tiny/baseline seed 4", "tiny/transfer seed 4", "early"]
+    assert sorted(events[3:]) == rest
+
+
+def test_failed_first_seed_stops_no_other_job_and_is_tried_once(
+    study: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events: list[str] = []
+
+    def fail(jobs: Sequence[Job], *_: object) -> None:
+        labels = [job.label for job in jobs]
+        events.extend(labels)
+        if "tiny/baseline seed 4" in labels:
+            raise UserError("baseline failed")
+
+    monkeypatch.setattr(queue, "run_jobs", fail)
+    with pytest.raises(UserError, match=r"^baseline failed$"):
+        queue.train_all(with_seeds(study, 4, 7), early=lambda: events.append("early"))
+    assert sorted(events) == [f"tiny/{name} seed {seed}" for name in ("baseline", "transfer") for seed in (4, 7)]
+    skipped = [f"tiny/fine_tune seed {seed} is skipped: transfer has not finished" for seed in (4, 7)]
+    assert capsys.readouterr().err.splitlines()[1:] == skipped
+
+
 def test_failures_of_all_kinds_are_reported_together(
     study: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

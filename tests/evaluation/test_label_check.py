@@ -59,7 +59,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def check(study: Path) -> LabelCheck:
-    return check_labels(study / "arrays", study / "features", study / "s" / "digits.csv")
+    splits = study / "s"
+    return check_labels(study / "arrays", study / "features", splits / "digits.csv", splits / "digits.summary.json")
 
 
 def test_wrong_labels_of_every_split_are_found_with_their_row_of_a_label_table(study: Path) -> None:

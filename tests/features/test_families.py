@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+from PIL import Image
 
 from convnet.analysis.explain import explain_dataset
 from convnet.analysis.robustness import write_robustness
@@ -17,6 +18,7 @@ from convnet.evaluation.evaluate import evaluate
 from convnet.evaluation.model_selection import choose_best
 from convnet.features.dataset import bring_dataset
 from convnet.inference.export import export_model
+from convnet.inference.predict import Counts, predict_files
 from convnet.jobs.feature_plan import plan_features
 from convnet.jobs.predictions import load_predictions
 from convnet.params.applications import applications
@@ -89,6 +91,10 @@ def test_whole_chain_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     outputs = saved.predict_on_batch(np.load(arrays / "test" / "images.npy")).reshape(-1)
     stored = load_predictions(models / "fine_tune" / "predictions.npz")[0]["test"].probabilities
     assert np.allclose(outputs, stored[:, 1], atol=1e-3)
+    Image.fromarray(np.load(arrays / "test" / "images.npy")[0]).save("image.png")
+    heading, row = predict_files(next(Path("best").glob("*.keras")), [Path("image.png")], False, "csv", Counts())
+    assert heading.startswith("path,")
+    assert row.startswith("image.png,")
     exported = export_model(next(Path("best").glob("*.keras")), "saved_model", Path("exported"))
     assert exported.difference < 1e-3
 

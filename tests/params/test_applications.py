@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from convnet.params.applications import applications, architectures
+from convnet.params.applications import applications, architectures, cost_of
 from convnet.params.backbone import Backbone
 from convnet.params.load import load_params
 from convnet.params.recipe import resolve
@@ -33,6 +33,40 @@ def test_one_word_is_enough(tmp_path: Path, name: str) -> None:
     assert backbone.weights is not None
     assert backbone.weights.url.startswith("https://storage.googleapis.com/")
     assert getattr(recipe, "last_layer", None) == backbone.last_layer
+
+
+def test_every_name_has_a_recipe_without_network_and_without_keras(tmp_path: Path) -> None:
+    variants = {
+        f"of_{name.lower()}": {"transfer": True, "backbone": name, "image_size": [128, 128], "against": "transfer"}
+        for name in architectures()
+    }
+    changes = {f"variants.{variant}": diff for variant, diff in variants.items()}
+    params = loaded(tmp_path, {"run.datasets": ["cats_vs_dogs"], "run.feature_variants": [*variants], **changes,
+                               "run.fine_tune_variants": []})  # fmt: skip
+    recipes = [resolve(params, "cats_vs_dogs", variant) for variant in variants]
+    assert [getattr(recipe, "backbone", None) for recipe in recipes] == architectures()
+    assert [getattr(recipe, "last_layer", None) for recipe in recipes] == [
+        applications()[name]["last_layer"] for name in architectures()
+    ]
+
+
+def test_multiplications_of_vgg16_are_those_of_its_convolutions() -> None:
+    filters, sides = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512], [224, 112, 56, 28, 14]
+    of_layer = [sides[0]] * 2 + [sides[1]] * 2 + [sides[2]] * 3 + [sides[3]] * 3 + [sides[4]] * 3
+    by_hand = sum(9 * a * b * side**2 for a, b, side in zip([3, *filters], filters, of_layer, strict=False))
+    cost = cost_of("VGG16", None)
+    assert cost is not None
+    assert cost.multiplications * 224**2 == pytest.approx(by_hand, rel=1e-5)
+    assert cost.megabytes == pytest.approx(58.9, abs=0.2)  # the published file: 58,889,256 bytes
+
+
+def test_narrow_network_costs_less_and_an_unpublished_width_as_much_as_the_whole() -> None:
+    whole, narrow, unknown = (cost_of("MobileNetV2", alpha) for alpha in (1.0, 0.35, 0.9))
+    assert whole is not None
+    assert narrow is not None
+    assert narrow.multiplications < whole.multiplications / 4
+    assert unknown == whole
+    assert cost_of("compact", None) is None
 
 
 def test_every_name_has_an_address_and_all_but_two_families_a_hash() -> None:

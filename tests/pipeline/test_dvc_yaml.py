@@ -1,5 +1,6 @@
 """dvc.yaml lists the inputs and outputs of each stage completely, or DVC would reuse outdated results."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -138,6 +139,20 @@ def test_variants_of_the_run_are_in_the_list_of_their_kind() -> None:
     assert not [v for v in PARAMS["run"]["pixel_variants"] if {"transfer", "fine_tune"} & set(variants[v])]
     assert all(variants[v].get("transfer") for v in PARAMS["run"]["feature_variants"])
     assert all(variants[v].get("fine_tune") for v in PARAMS["run"]["fine_tune_variants"])
+
+
+def test_line_for_dvc_exp_show_fits_200_characters() -> None:
+    # For one changed variant that no other is compared with. The width is that of DVC's table.
+    found = re.search(r"dvc exp show --only-changed --drop '(\S+)'", (PROJECT / "docs" / "dvc.md").read_text("utf-8"))
+    assert found is not None
+    metrics = json.loads((PROJECT / "metrics.json").read_text("utf-8"))
+    inputs = {path for name in STAGES if name != "source_code" for path in STAGES[name]["deps"]}
+    for variant in ("augmented", "dropout", "transfer_dropout", "fine_tune"):
+        numbers = [f"{dataset}.{variant}.{key}" for dataset in metrics for key in metrics[dataset][variant]]
+        columns = ["Experiment", "Created", *numbers, f"variants.{variant}.dropout", *inputs]
+        kept = [column for column in columns if not re.match(found[1], column)]
+        assert {column.rpartition(".")[2] for column in kept} == {"Experiment", "accuracy", "difference", "dropout"}
+        assert 2 + sum(max(len(column), 24) + 3 for column in kept) - 3 <= 200
 
 
 def test_no_key_is_one_whose_change_dvc_ignores() -> None:

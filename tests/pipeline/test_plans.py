@@ -15,6 +15,7 @@ from helpers.tiny_study import PROJECT, as_yaml, change, committed
 COMMON = ("pets", "hands")
 RUN = ("run", "run")
 MODELS = {"train", "look"}
+PIXELS = {*MODELS, "sweep"}  # the baseline is swept
 NOTHING: set[str] = set()
 # The beginning of a setting's key -> the stages whose plans change with it, for the datasets that it names or for both;
 # the longest beginning counts. A plan holds whole sections, so a new setting in one of them needs no entry.
@@ -22,8 +23,8 @@ EXPECTED: dict[str, set[str]] = {
     "run.pixel_variants": {*MODELS, "evaluate", "best", "run"},
     "run.feature_variants": {*MODELS, "evaluate", "best", "run"},
     "run.fine_tune_variants": {*MODELS, "evaluate", "best", "run"},
-    "run.seeds": {*MODELS, "run"},
-    "run.split": {*MODELS, "run"},
+    "run.seeds": {*PIXELS, "run"},
+    "run.split": {*PIXELS, "run"},
     "run.margin": {"run"},
     "run.looks": {"run"},
     "variants": NOTHING,  # an entry that the run does not list
@@ -34,8 +35,8 @@ EXPECTED: dict[str, set[str]] = {
     "variants.transfer_dropout.against": {"run"},
     "variants.transfer_average": NOTHING,
     "variants.transfer_augmented": NOTHING,
-    "network": MODELS,
-    "training": MODELS,
+    "network": PIXELS,
+    "training": PIXELS,
     "augmentation": MODELS,
     "transfer": MODELS,
     "transfer.augmented_views": NOTHING,  # no variant of the run trains on cached views
@@ -50,20 +51,19 @@ EXPECTED: dict[str, set[str]] = {
     "images": {"split", "prepare", "features"},  # pretraining packs images by the same rule
     "backbones": NOTHING,
     "backbones.compact": {"features"},
-    "backbones.compact.input_range": {"features", "train"},
+    "backbones.compact.input_range": {"features", "train", "sweep"},
     "backbones.compact.last_layer": {"features", *MODELS},
     "backbones.compact.trainable_from": {"features", *MODELS},
     "backbones.compact.explain_layers": {"features", "look"},
     "datasets": NOTHING,
     "robustness": {"look"},
     "explain": {"look"},
-    "sweep": NOTHING,
-    "sweep.enabled": {"sweep"},
+    "sweep": {"sweep"},
     "tuning": NOTHING,
     "tuning.trials": {"tune"},
     "checkpoints": NOTHING,
     "engine": NOTHING,
-    "engine.threads_per_job": {*MODELS, "features"},
+    "engine.threads_per_job": {*PIXELS, "features"},
 }
 TRAINING = {"training", "transfer", "fine_tune"}
 # The same for the entry of a dataset: nothing of the other one changes.
@@ -71,9 +71,9 @@ OF_DATASET: dict[str, set[str]] = {
     "kind": {"download", "split"},
     "source": {"download", "split"},
     "split": {"split"},
-    "image_size": {"split", "prepare", "features", *MODELS},
-    "backbone": {"features", *MODELS},
-    "training": MODELS,
+    "image_size": {"split", "prepare", "features", *PIXELS},
+    "backbone": {"features", *PIXELS},
+    "training": PIXELS,
     "transfer": MODELS,
 }
 # A value that is not a number or a switch -> another valid one.
@@ -88,6 +88,7 @@ BLANK = {"early_stopping": 3, "trainable_from": "block3_conv", "address": "10.0.
 OF_KEY: dict[str, Any] = {
     "run.split": "resplit",
     "fine_tune.start": "transfer_dropout",
+    "sweep.enabled": False,
     "backbones.inception_v3.weights.md5": 32 * "0",
 }
 # Every other value of these contradicts another setting, as does the kind of a variant.

@@ -137,7 +137,7 @@ def test_mistakes_name_the_labels_to_check_and_the_way_to_change_them() -> None:
     assert "judges each of the 200 images" in text
     assert "85.0 %. 3 images (1.5 %) have a label to check: cat that may be dog 3." in text
     assert "`convnet init FOLDER --write-labels labels.csv`" in text
-    assert "`reports/tables/suggested_labels_pets.csv`" in text
+    assert "reports/tables/suggested_labels_pets.csv" in text
     assert "two labels" not in text
     both = " ".join(evidence(study(labels=make_label_check(suspects=1, pairs=1)))["mistakes"])
     assert "1 image (0.5 %) has a label to check" in both

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from convnet.analysis.augmented_draws import draw_augmented, draw_knobs, first_augmentation
+from convnet.analysis.cuts import measure_cuts
 from convnet.analysis.example_images import Examples, choose_cases, choose_evenly, read_examples
 from convnet.analysis.figure_files import save_chart
 from convnet.analysis.network_drawing import GROUPS, NetworkDrawing
-from convnet.analysis.networks import plan_networks
+from convnet.analysis.networks import FROZEN, Network, plan_networks
 from convnet.data.arrays import arrays_of_size
 from convnet.jobs.predictions import Prediction, Predictions, load_predictions
 from convnet.params.schema import Params
 from convnet.report.chart import Chart
 from convnet.report.charts.augmentation import augmentation_chart, knobs_chart
+from convnet.report.charts.cuts import cuts_chart
 from convnet.system.errors import UserError
 from convnet.system.files import read_json, write_json
 from convnet.system.progress import progress
@@ -55,11 +57,14 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
         )
         for group, of_network in drawing.bring(model, params.engine.threads_per_job, destination).items():
             entries[group] += of_network
+    cuts = [_cuts(params, n, arrays, models, described) for n in networks if n.name.startswith(FROZEN)][:1]
+    entries["cuts"] = [save_chart(chart, destination, ".") for chart in cuts]
     train = _predictions(models, networks[0].variant, seed)["train"]
     draws = _augmentation(params, dataset, arrays, train, described)
     # `dvc plots show` shows some figures of the folder `plots`.
     figures = [save_chart(chart, destination, folder) for chart, folder in zip(draws, ("plots", "."), strict=False)]
-    write_json(destination / "figures.json", figures + [entry for group in GROUPS for entry in entries[group]])
+    groups = (*GROUPS, "cuts")
+    write_json(destination / "figures.json", figures + [entry for group in groups for entry in entries[group]])
 
 
 def _choose_images(params: Params, arrays: Path, test: Mapping[str, Prediction]) -> tuple[Examples, Examples]:
@@ -69,6 +74,21 @@ def _choose_images(params: Params, arrays: Path, test: Mapping[str, Prediction])
     cases = choose_cases(test, params.explain.images, params.split.seed)
     shown = [read_examples(arrays, "test", first, rows, params.run.own_splits) for rows in (evenly, cases)]
     return shown[0], shown[1]
+
+
+def _cuts(params: Params, network: Network, arrays: Path, models: Path, described: Mapping[str, Any]) -> Chart:
+    """Return the chart of several cuts of a frozen backbone."""
+    seed = params.run.seeds[0]
+    rows = measure_cuts(
+        models / network.variant / f"seed-{seed}.keras",
+        network,
+        arrays_of_size(arrays, network.image_size),
+        _predictions(models, network.variant, seed),
+        params.split.seed,
+        params.run.own_splits,
+        params.engine.threads_per_job,
+    )
+    return cuts_chart(rows, network.backbone, described)
 
 
 def _augmentation(

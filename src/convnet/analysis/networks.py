@@ -25,6 +25,7 @@ class Network:
         variant: its variant.
         name: its name in titles.
         shared_by: the variants with the same feature maps and filters.
+        backbone: the name of its backbone; empty without one.
         layers: of its backbone, to be shown; empty without a backbone.
         image_size: (height, width) of the images that it sees.
         example: the first of its kind, with or without a backbone: its filters and Grad-CAM are shown too.
@@ -33,6 +34,7 @@ class Network:
     variant: str
     name: str
     shared_by: tuple[str, ...]
+    backbone: str
     layers: tuple[str, ...]
     image_size: tuple[int, int]
     example: bool
@@ -48,16 +50,18 @@ def plan_networks(params: Params, dataset: str) -> list[Network]:
         if isinstance(recipe, HeadRecipe):
             frozen.setdefault(set_of(recipe), []).append(variant)
     networks = [
-        Network(variant, variant, (variant,), (), recipes[variant].image_size, variant == plain[0]) for variant in plain
+        Network(variant, variant, (variant,), "", (), recipes[variant].image_size, variant == plain[0])
+        for variant in plain
     ]
     for number, (used, variants) in enumerate(frozen.items()):
         name = FROZEN if len(frozen) == 1 else f"{FROZEN} of {variants[0]}"
         layers = params.backbones[used.backbone].explain_layers
-        networks.append(Network(variants[0], name, tuple(variants), layers, used.image_size, number == 0))
+        shared = tuple(variants)
+        networks.append(Network(shared[0], name, shared, used.backbone, layers, used.image_size, number == 0))
     for variant, recipe in tuned.items():
         layers = params.backbones[recipe.backbone].explain_layers
         example = not frozen and variant == next(iter(tuned))
-        networks.append(Network(variant, variant, (variant,), layers, recipe.image_size, example))
+        networks.append(Network(variant, variant, (variant,), recipe.backbone, layers, recipe.image_size, example))
     return networks
 
 

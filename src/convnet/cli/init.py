@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from convnet.cli.backbone_choice import advise_with_backbone
 from convnet.cli.length import check_course, length_reason, with_length
 from convnet.cli.options import add_reading, labels_of, standard_output
 from convnet.cli.study import plan_study
+from convnet.cli.study_time import time_lines
 from convnet.data.label_tables import write_table
-from convnet.data.suggestions import BY_FOLDERS, Advice, Look, advise, dataset_name, look_at, problems
+from convnet.data.suggestions import BY_FOLDERS, Advice, Look, dataset_name, look_at, problems
 from convnet.params.checks import RESERVED, is_name
 from convnet.params.data import Dataset, GroupSource, LabelSource, ReadAs, Source
 from convnet.params.edit import write_dataset
@@ -79,7 +81,7 @@ def initialise(
         settings = _with_known(settings, params.datasets[name].source)
     kind = params.datasets[name].kind if known else "rendered" if rendered else "photographs"
     look = look_at(source, name, kind, params, _fingerprinted(settings))
-    advice = None if known else advise(look, kind, params, backbone)
+    advice = None if known else advise_with_backbone(look, kind, params, backbone)
     settings = _fingerprinted(_with_table(settings, look, write_labels))
     if advice is None:
         changes: dict[str, Any] = {}
@@ -90,6 +92,8 @@ def initialise(
         reasons = (*advice.reasons, length_reason(entry), *lines)
         done = [f"datasets.{name} is added to {PARAMS}", *(f"  {reason}" for reason in reasons)]
     done.append(_write(name, entry, changes, params.run.datasets if keep else ()))
+    counts = {split: sum(of_class.values()) for split, of_class in look.summary["counts"].items()}
+    done += time_lines(load_params(PARAMS), name, counts)
     return _text([*_found(name, look), "", *done, "next: dvc repro"])
 
 
@@ -142,7 +146,7 @@ def _entry(folder: str, kind: str, look: Look, advice: Advice, settings: ReadAs)
         "backbone": advice.backbone,
         "training": batch,
         "fine_tune": dict(batch),
-        "transfer": batch | {"pooling": advice.pooling},
+        "transfer": batch | advice.transfer,
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from convnet.comparison.schema import Comparison, Verdict
-from convnet.system.formats import plural
+from convnet.system.formats import plural, two_digits
 
 TOO_LARGE = "0.0 to 4.0"  # at the looks before the last, in bench/results/looks_simulation.json
 
@@ -24,7 +24,12 @@ def look_sentence(row: Comparison, looks: Sequence[int]) -> str:
     if following:
         return f"The next look is at {following[0]} seeds."
     images = row.needed and row.needed.test_images
-    return "The last look is over." + (f" About {images:,} test images would decide it." if images else "")
+    return "The last look is over." + (f" {about_images(images).capitalize()} would decide it." if images else "")
+
+
+def about_images(count: int) -> str:
+    """Return "about 1,300 test images"."""
+    return f"about {two_digits(count):,} test images"
 
 
 def _caution(row: Comparison, looks: Sequence[int]) -> str:

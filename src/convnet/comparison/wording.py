@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from convnet.comparison.decisions import FEWEST_SEEDS
-from convnet.comparison.look_sentences import look_sentence, spent_sentence
+from convnet.comparison.look_sentences import about_images, look_sentence, spent_sentence
 from convnet.comparison.power import MOST_MORE_SEEDS, MOST_TIMES_IMAGES
 from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
 from convnet.evaluation.metrics import METRICS
 from convnet.params.section import BASELINE
 from convnet.system.formats import p_words, plural, points, points_interval
 
+MOST_NAMED = 6  # helpers in one sentence
 PER_SEED = {"fixed": "", "resplit": " per split", "folds": ", each tested once"}
 MORE_SEEDS = {"fixed": "", "resplit": " with own splits", "folds": " and as many folds"}
 CHOSEN = "chosen on the same test images, so this gain may be a little too large"
@@ -83,7 +84,7 @@ def needed_sentence(comparison: Comparison) -> str:
     seeds, images = _more_seeds(comparison), comparison.needed.test_images
     ways = [f"{seeds} would decide it with a probability of {_chance(comparison.needed.probability)}."] if seeds else []
     if images is not None:
-        about = f"about {_two_digits(images):,} test images ({comparison.n_test:,} now) would decide it"
+        about = f"{about_images(images)} ({comparison.n_test:,} now) would decide it"
         ways.append(f"If the difference stays as it is, {about}.")
     if ways:
         return " ".join(ways)
@@ -106,12 +107,6 @@ def _chance(probability: float | None) -> str:
     """Return a probability in tens: a plan is only that exact."""
     assert probability is not None
     return "more than 90 %" if probability > 0.95 else f"about {10 * round(10 * probability)} %"
-
-
-def _two_digits(count: int) -> int:
-    """Round up to two significant digits: a plan is only that exact."""
-    unit = int(10 ** max(len(str(count)) - 2, 0))
-    return -(-count // unit) * unit
 
 
 def trivial_sentence(row: VariantSummary, metric: Deciding) -> str:
@@ -213,12 +208,16 @@ def _answer(verdict: Verdict) -> str:
         over = any(row.decision == "helps" for row in verdict.comparisons)
         return f"{where} no remedy is shown to help" + (f" compared with {BASELINE}" if over else "")
     named = _named_first(verdict)
+    if len(named) > MOST_NAMED:
+        ends = [f"{name} {_gain(_helping_row(verdict, name), verdict)}" for name in (named[0], named[-1])]
+        return f"{where} {len(named)} remedies help, and none is shown to be ahead of all others: {' to '.join(ends)}"
     if len(named) > 1:
         gains = ", ".join(f"{name} {_gain(_helping_row(verdict, name), verdict)}" for name in named)
         return f"{where} {_list(named)} help, and none is shown to be ahead of all others: {gains}"
     row = _helping_row(verdict, named[0])
     others = [name for name in verdict.helpers if name not in named]
-    ahead = f" and is ahead of {_list(others)}" if others else ""
+    behind = _list(others) if len(others) <= MOST_NAMED else f"{len(others)} other helpers"
+    ahead = f" and is ahead of {behind}" if others else ""
     note = f"; {CHOSEN}" if others else ""
     lower, upper = row.interval
     of_variant = {summary.variant: summary for summary in verdict.variants}

@@ -109,8 +109,7 @@ def check_batch_sizes(params: Params, dataset: str, images: int, classes: int) -
         UserError: a batch is larger; the message names the variant.
     """
     asked = [(variant, 1.0) for variant in params.run.variants]
-    if params.sweep.enabled:
-        asked += [(variant, min(params.sweep.shares)) for variant in params.sweep.variants]
+    asked += [(variant, min(params.sweep.shares)) for variant in params.swept(dataset)]
     for variant, share in asked:
         batch_size = resolve(params, dataset, variant).fit.batch_size
         check_batch_size(f"{dataset}/{variant}", batch_size, images_at(share, images, classes), share)

@@ -1,11 +1,8 @@
 """Inspect a user's own images: classes, problems, and settings that suit them."""
 
-import http.client
 import re
 import tempfile
 import unicodedata
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +16,10 @@ from convnet.data.grey_levels import FULL
 from convnet.data.manifest import build_manifest
 from convnet.data.packing import pack_folder
 from convnet.data.resizing import Resize
-from convnet.data.sources import DOWNLOADS, data_folder, kept_at, reading_entry
+from convnet.data.sources import DOWNLOADS, reading_entry
 from convnet.data.split_summary import by_reason
 from convnet.data.splits import IMBALANCE
-from convnet.download.fetch import Address
-from convnet.params.backbone import Backbone
 from convnet.params.data import Images, ReadAs
-from convnet.params.messages import nearest
 from convnet.params.recipe import smallest_image
 from convnet.params.schema import Params
 from convnet.system.errors import UserError
@@ -36,13 +30,10 @@ COMMON_BATCH = 20
 FEWEST_STEPS = 10  # per epoch; with fewer, 15 epochs hardly train
 SMALLEST_BATCH = 4
 TINY_CLASS = 20  # images
-SECONDS_TO_REACH = 5.0
 ALIKE = 1.5  # proportions that differ by a smaller factor are stretched; 4:3 beside 3:4 differ by 1.8
 LEAST_KEPT = 0.5  # share of an image that a crop to a square keeps
 DEFAULT_RESIZE: Resize = "stretch"  # the course's
 BY_FOLDERS = ReadAs()
-FALLBACK = "compact"  # trained here, so always available
-PRETRAINED = "inception_v3"  # the course's
 
 
 @dataclass(frozen=True)
@@ -68,6 +59,12 @@ class Look:
         return {name: sum(splits[split][name] for split in splits) for name in self.summary["classes"]}
 
     @property
+    def shorter_side(self) -> int:
+        """The shorter side, in pixels, that half of the usable images reach."""
+        accepted = self.manifest[self.manifest["verdict"] == "accepted"]
+        return int(accepted[["height", "width"]].min(axis=1).median())
+
+    @property
     def training_images(self) -> int:
         """Number of images in the training split."""
         return sum(self.summary["counts"]["train"].values())
@@ -80,7 +77,7 @@ class Advice:
     image_size: tuple[int, int]
     batch_size: int
     backbone: str
-    pooling: str  # between the backbone and its head
+    transfer: dict[str, Any]  # its changes of the section
     images: dict[str, str]
     reasons: tuple[str, ...]
 
@@ -122,28 +119,14 @@ def look_at(source: Path, name: str, kind: str, params: Params, settings: ReadAs
         return Look(file_digest(packed), summary, manifest, note)
 
 
-def advise(look: Look, kind: str, params: Params, backbone: str | None = None) -> Advice:
-    """Return settings that suit the images, each with its reason.
-
-    Args:
-        look: from `look_at`.
-        kind: "photographs" or "rendered".
-        params: defines the backbones.
-        backbone: the user's choice, or None.
-
-    Raises:
-        UserError: the chosen backbone is not defined.
-    """
-    if backbone is not None and backbone not in params.backbones:
-        raise UserError(f"the backbone {backbone!r} is unknown{nearest(backbone, list(params.backbones))}")
-    accepted = look.manifest[look.manifest["verdict"] == "accepted"]
-    side = int(accepted[["height", "width"]].min(axis=1).median())
-    chosen, why = (backbone, "as asked") if backbone else _choose_backbone(side, kind, params)
-    least = max(params.backbones[chosen].smallest_image, smallest_image(params.network))
+def advise(look: Look, params: Params, backbone: str) -> Advice:
+    """Return settings that suit the images and a backbone of `params`, each with its reason."""
+    accepted, side = look.manifest[look.manifest["verdict"] == "accepted"], look.shorter_side
+    least = max(params.backbones[backbone].smallest_image, smallest_image(params.network))
     length = max(least, min(side, LARGEST_SIDE))
     batch = min(COMMON_BATCH, max(SMALLEST_BATCH, look.training_images // FEWEST_STEPS))
     batch = min(batch, look.training_images)
-    if params.backbones[chosen].weights is None:
+    if params.backbones[backbone].weights is None:
         pooling, why_pooling = "flatten", "the backbone is small, so every feature can have its own weights"
     else:
         pooling, why_pooling = "average", "a head on one number per channel trains in a fraction of the time of flatten"
@@ -152,11 +135,10 @@ def advise(look: Look, kind: str, params: Params, backbone: str | None = None) -
     return Advice(
         image_size=(length, length),
         batch_size=batch,
-        backbone=chosen,
-        pooling=pooling,
+        backbone=backbone,
+        transfer={"pooling": pooling},
         images=changed | _grey_range(accepted, params),
         reasons=(
-            f"backbone {chosen}: {why}",
             f"pooling {pooling}: {why_pooling}",
             f"image_size {length}x{length}: the shorter side of half of the images is {side} pixels or more, "
             f"{least} to {LARGEST_SIDE} suit the networks",
@@ -222,21 +204,6 @@ def _named_as_given(folder: Path, packed: Path, source: Path, settings: ReadAs) 
         raise UserError(text) from error
 
 
-def _choose_backbone(side: int, kind: str, params: Params) -> tuple[str, str]:
-    """Return the backbone and the reason."""
-    backbone = params.backbones.get(PRETRAINED)
-    if backbone is None or backbone.weights is None:
-        return FALLBACK, f"params.yaml defines no {PRETRAINED} with weights"
-    if kind == "rendered":
-        return FALLBACK, "trained here on rendered images, as these are"
-    if side < backbone.smallest_image:
-        return FALLBACK, f"{PRETRAINED} needs {backbone.smallest_image} pixels a side, most of these have fewer"
-    place = _where_weights_are(backbone)
-    if place is None:
-        return FALLBACK, f"trained here, because the weights of {PRETRAINED} are neither on this machine nor reachable"
-    return PRETRAINED, f"trained on {backbone.seen}; its weights are {place}"
-
-
 def _own_range(images: Images) -> dict[str, str]:
     """Return the change that scales 16-bit grey by the dataset's own range, unless the user has set a range."""
     return {"grey_range": "auto"} if images.grey_range == "full" else {}
@@ -260,22 +227,3 @@ def _choose_resize(accepted: pd.DataFrame, params: Params) -> tuple[Resize, str]
     if kept >= LEAST_KEPT:
         return "crop", f"{found}, so stretching would distort them unequally; the middle keeps {kept:.0%} or more"
     return "pad", f"{found}, so stretching would distort them, and cropping would cut off too much"
-
-
-def _where_weights_are(backbone: Backbone) -> str | None:
-    """Return the place of the weights, among the places of the backbone stage, or None."""
-    assert backbone.weights is not None
-    url = backbone.weights.url
-    file = url.rsplit("/", 1)[-1]
-    folder = data_folder()
-    if folder and any((place / file).is_file() for place in (folder, folder.resolve().parent / "weights")):
-        return "in the folder that CONVNET_DATA names"
-    if kept_at(Address(urls=(url,))).is_file():
-        return "downloaded already"
-    if not url.startswith(("http://", "https://")):
-        return "a local file" if Path(url.removeprefix("file://")).expanduser().is_file() else None
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS_TO_REACH):
-            return "at their published address"
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):  # also a malformed answer
-        return None

@@ -19,8 +19,8 @@ from convnet.engine.local import Workers
 from convnet.engine.next_look import Step, seeds_for, steps_of
 from convnet.engine.queue import (
     ARRAYS,
-    BEFORE_PIXELS,
     RunForecast,
+    before_jobs,
     forecast_run,
     jobs_of_variants,
     make_data,
@@ -35,6 +35,7 @@ from convnet.jobs.job import Job
 from convnet.params.schema import Params
 from convnet.params.seeds import FILE, raised, write_numbers
 from convnet.system.errors import UserError, printable
+from convnet.system.formats import plural
 
 PAGE = Path("reports/index.html")  # where dvc.yaml puts it
 
@@ -145,16 +146,18 @@ def _train_to_first_look(study: Study, looks: Sequence[int], workers: Workers) -
     def early() -> None:
         _show(first.verdicts(), _plan(study.params, looks))
 
-    train_all(study.params, workers, early if _has_early_page(study.params) else None)
+    train_all(study.params, workers, early if _has_early_page(study.params, looks[0]) else None)
 
 
-def _has_early_page(params: Params) -> bool:
-    """Return whether the first seeds train apart: they fill this machine, and more is to come."""
+def _has_early_page(params: Params, look: int) -> bool:
+    """Return whether the first seeds train apart: they fill this machine, and more is to come up to the first look."""
     # One fold is a part of the test images. A cluster starts all seeds at once.
-    if params.run.split == "folds" or params.engine.kind == "ray" or not forecast_run(params).pending:
+    if params.run.split == "folds" or params.engine.kind == "ray":
         return False
     first_seeds = len(params.run.datasets) * len(params.run.variants)
-    return parallel_processes(params, sys.maxsize) <= first_seeds
+    if parallel_processes(params, sys.maxsize) > first_seeds:
+        return False
+    return bool(forecast_run(_all_at(params.with_numbers({}), look)).pending)
 
 
 def _show(verdicts: Sequence[Verdict], plan: Sequence[str]) -> None:
@@ -175,7 +178,9 @@ def _next(study: Study, going: Sequence[Step], seconds_left: float | None) -> Bl
         if together.seconds > seconds_left or seconds_left <= 0:
             continue
         chosen += block.steps
-        if len(together.forecast.pending) >= 2 * parallel_processes(study.params, sys.maxsize):
+        # A cluster takes all at once.
+        enough = 2 * parallel_processes(study.params, sys.maxsize)
+        if study.params.engine.kind == "local" and len(together.forecast.pending) >= enough:
             break
     return study.block(chosen) if chosen else None
 
@@ -187,7 +192,7 @@ def _all_at(params: Params, look: int) -> Params:
 
 
 def _print_plan(study: Study, looks: Sequence[int], minutes: float | None) -> None:
-    make_data(BEFORE_PIXELS)
+    make_data(before_jobs(study.params))
     for line in _plan(study.params, looks):
         _line(line)
     if len(looks) > 1:
@@ -209,12 +214,9 @@ def _print_end(study: Study, steps: Sequence[Step], looks: Sequence[int], second
             reason = f"not decided: the minutes are used before the look at {step.look} seeds"
             step = replace(step, reason=reason)
         _line(str(step))
-    jobs, most = (_number(forecast_run(of)) for of in (study.params, _all_at(study.params, looks[-1])))
-    _line(f"{jobs} jobs; {most} with {looks[-1]} seeds of all variants; {duration(seconds)}")
-
-
-def _number(found: RunForecast) -> int:
-    return found.stored + len(found.pending)
+    done = forecast_run(study.params)
+    jobs = done.stored + len(done.pending)
+    _line(f"{plural(jobs, 'job')}, {duration(seconds)}; {_plan(study.params, looks[-1:])[0]}")
 
 
 def _line(text: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from convnet.backend.device import BFLOAT16_INSTRUCTIONS
 from convnet.backend.machine import _processor_field, machine_facts
 from convnet.data.splits import images_at
+from convnet.engine.backbone_work import backbone_multiplications
 from convnet.jobs.job import BUILDS_A_BACKBONE, STORE, Job
 from convnet.jobs.store import facts, timing
 from convnet.params.backbone import Backbone
@@ -30,7 +31,6 @@ LIBRARIES_START = 6.0  # seconds that a process takes to load the libraries
 JOB_STARTS = 2.0  # seconds to build, compile and save a network
 SHARE_OF_PEAK = {True: 1.5, False: 0.6}  # of NumPy's float32 speed, with and without bfloat16
 SECONDS_PER_UPDATE = 1e-9  # of one parameter in one step
-UNKNOWN_BACKBONE = 40_000  # multiplications per pixel, as in a network of 2 billion at 224 x 224
 
 
 @dataclass(frozen=True)
@@ -192,17 +192,23 @@ def _by_rate(work: Work, rate: Rate) -> float:
 
 def _by_multiplications(work: Work) -> float | None:
     """Return seconds, or None on a GPU, whose speed NumPy does not show."""
-    if _machine()["gpu"] is not None:
-        return None
     fit, (once, trained, parameters) = work.recipe.fit, _multiplications(work)
-    precision = fit.precision
-    has_bfloat16 = not BFLOAT16_INSTRUCTIONS.isdisjoint(_processor_field("flags").split())
-    narrow = has_bfloat16 if precision == "auto" else precision == "mixed_bfloat16"
-    speed = SHARE_OF_PEAK[narrow] * _peak() * work.threads
+    speed = multiplications_per_second(fit.precision, work.threads)
+    if speed is None:
+        return None
     of_image = (once + 3 * trained) / speed  # forward, and twice as much backward
     of_updates = math.ceil(work.train / fit.batch_size) * parameters * SECONDS_PER_UPDATE
     of_predictions = work.predicted * (once + trained) / speed
     return JOB_STARTS + fit.epochs * (work.of_epoch * of_image + of_updates) + of_predictions
+
+
+def multiplications_per_second(precision: str, threads: int) -> float | None:
+    """Return the speed of training on this machine, or None on a GPU, whose speed NumPy does not show."""
+    if _machine()["gpu"] is not None:
+        return None
+    has_bfloat16 = not BFLOAT16_INSTRUCTIONS.isdisjoint(_processor_field("flags").split())
+    narrow = has_bfloat16 if precision == "auto" else precision == "mixed_bfloat16"
+    return SHARE_OF_PEAK[narrow] * _peak() * threads
 
 
 @cache
@@ -232,15 +238,19 @@ def _multiplications(work: Work) -> tuple[float, float, float]:
         return 0.0, _convolutions(recipe.image_size, recipe.filters)[0], 0.0
     assert isinstance(recipe, BackboneRecipe)
     pixels, pretrain = math.prod(recipe.image_size), work.backbone and work.backbone.pretrain
+    frozen = 0.0
     if pretrain:
         of_backbone, cells = _convolutions(recipe.image_size, pretrain.filters)
         channels = pretrain.filters[-1]
     else:
-        of_backbone, cells, channels = pixels * UNKNOWN_BACKBONE, pixels / 16**2 * 768, 768
+        frozen, of_backbone = backbone_multiplications(work.backbone, recipe.image_size)
+        cells, channels = pixels / 16**2 * 768, 768
     head = (cells if recipe.pooling == "flatten" else channels) * recipe.dense
     if recipe.kind == "features":
         return 0.0, head, head
-    return (0.0, of_backbone + head, head) if isinstance(recipe, FineTuneRecipe) else (of_backbone, head, head)
+    if isinstance(recipe, FineTuneRecipe):
+        return frozen, of_backbone + head, head
+    return frozen + of_backbone, head, head
 
 
 def _convolutions(image_size: tuple[int, int], filters: Sequence[int]) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from convnet.comparison.look_sentences import about_images
 from convnet.comparison.power import chance_of_decision, estimate_of, open_level
 from convnet.comparison.schema import Comparison, Verdict
 from convnet.params.schema import Params
@@ -52,7 +53,8 @@ def _step(verdict: Verdict, row: Comparison, looks: Sequence[int]) -> Step:
     chances = [chance_of_decision(estimate, look, level, verdict.margin) or 0.0 for look in (*ahead, VERY_MANY)]
     if chances[-1] < LEAST_CHANCE:
         images = row.needed and row.needed.test_images
-        return stop("seeds cannot decide it" + (f"; about {images:,} test images would" if images else ""))
+        way = f"; {about_images(images)} would (run.split: folds tests every image)" if images else ""
+        return stop(f"seeds cannot decide it{way}")
     if max(chances[:-1]) < LEAST_CHANCE:
         return stop(f"the chance at {ahead[-1]} seeds is below 5 %")
     return Step(verdict.dataset, row, ahead[0], chances[0], "")

@@ -36,6 +36,11 @@ ARRAYS, FEATURES, BACKBONES = Path("data/arrays"), Path("data/features"), Path("
 TUNING = Path("data/tuning")
 
 
+def before_jobs(params: Params) -> str:
+    """Return the stage behind which the settings of all jobs are known."""
+    return TRIALS if params.tuning.trials else BEFORE_PIXELS
+
+
 def train_all(params: Params, workers: Workers | None = None, early: Callable[[], None] | None = None) -> None:
     """Make the data that the jobs need, and run all jobs, each kind once its inputs exist.
 
@@ -47,7 +52,7 @@ def train_all(params: Params, workers: Workers | None = None, early: Callable[[]
     Raises:
         UserError: the data cannot be made, or at least one job failed; the others have their results.
     """
-    make_data(TRIALS if params.tuning.trials else BEFORE_PIXELS)
+    make_data(before_jobs(params))
     seeds = None if early is None else params.run.seeds[:1]
     with _Queue(params, workers) as queue:
         with _dvc_repro(BEFORE_HEADS):  # beside: pixels need no features
@@ -106,7 +111,7 @@ class _Queue:
             for job in waiting:
                 if seeds is None or job.seed in seeds:
                     start = self._params.start_of(job.recipe.variant)
-                    print(f"{job.label} is skipped: {start} has not finished", file=sys.stderr)
+                    self._log.line_once(f"{job.label} is skipped: {start} has not finished")
             self.run(ready, seeds)
 
     def run_rest(self) -> None:
@@ -205,13 +210,11 @@ def _without_features(params: Params, dataset: str, variant: str) -> list[Job]:
 
 
 def _first_jobs(params: Params, variants: Sequence[str], heads: bool) -> list[Job]:
-    swept = [name for name in params.sweep.variants if bool(params.variants[name].transfer) == heads]
     jobs = [job for dataset in params.run.datasets for variant in variants for job in _plan(params, dataset, variant)]
-    if params.sweep.enabled:
-        alike = params.with_numbers({})  # all sizes with the same seeds
-        jobs += [job for dataset in params.run.datasets for variant in swept for share in params.sweep.shares
-                 for job in _plan(alike, dataset, variant, share=share)]  # fmt: skip
-    return jobs
+    alike = params.with_numbers({})  # all sizes with the same seeds
+    swept = [(dataset, name) for dataset in params.run.datasets for name in params.swept(dataset)]
+    return jobs + [job for dataset, variant in swept if bool(params.variants[variant].transfer) == heads
+                   for share in params.sweep.shares for job in _plan(alike, dataset, variant, share=share)]  # fmt: skip
 
 
 def fine_tune_jobs(params: Params, folder: Path) -> tuple[list[Job], list[Job]]:

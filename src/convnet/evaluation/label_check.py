@@ -27,16 +27,16 @@ NO_FEATURES = "The run has no features of a backbone, so no model judges the lab
 TOO_FEW = "The images are too few to judge each one by a model of the others."
 
 
-def check_labels(arrays: Path, features: Path, manifest: Path) -> LabelCheck:
+def check_labels(arrays: Path, features: Path, manifest: Path, summary: Path) -> LabelCheck:
     """Return the check of a dataset, from the job store if it is there.
 
     Args:
         arrays: folder of the prepare stage.
         features: folder of the features stage.
-        manifest: CSV of the split stage; its summary is beside it.
+        manifest: CSV of the split stage.
+        summary: JSON of the split stage.
     """
     described, used = read_json(arrays / "dataset.json"), read_json(features / "features.json")
-    summary = manifest.with_name(f"{manifest.stem}.summary.json")
     decides = {
         "arrays": described["digest"],
         "features": used.get("digest"),

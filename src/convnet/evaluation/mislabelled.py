@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
@@ -48,24 +48,32 @@ def judge(features: npt.NDArray[Any], labels: Integers, groups: Integers, class_
         class_count: number of classes, also of those without an image.
     """
     probabilities, known = np.zeros((len(labels), class_count)), np.zeros(len(labels), dtype=bool)
-    # As strong as a spread of 1 in the log-odds: weaker penalties learn wrong labels by heart.
-    inverse_strength = 1.0 / features.shape[1]
     folds = min(FOLDS, int(np.bincount(labels).max()), len(np.unique(groups)))
     if folds < 2:
         return Judged(probabilities, known)
     divided = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
-    with threadpool_limits(1), warnings.catch_warnings():  # one thread: the core count must not change bits
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         for train, held_out in divided.split(features, labels, groups):
             classes = np.unique(labels[train])
             if len(classes) < 2:
                 continue
-            model = make_pipeline(StandardScaler(), LogisticRegression(C=inverse_strength, max_iter=MOST_ITERATIONS))
-            model.fit(features[train], labels[train])
+            model = fit_regression(features[train], labels[train])
             probabilities[np.ix_(held_out, classes)] = model.predict_proba(features[held_out])
             known[held_out] = np.isin(labels[held_out], classes)
     return Judged(probabilities, known)
+
+
+def fit_regression(features: npt.NDArray[Any], labels: Integers) -> Pipeline:
+    """Return a logistic regression on standardised features.
+
+    Its penalty is that of a spread of 1 in the log-odds. Weaker penalties learn wrong labels by heart.
+    """
+    penalty = 1.0 / features.shape[1]
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=MOST_ITERATIONS))
+    with threadpool_limits(1), warnings.catch_warnings():  # one thread: the core count must not change bits
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(features, labels)
 
 
 def find_suspects(labels: Integers, probabilities: Floats) -> Suspects:

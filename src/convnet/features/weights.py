@@ -1,15 +1,20 @@
 """The weights of a backbone: downloaded and checked, or trained here on rendered source classes."""
 
+import http.client
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
-from convnet.data.sources import fetch_entry
+from convnet.data.sources import data_folder, fetch_entry, kept_at
 from convnet.download.fetch import Address, md5_digest
 from convnet.features.pretraining import pretrain_backbone
 from convnet.params.backbone import Weights
 from convnet.params.schema import Params
 from convnet.system.errors import UserError
 from convnet.system.files import write_json
+
+SECONDS_TO_REACH = 5.0
 
 
 def bring_backbone(params: Params, name: str, destination: Path) -> str | None:
@@ -49,3 +54,26 @@ def fetch_weights(weights: Weights, destination: Path) -> dict[str, Any]:
             "of the published file"
         )
     return entry
+
+
+def place_on_this_machine(weights: Weights) -> str | None:
+    """Return where the weight file is, among the places that `fetch_weights` searches without a download, or None."""
+    file = weights.url.rsplit("/", 1)[-1]
+    folder = data_folder()
+    if folder and any((place / file).is_file() for place in (folder, folder.resolve().parent / "weights")):
+        return "in the folder that CONVNET_DATA names"
+    if kept_at(Address(urls=(weights.url,))).is_file():
+        return "downloaded already"
+    is_local = not weights.url.startswith(("http://", "https://"))
+    return "a local file" if is_local and Path(weights.url.removeprefix("file://")).expanduser().is_file() else None
+
+
+def is_published(weights: Weights) -> bool:
+    """Return whether the address of the weights answers."""
+    if not weights.url.startswith(("http://", "https://")):
+        return False
+    try:
+        with urllib.request.urlopen(urllib.request.Request(weights.url, method="HEAD"), timeout=SECONDS_TO_REACH):
+            return True
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):  # also a malformed answer
+        return False

@@ -5,6 +5,7 @@
 
 import csv
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,41 @@ TABLE = Path(__file__).parent / "tables" / "applications.csv"
 COLUMNS = (
     *("architecture", "alpha", "url", "hash", "smallest_image", "native_size", "lowest", "highest", "channels"),
     *("last_layer", "trainable_from", "explain_layers"),
+    *("multiplications", "trained", "numbers", "parameters", "accuracy"),
 )
 SEEN = "1.28 million ImageNet photographs in 1,000 classes, many of them breeds of cats and dogs"
 SEEN_BY_LARGE_CONVNEXTS = f"14 million photographs of ImageNet-21k, then {SEEN}"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The work of a network up to its default cut, for one pixel, and its published accuracy.
+
+    Attributes:
+        multiplications: of all layers.
+        trained: of the layers that fine-tuning trains.
+        numbers: the outputs of all layers, which pass through memory.
+        megabytes: of the weight file.
+        accuracy: % of ImageNet's validation images; None where it is not published.
+    """
+
+    multiplications: float
+    trained: float
+    numbers: float
+    megabytes: float
+    accuracy: float | None
+
+
+@cache
+def costs() -> dict[str, Cost]:
+    """Return the cost of each network by the names of `applications`."""
+    return {_key(row["architecture"], row["alpha"]): _cost(row) for row in _rows()}
+
+
+def cost_of(architecture: str, alpha: float | None) -> Cost | None:
+    """Return the cost of a network; of a width that is not published, that of the full width."""
+    width = "" if alpha in (None, 1.0) else str(alpha)
+    return costs().get(_key(architecture, width)) or costs().get(architecture)
 
 
 @cache
@@ -24,8 +57,7 @@ def applications() -> dict[str, dict[str, Any]]:
 
     The names are those of keras.applications, as `MobileNetV2`, and `MobileNetV2 0.35` for another width.
     """
-    with TABLE.open(encoding="utf-8", newline="") as file:
-        return {_key(row["architecture"], row["alpha"]): _settings(row) for row in csv.DictReader(file)}
+    return {_key(row["architecture"], row["alpha"]): _settings(row) for row in _rows()}
 
 
 def architectures() -> list[str]:
@@ -57,6 +89,22 @@ def complete(entry: Mapping[str, Any]) -> dict[str, Any]:
     # An entry as it was written out has every key, and None where the table has nothing.
     written = {key: value for key, value in entry.items() if value is not None}
     return known | written | {"weights": weights}
+
+
+def _rows() -> list[dict[str, str]]:
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _cost(row: Mapping[str, str]) -> Cost:
+    millions = 1e6 / int(row["native_size"]) ** 2
+    return Cost(
+        multiplications=float(row["multiplications"]) * millions,
+        trained=float(row["trained"]) * millions,
+        numbers=float(row["numbers"]) * millions,
+        megabytes=4 * float(row["parameters"]),
+        accuracy=float(row["accuracy"]) if row["accuracy"] else None,
+    )
 
 
 def _key(architecture: str, alpha: str) -> str:

@@ -106,7 +106,7 @@ def _check_sweep(params: Params) -> None:
                 f"params.yaml: sweep.variants names {name!r}, which is fine-tuned; the sweep trains pixel and feature "
                 "variants only, so take it out"
             )
-        if params.sweep.enabled and name not in params.run.variants:
+        if params.sweep.enabled is True and name not in params.run.variants:
             raise UserError(
                 f"params.yaml: sweep.variants names {name!r}, which is not in run.{where}; add it there, or take it "
                 "out of sweep.variants"

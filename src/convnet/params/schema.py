@@ -100,7 +100,7 @@ class Tuning(Section):
 class Sweep(Section):
     """Training on nested subsets, to see how accuracy and gap depend on the number of images."""
 
-    enabled: bool
+    enabled: bool | Literal["rendered"]  # rendered: for the datasets that are rendered here
     shares: Annotated[tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...], Field(strict=False, min_length=1)]
     variants: Names
 
@@ -178,6 +178,12 @@ class Params(Section):
         seeds = self.run.seeds
         more = 0 if self.run.split == "folds" else self._numbers.get(dataset, {}).get(variant, 0) - len(seeds)
         return seeds + tuple(range(max(seeds) + 1, max(seeds) + 1 + more))
+
+    def swept(self, dataset: str) -> tuple[str, ...]:
+        """Return the variants of the run that the size sweep trains on a dataset."""
+        here = self.dataset(dataset).source.rendered is not None
+        on = here if self.sweep.enabled == "rendered" else self.sweep.enabled
+        return tuple(name for name in self.sweep.variants if on and name in self.run.variants)
 
     @field_validator("variants", mode="before")
     @classmethod

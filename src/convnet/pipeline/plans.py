@@ -110,9 +110,9 @@ def _tune(params: Params, recipes: dict[str, VariantRecipe], jobs: dict[str, Any
 
 
 def _sweep(params: Params, dataset: str, jobs: dict[str, Any]) -> dict[str, Any]:
-    if not params.sweep.enabled:
+    recipes = {variant: resolve(params, dataset, variant) for variant in params.swept(dataset)}
+    if not recipes:
         return {"enabled": False}
-    recipes = {variant: resolve(params, dataset, variant) for variant in params.sweep.variants}
     seeds = {"seeds": params.run.seeds}
     return jobs | seeds | {"enabled": True, "shares": params.sweep.shares, "recipes": _dumped(recipes)}
 

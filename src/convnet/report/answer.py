@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from convnet.comparison.decisions import FEWEST_SEEDS
 from convnet.comparison.power import (
+    MOST_TIMES_IMAGES,
     chance_of_decision,
     chance_words,
     estimate_of,
@@ -19,7 +21,7 @@ from convnet.comparison.wording import headline, pair_sentences
 from convnet.evaluation.model_selection import best_of, candidate
 from convnet.evaluation.schema import Evaluation
 from convnet.params.section import BASELINE
-from convnet.system.formats import percent, plural
+from convnet.system.formats import percent, plural, two_digits
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class OpenQuestion:
 
     comparison: Comparison
     chances: Mapping[int, str]  # by number of seeds: the probability that they decide it, in words
+    images: str  # about how many test images would decide it
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,11 @@ def answer_on(verdict: Verdict, evaluations: Sequence[Evaluation]) -> Answer:
     looks = next_looks(min((len(row.seeds) for row in undecided), default=0), verdict.looks) if undecided else []
     level = open_level(verdict)
     questions = [
-        OpenQuestion(row, {look: _chance(row, look, level, verdict.margin) for look in looks if look > len(row.seeds)})
+        OpenQuestion(
+            row,
+            {look: _chance(row, look, level, verdict.margin) for look in looks if look > len(row.seeds)},
+            _images_words(row),
+        )
         for row in undecided
     ]
     best = best_of([candidate(evaluation) for evaluation in evaluations])
@@ -99,6 +106,15 @@ def _chance(row: Comparison, seeds: int, level: float, margin: float) -> str:
     redrawn = row.interval_kind == "folds and test images"
     chance = chance_of_decision(estimate_of(row), seeds, level, margin, redrawn)
     return "not known" if chance is None else chance_words(chance)
+
+
+def _images_words(row: Comparison) -> str:
+    """Return about how many test images would decide a comparison, if its difference stays as it is."""
+    if row.needed is None or row.split == "resplit" or len(row.seeds) < FEWEST_SEEDS:
+        return "not known"
+    if row.needed.test_images is None:
+        return f"over {MOST_TIMES_IMAGES} times the {row.n_test:,} now"
+    return f"about {two_digits(row.needed.test_images):,} ({row.n_test:,} now)"
 
 
 def _on_test_images(verdict: Verdict, kept: str) -> list[str]:

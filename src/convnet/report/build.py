@@ -52,8 +52,8 @@ CHARTS: tuple[Callable[[Numbers], list[Chart]], ...] = (
     robustness.charts,
     cost.charts,
     learning_curve.charts,
-    top_losses.charts,
     mislabelled.charts,
+    top_losses.charts,  # last: where the page is full, its galleries are the first to be left out
 )
 
 

@@ -41,7 +41,7 @@ def evidence(study: Study) -> dict[str, list[str]]:
         "epochs": _epochs(study),
         "small": _small(study),
         "augmentation": _augmentation(study),
-        "transfer": _compared(study, lambda new, old: bool(new.backbone) and not old.backbone),
+        "transfer": [*_compared(study, lambda new, old: bool(new.backbone) and not old.backbone), *_cuts(study)],
         "dropout": _dropout(study),
         "classes": _classes(study),
         "cost": _saved_by_looks(study),
@@ -121,6 +121,18 @@ def _falls(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     }
 
 
+def _cuts(study: Study) -> list[str]:
+    """Return a sentence for each comparison of two cuts of one backbone."""
+    known = {evaluation.variant: evaluation for evaluation in study.evaluations}
+    return [
+        f"Two cuts of {new['backbone']}, {new['last_layer']} and {old['last_layer']}: {_sentence(row, study.verdict)}"
+        for row in study.verdict.comparisons
+        if row.baseline in known
+        for new, old in [(known[row.variant].recipe, known[row.baseline].recipe)]
+        if new.get("backbone") == old.get("backbone") and new.get("last_layer") != old.get("last_layer")
+    ]
+
+
 def _dropout(study: Study) -> list[str]:
     heads = _compared(study, lambda new, old: bool(new.backbone) and _only(new, old, "dropout"))
     networks = _compared(study, lambda new, old: not new.backbone and _only(new, old, "dropout"))
@@ -167,7 +179,7 @@ def _mistakes(check: LabelCheck | None, rendered: bool) -> list[str]:
         *doubled,
         caution if rendered else "A hard image looks like a wrong label to a model, so look at each image first.",
         "To change labels, write their table with `convnet init FOLDER --write-labels labels.csv`. "
-        f"Replace its rows by rows of `reports/tables/suggested_labels_{check.dataset}.csv`, or write drop as a label. "
+        f"Replace its rows by rows of reports/tables/suggested_labels_{check.dataset}.csv, or write drop as a label. "
         "Then run `convnet init FOLDER` again.",
     ]
 

@@ -41,7 +41,7 @@ from convnet.report.tuning import TunedVariant
 from convnet.report.variant_part import VariantPart, variant_parts
 from convnet.system.errors import UserError, printable
 from convnet.system.files import write_text
-from convnet.system.formats import p_value, percent, points, points_interval
+from convnet.system.formats import p_value, percent, plural, points, points_interval
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE_BUDGET = 5_000_000  # bytes of the whole page: text, tables and images in base64
@@ -118,6 +118,12 @@ class DatasetReport:
     def kind(self) -> str:
         """`rendered images` or `photographs`."""
         return kind_words(self.evaluations[0].kind)
+
+    @property
+    def seeds_words(self) -> str:
+        """The number of seeds, which may differ between variants."""
+        counts = sorted({len(evaluation.seeds) for evaluation in self.evaluations})
+        return f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else plural(counts[0], "seed")
 
     @cached_property
     def answer(self) -> Answer:
@@ -218,7 +224,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
         shown_classes=SHOWN_CLASSES,
         splits=SPLITS,
         fine_tuning={dataset.name: fine_tuning_sentences(dataset.evaluations) for dataset in datasets},
-        origins=_origins(datasets),
+        origins=tables.origins([evaluation for dataset in datasets for evaluation in dataset.evaluations]),
     )
 
 
@@ -238,16 +244,6 @@ def _shown(dataset: DatasetReport) -> set[str]:
     """Return the sections that have content."""
     there = {"verdict": True, "variants": True, "cost": True, "data": dataset.summary, "transfer": dataset.backbone}
     return {key for key in lesson.SECTIONS if there.get(key) or key in dataset.groups or key in dataset.evidence}
-
-
-def _origins(datasets: Sequence[DatasetReport]) -> list[tuple[str, str]]:
-    """Machine and versions as (name, value); where evaluations differ, all values are listed, sorted."""
-    values: dict[str, set[str]] = {}
-    for dataset in datasets:
-        for evaluation in dataset.evaluations:
-            for name, value in {**evaluation.machine, **evaluation.versions}.items():
-                values.setdefault(name, set()).add(str(value))
-    return [(name, ", ".join(sorted(found))) for name, found in values.items()]
 
 
 def _environment() -> Environment:

@@ -235,6 +235,15 @@ def seconds_per_seed(evaluations: Sequence[Evaluation]) -> dict[str, float]:
     return {e.variant: own[e.variant] + own.get(e.recipe.get("start", ""), 0.0) for e in evaluations}
 
 
+def origins(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
+    """Return machine and versions as (name, value); where evaluations differ, all values are listed, sorted."""
+    values: dict[str, set[str]] = {}
+    for evaluation in evaluations:
+        for name, value in {**evaluation.machine, **evaluation.versions}.items():
+            values.setdefault(name, set()).add(str(value))
+    return [(name, ", ".join(sorted(found))) for name, found in values.items()]
+
+
 def by_variant(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the rows of each variant, all in their order."""
     return {str(name): rows for name, rows in table.groupby("variant", sort=False)}

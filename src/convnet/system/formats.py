@@ -27,6 +27,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def two_digits(count: int) -> int:
+    """Round up to two significant digits: a plan is only that exact."""
+    unit = int(10 ** max(len(str(count)) - 2, 0))
+    return -(-count // unit) * unit
+
+
 def p_value(p: float) -> str:
     """Return "< 0.001" or "0.034"; beside the 5 % that decide, a fourth digit shows the side: "0.0496"."""
     return "< 0.001" if p < 0.001 else f"{p:.{4 if 0.0495 <= p < 0.0505 else 3}f}"
