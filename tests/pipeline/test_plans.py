@@ -190,10 +190,11 @@ def test_setting_of_a_dataset_changes_nothing_of_the_others(tmp_path: Path) -> N
     [
         ("tuning.trials", 2, "tuning.trials", 3, {"tune"}),
         ("tuning.trials", 2, "tuning.seed", 1001, {"tune"}),
-        ("tuning.trials", 2, "training.batch_size", 21, {"tune", "sweep", *MODELS}),
-        ("sweep.enabled", False, "sweep.shares", [0.5, 1.0], NOTHING),
-        ("sweep.enabled", False, "training.batch_size", 21, MODELS),
-        ("run.split", "folds", "split.seed", 1, {"split", "features", "sweep", *MODELS}),
+        ("tuning.trials", 2, "training.batch_size", 21, {"tune", *PIXELS}),
+        ("sweep.enabled", True, "sweep.shares", [0.5, 1.0], {"sweep"}),
+        ("sweep.enabled", True, "sweep.variants", ["augmented"], {"sweep"}),
+        ("sweep.enabled", True, "training.batch_size", 21, PIXELS),
+        ("run.split", "folds", "split.seed", 1, {"split", "features", *PIXELS}),
     ],
 )
 def test_settings_of_what_the_committed_run_leaves_out(
