@@ -72,6 +72,7 @@ def test_entry_is_added_and_every_other_line_stays(project: Path) -> None:
 def test_time_of_the_study_is_forecast_and_trials_that_fit_in_are_proposed(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("convnet.engine.forecast._peak", lambda: 3e10)  # however busy this machine is
     photos = write_photos(project / "photos", cats=6, dogs=6)
     for split in ("train", "validation", "test"):  # official parts exclude folds, and folds exclude tuning
         shutil.copytree(photos, project / "parts" / split)
@@ -85,6 +86,18 @@ def test_time_of_the_study_is_forecast_and_trials_that_fit_in_are_proposed(
     assert "set tuning.trials to 4\n" in initialise(project / "parts")
     monkeypatch.setattr("convnet.cli.study_time.TRIALS", (16, 8))
     assert "tuning" not in initialise(project / "parts")
+
+
+def test_fine_tuning_of_hours_is_left_out_and_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convnet.engine.forecast._peak", lambda: 3e10)  # however busy this machine is
+    assert "fine_tune_variants" not in initialise(write_photos(project / "photos"))
+    assert load_params().run.fine_tune_variants == ("fine_tune",)
+    monkeypatch.setattr("convnet.cli.study_time.LONGEST_FINE_TUNING", 0.0)
+    kept = initialise(write_photos(project / "more"), keep=True)  # the run is that of the other datasets too
+    assert "fine_tune_variants" not in kept
+    text = initialise(write_photos(project / "slow"))
+    assert re.search(r"run.fine_tune_variants is empty: fine_tune takes up to .*; to train it, name it there\n", text)
+    assert load_params().run.fine_tune_variants == ()
 
 
 def test_a_small_test_set_becomes_folds_and_five_seeds(project: Path) -> None:

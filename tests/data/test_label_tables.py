@@ -224,3 +224,10 @@ def test_rows_of_many_folders_with_one_file_name_are_found(tmp_path: Path) -> No
     path = tmp_path / "labels.csv"
     path.write_text("file,label\n" + "".join(f"{number}/image.jpg,{number % 2}\n" for number in range(5_000)))
     assert len(read_labelled(path, LabelSource(table=str(path)), files).images) == 5_000
+
+
+def test_many_rows_that_name_many_files_take_no_time_that_grows_with_the_square(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("file,label\n" + "1.jpg,cat\n" * 30_000)
+    with pytest.raises(UserError, match="1 files of the table name several"):
+        read_labelled(path, LabelSource(table=str(path)), [("a.zip", f"{n}/1.jpg") for n in range(5_000)])

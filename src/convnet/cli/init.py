@@ -10,7 +10,7 @@ from convnet.cli.length import check_course, length_reason, with_length
 from convnet.cli.options import add_reading, labels_of, standard_output
 from convnet.cli.study import plan_study
 from convnet.cli.study_power import power_lines
-from convnet.cli.study_time import time_lines
+from convnet.cli.study_time import drop_slow_fine_tuning, time_lines
 from convnet.data.label_tables import write_table
 from convnet.data.suggestions import BY_FOLDERS, Advice, Look, dataset_name, look_at, problems
 from convnet.params.checks import RESERVED, is_name
@@ -94,7 +94,10 @@ def initialise(
         done = [f"datasets.{name} is added to {PARAMS}", *(f"  {reason}" for reason in reasons)]
     done.append(_write(name, entry, changes, params.run.datasets if keep else ()))
     counts = {split: sum(of_class.values()) for split, of_class in look.summary["counts"].items()}
-    done += [*time_lines(load_params(PARAMS), name, counts), *power_lines(load_params(PARAMS), counts)]
+    if advice is not None and not keep:
+        done += drop_slow_fine_tuning(PARAMS, name, counts)
+    params = load_params(PARAMS)
+    done += [*time_lines(params, name, counts), *power_lines(params, counts)]
     return _text([*_found(name, look), "", *done, "next: dvc repro"])
 
 

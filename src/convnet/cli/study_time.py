@@ -1,14 +1,18 @@
 """How long a study of a user's own images takes, and what equal tuning adds, as `convnet init` prints it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from convnet.engine.forecast import Work, duration, forecast
 from convnet.engine.run import parallel_processes
+from convnet.params.edit import write_dataset
+from convnet.params.load import load_params
 from convnet.params.recipe import BackboneRecipe, resolve
 from convnet.params.schema import Params
 
 TRIALS = (16, 8, 4)  # powers of 2, at which Sobol points are even
 LEAST_BUDGET = 600.0  # seconds; tuning may take as long as the study, or this if the study is short
+LONGEST_FINE_TUNING = 3600.0  # seconds for all its seeds; a network of ImageNet takes hours on a processor
 
 
 def time_lines(params: Params, dataset: str, counts: Mapping[str, int]) -> list[str]:
@@ -35,6 +39,18 @@ def time_lines(params: Params, dataset: str, counts: Mapping[str, int]) -> list[
             more = f"{trials} trials of each variant take at most roughly {duration(tuning)} more"
             return [*lines, f"equal tuning is off: {more}; to use them, set tuning.trials to {trials}"]
     return lines
+
+
+def drop_slow_fine_tuning(path: Path, dataset: str, counts: Mapping[str, int]) -> list[str]:
+    """Take the fine-tuned variants out of the run in params.yaml if they take too long; return the line on it."""
+    params = load_params(path)
+    works = [_work(params, dataset, variant, counts) for variant in params.run.fine_tune_variants]
+    seconds = _seconds(params, works, len(params.run.seeds))
+    if not works or seconds is None or seconds <= LONGEST_FINE_TUNING:
+        return []
+    write_dataset(path, dataset, {}, {"fine_tune_variants": []})
+    names = ", ".join(params.run.fine_tune_variants)
+    return [f"run.fine_tune_variants is empty: {names} takes up to {duration(seconds)}; to train it, name it there"]
 
 
 def _seconds(params: Params, works: list[Work], times: int) -> float | None:

@@ -22,6 +22,7 @@ class FileIndex:
         self._around = _shared_folders([name for _, name in places])
         self._by_name: dict[str, list[Key]] = {}  # also by the last two names, because many folders may hold a `1.jpg`
         self._by_stem: dict[str, list[Key]] = {}
+        self._several: dict[str, list[Key]] = {}  # files of a row that names many, because a table may repeat it
         for key in places:
             name = _last(_folded(key[1]))
             for end in {name, _last(_folded(key[1]), 2)}:
@@ -31,6 +32,14 @@ class FileIndex:
 
     def find(self, file: str) -> list[Key]:
         """Return the files that a row can mean, of which one is right."""
+        if file in self._several:
+            return self._several[file]
+        found = self._search(file)
+        if len(found) > 1:
+            self._several[file] = found
+        return found
+
+    def _search(self, file: str) -> list[Key]:
         wanted = _composed(file)
         same = self._by_name.get(_last(_folded(file), 2), [])
         found = [key for key in same if _ends_with(_composed(key[1]), wanted)]

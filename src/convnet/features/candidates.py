@@ -11,7 +11,7 @@ from convnet.params.schema import Params
 
 HALVINGS = 32  # most networks halve an image five times, so its side is rounded up to a multiple of this
 LEAST_SIDE = 64  # pixels of most images; of fewer, a pretrained network leaves a map of three pixels a side
-FORWARD = 1.5  # predicting reaches this many times the speed of training
+FORWARD = 2.0  # predicting reaches this many times the speed of training
 LONGEST_FEATURES = 30 * 60.0  # seconds; a slower backbone, or a size at which it is slower, is not proposed
 LONGEST_EPOCH = 90.0  # seconds of an epoch of fine-tuning, of which five seeds may take hundreds
 
