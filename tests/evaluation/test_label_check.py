@@ -90,8 +90,8 @@ def test_suggestions_have_the_form_of_the_table_of_all_labels(study: Path) -> No
     assert len(lines) == len(found.suspects) > 0
     assert {line.split(",")[0] for line in lines} < {line.split(",")[0] for line in all_lines}
     settings = LabelSource(table="labels.csv")
-    present = {row.file: row for row in read_table(whole, settings)}
-    for row in read_table(suggestions, settings):
+    present = {row.file: row for row in read_table(whole, settings).rows}
+    for row in read_table(suggestions, settings).rows:
         assert row.label != present[row.file].label
         assert row.split == present[row.file].split
 
