@@ -4,7 +4,7 @@
     python -m bench.speed.peer_modern --scale full            1,000 + 250 photographs, if CONVNET_DATA is set
     python -m bench.speed.peer_modern --case plain            one of four, as a result of its own
 
-Keras' way is written out below: image_dataset_from_directory, cache, shuffle, prefetch, augmentation layers in the
+Keras' way (bench/lib/keras_way.py): image_dataset_from_directory, cache, shuffle, prefetch, augmentation layers in the
 model, fit; for transfer the frozen backbone inside the model. Both sides have the same network, batch of 20, epochs,
 seeds and images, and take turns in processes of their own. Imports are not timed. Seconds hold building, training,
 validation and the saved model; ours hold also checkpoints and the predictions of all splits.
@@ -19,12 +19,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from bench.lib.material import BATCH_SIZE, SMALL, bring_archive, cnn_recipe, head_recipe, ingest, make_job, unpack
+from bench.lib.keras_way import LAST_LAYER, TRAINABLE_FROM, Guide, Trained, train_keras
+from bench.lib.material import SMALL, bring_archive, cnn_recipe, head_recipe, ingest, make_job, unpack
 from bench.lib.numbers import announce, compare, compare_accuracy, make_parser, write_result
 from bench.lib.sides import Side, alternate
 from bench.speed.gpu import fine_tune_jobs
@@ -36,8 +36,6 @@ from convnet.system.processes import usable_cores
 
 # Aimed at: one seed, five seeds. Fine-tuning computes the same on both sides.
 TARGETS = {"plain": (1.8, 2.5), "augmented": (1.8, 3.0), "transfer": (5.0, 5.0), "fine_tune": (None, None)}
-TIMED_EPOCHS = 2  # of Keras' transfer; the rest is scaled
-LAST_LAYER, TRAINABLE_FROM = "mixed7", "mixed6"
 TUNED_EPOCHS = 3  # of `fine_tune_jobs`
 
 
@@ -68,13 +66,6 @@ class Task(NamedTuple):
     scale: Scale
     folder: Path  # with arrays and files
     weights: Path | None
-
-
-class Trained(NamedTuple):
-    """What one training cost and reached."""
-
-    seconds: float
-    accuracy: float  # validation, after the last epoch
 
 
 def start_all_cores() -> None:
@@ -154,100 +145,6 @@ def train_head(task: Task, seed: int, threads: int, work: Path) -> None:
     train_job(job_of(task, seed, threads, work))
 
 
-def train_keras(task: Task, seed: int) -> Trained:
-    """Train as the guides of keras.io do; only the model is kept."""
-    import keras
-
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)
-    small = task.case in ("plain", "augmented")
-    start = time.perf_counter()
-    training, validation = (_keras_images(task, split, seed) for split in ("train", "validation"))
-    model = _small_cnn(task) if small else _on_backbone(task)
-    epochs = task.scale.epochs if small else TIMED_EPOCHS
-    seconds, accuracy = _fit(model, training, validation, epochs, start)
-    if task.case == "transfer":
-        seconds = seconds[:1] + [seconds[1]] * (task.scale.head_epochs - 1)
-    elif task.case == "fine_tune":  # the epochs of the head are not counted
-        _unfreeze(model)
-        seconds, accuracy = _fit(model, training, validation, TUNED_EPOCHS, time.perf_counter())
-    saving = time.perf_counter()
-    model.save(task.folder / "keras.keras")
-    return Trained(sum(seconds) + time.perf_counter() - saving, accuracy)
-
-
-def _unfreeze(model: Any) -> None:
-    import keras
-
-    cut = next(layer for layer in model.layers if isinstance(layer, keras.Model))
-    cut.trainable = True
-    for layer in cut.layers[: [layer.name for layer in cut.layers].index(TRAINABLE_FROM)]:
-        layer.trainable = False
-    model.compile(keras.optimizers.RMSprop(0.00001), "binary_crossentropy", metrics=["accuracy"])
-
-
-def _fit(model: Any, training: Any, validation: Any, epochs: int, start: float) -> tuple[list[float], float]:
-    """Return the seconds of each epoch, the first since `start`, and the last validation accuracy."""
-    import keras
-
-    ends = [start]
-    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))
-    history = model.fit(training, validation_data=validation, epochs=epochs, verbose=0, callbacks=[clock])
-    return [end - begin for begin, end in pairwise(ends)], float(history.history["val_accuracy"][-1])
-
-
-def _keras_images(task: Task, split: str, seed: int) -> Any:
-    import keras
-    import tensorflow as tf
-
-    images = keras.utils.image_dataset_from_directory(
-        task.folder / "files" / split, label_mode="binary", image_size=task.scale.image_size,
-        batch_size=None if split == "train" else BATCH_SIZE, seed=seed, shuffle=split == "train", verbose=False,
-    ).cache()  # fmt: skip
-    if split == "train":
-        images = images.shuffle(1000, seed=seed).batch(BATCH_SIZE)
-    return images.prefetch(tf.data.AUTOTUNE)
-
-
-def _small_cnn(task: Task) -> Any:
-    import keras
-    from keras import layers
-
-    moves = [
-        layers.RandomFlip("horizontal"), layers.RandomRotation(40 / 360, fill_mode="nearest"),
-        layers.RandomTranslation(0.2, 0.2, fill_mode="nearest"), layers.RandomZoom(0.2, fill_mode="nearest"),
-    ]  # fmt: skip
-    model = keras.Sequential([keras.Input((*task.scale.image_size, 3))])
-    for layer in moves if task.case == "augmented" else ():
-        model.add(layer)
-    model.add(layers.Rescaling(1 / 255))
-    for filters in SMALL:
-        model.add(layers.Conv2D(filters, 3, activation="relu"))
-        model.add(layers.MaxPooling2D())
-    for layer in (layers.Flatten(), layers.Dense(512, activation="relu"), layers.Dense(1, activation="sigmoid")):
-        model.add(layer)
-    model.compile(keras.optimizers.RMSprop(0.001), "binary_crossentropy", metrics=["accuracy"])
-    return model
-
-
-def _on_backbone(task: Task) -> Any:
-    import keras
-    from keras import layers
-
-    size = (*task.scale.image_size, 3)
-    pretrained = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=size)
-    pretrained.load_weights(task.weights)
-    pretrained.trainable = False
-    cut = keras.Model(pretrained.input, pretrained.get_layer(LAST_LAYER).output)
-    image = keras.Input(size)
-    x = layers.Rescaling(1 / 127.5, offset=-1.0)(image)
-    x = layers.GlobalAveragePooling2D()(cut(x, training=False))
-    x = layers.Dense(1024, activation="relu")(x)
-    model = keras.Model(image, layers.Dense(1, activation="sigmoid")(x))
-    model.compile(keras.optimizers.RMSprop(0.0001), "binary_crossentropy", metrics=["accuracy"])
-    return model
-
-
 class Sides(NamedTuple):
     """The processes, all started before anything is timed."""
 
@@ -304,10 +201,13 @@ def _work(task: Task, name: str) -> Path:
 
 def measure(task: Task, sides: Sides) -> list[dict[str, Any]]:
     """Return two rows of a case: one seed, and all seeds."""
+    scale = task.scale
+    epochs = {"transfer": scale.head_epochs, "fine_tune": TUNED_EPOCHS}.get(task.case, scale.epochs)
+    guide = Guide(task.case, task.folder / "files", scale.image_size, epochs, task.weights)
     calls: dict[str, Callable[[int], list[Trained]]] = {
         "one": lambda repeat: [ours_one(task, sides, repeat)],
         "all": lambda repeat: ours_all(task, sides, repeat),
-        "keras": lambda repeat: [sides.keras(train_keras, task, seed) for seed in range(task.scale.seeds)],
+        "keras": lambda repeat: [sides.keras(train_keras, guide, seed) for seed in range(task.scale.seeds)],
     }
     found = alternate(calls, task.scale.repeats, task.case)
     other = [sum(one.seconds for one in repeat) for repeat in found["keras"]]
