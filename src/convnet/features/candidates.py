@@ -13,7 +13,6 @@ HALVINGS = 32  # most networks halve an image five times, so its side is rounded
 LEAST_SIDE = 64  # pixels of most images; of fewer, a pretrained network leaves a map of three pixels a side
 FORWARD = 2.0  # predicting reaches this many times the speed of training
 LONGEST_FEATURES = 30 * 60.0  # seconds; a slower backbone, or a size at which it is slower, is not proposed
-LONGEST_EPOCH = 90.0  # seconds of an epoch of fine-tuning, of which five seeds may take hundreds
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,7 @@ class Candidate:
     @property
     def side(self) -> int:
         """The own side if that is fast enough, or the dataset's."""
-        features, epoch = self.seconds(self.own_side) or (0.0, 0.0)
-        slow = features > LONGEST_FEATURES or (self.is_tuned and epoch > LONGEST_EPOCH)
+        slow = (self.seconds(self.own_side) or (0.0,))[0] > LONGEST_FEATURES
         return max(self.settings.smallest_image, self.images.small_side) if slow else self.own_side
 
     @property
