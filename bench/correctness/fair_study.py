@@ -3,8 +3,8 @@
     CONVNET_DATA=<folder> python -m bench.correctness.fair_study --folder <new folder>
 
 cats_vs_dogs with 200 training photographs of each class, 100 for validation and 250 for the test. Three copies of the
-project run the same variants and seeds. A stopped run resumes when the same folder is named again.
-The result is bench/results/fair_study.json.
+project run the same variants and seeds, and share a store of finished jobs. A stopped run resumes when the same folder
+is named again. The result is bench/results/fair_study.json.
 """
 
 import argparse
@@ -40,7 +40,8 @@ def main() -> None:
     studies = {}
     for name, rule in rules.items():
         project = arguments.folder / name.replace(" ", "-")
-        verdicts = run_study(project, settings_of(photographs, arguments.seeds) | rule, arguments.jobs)
+        settings, store = settings_of(photographs, arguments.seeds) | rule, arguments.folder / "jobs"
+        verdicts = run_study(project, settings, arguments.jobs, store=store)
         rows = rows_of(verdicts[DATASET])
         tuned = read_json(project / "data" / "tuning" / f"{DATASET}.json")["variants"]
         studies[name] = {
