@@ -9,7 +9,7 @@
 #   make check        style, types, layers and plain language
 #   make test         the tests that take seconds
 #   make test-slow    the tests that train or run whole pipelines
-#   make bench        the measurements against peers
+#   make bench        the measurements of speed; those of correctness take hours and have options
 #   make lock         resolve requirements.lock (needs uv); UPGRADE=--upgrade takes newer versions
 #   make clean        remove the environment, caches and drawn pages; data, models and finished jobs stay
 
@@ -70,7 +70,7 @@ test-slow: .venv/.stamp scm
 	$(TWO_AT_A_TIME) -m slow
 
 bench: .venv/.stamp
-	for script in bench/speed/*.py bench/correctness/*.py; do module=$${script%.py}; $(BIN)/python -m "$${module//\//.}" || exit 1; done
+	for script in bench/speed/*.py; do module=$${script%.py}; $(BIN)/python -m "$${module//\//.}" || exit 1; done
 	$(BIN)/python -m bench.lib.make_table
 
 # The environment is made once and brought up to date in place, so a changed setting in pyproject.toml costs seconds.
