@@ -64,7 +64,7 @@ ROWS = [("x/1", "cat"), ("x/2", "dog"), ("y/1", "cat"), ("y/3", "dog")]
         "sep=;\r\nfile;label\r\n" + "\r\n".join(f"{file}.jpg;{label}" for file, label in ROWS),
         "\n\nfile,label\n\n" + "\n\n".join(f"{file}.jpg,{label}  " for file, label in ROWS) + "\n\n",
         "file,label\n" + "\n".join(f"C:\\Users\\me\\{file}.jpg,{label}" for file, label in ROWS),
-        "file,label\n" + "\n".join(f"/home/me/data/{file}.jpg,{label}" for file, label in ROWS),
+        "file,label\n" + "\n".join(f"/media/card/{file}.jpg,{label}" for file, label in ROWS),
         "file,label\n" + "\n".join(f"../elsewhere/{file}.jpg,{label}" for file, label in ROWS),
         "[" + ",".join(f'{{"file": "{file}.jpg", "label": "{label}"}}' for file, label in ROWS) + "]",
         ("file\tlabel\r\n" + "\r\n".join(f"{file}.jpg\t{label}" for file, label in ROWS)).encode("utf-16"),
