@@ -22,7 +22,8 @@ def main() -> None:
     kind = params.dataset(arguments.dataset).kind
     best = choose_best(arguments.models, params.run.variants, kind, arguments.destination)
     write_preprocess(arguments.destination)
-    reached = f"{100 * best.accuracy:.1f} % of {kind} validation images, mean over seeds"
+    images = "rendered validation images" if kind == "rendered" else "validation photographs"
+    reached = f"{100 * best.accuracy:.1f} % of {images}, mean over seeds"
     print(printable(f"{arguments.dataset}: best is {best.variant}, {reached}; seed {best.seed}"), file=sys.stderr)
 
 
