@@ -11,13 +11,14 @@ validation and the saved model; ours hold also checkpoints and the predictions o
 
 One seed: ours has all cores, as Keras' way has. Five seeds: ours trains two at once on one thread each, as the
 program does; Keras' way one after the other. Ours computes the features of transfer once. Keras' transfer runs 2
-epochs, and each further epoch counts as the second. Reading the images is in Keras' first epoch. Our ingest is beside.
+epochs, and each further epoch counts as the second. Its fine-tuning starts from these, so its accuracy is not that of
+a whole training. Reading the images is in Keras' first epoch. Our ingest is beside.
 """
 
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -137,14 +138,6 @@ def make_features(task: Task, work: Path) -> float:
     return time.perf_counter() - start
 
 
-def train_head(task: Task, seed: int, threads: int, work: Path) -> None:
-    """Train the head from which fine-tuning of this seed starts."""
-    from convnet.training.train import train_job
-
-    os.chdir(work)
-    train_job(job_of(task, seed, threads, work))
-
-
 class Sides(NamedTuple):
     """The processes, all started before anything is timed."""
 
@@ -155,26 +148,16 @@ class Sides(NamedTuple):
 
 def ours_one(task: Task, sides: Sides, repeat: int) -> Trained:
     """Train one seed with all cores."""
-    work, before = _work(task, f"one-{repeat}"), 0.0
-    if task.case in ("transfer", "fine_tune"):
-        seconds = sides.whole(make_features, task, work)
-        before = seconds if task.case == "transfer" else 0.0
-    if task.case == "fine_tune":
-        sides.whole(train_head, task, repeat, usable_cores(), work)
+    work = _work(task, f"one-{repeat}")
+    before = _prepare(task, sides, work, [repeat], usable_cores())
     trained = sides.whole(train_ours, task, repeat, usable_cores(), work)
     return Trained(before + trained.seconds, trained.accuracy)
 
 
 def ours_all(task: Task, sides: Sides, repeat: int) -> list[Trained]:
     """Train all seeds, two at once; each of the results has the seconds of the whole, divided by the seeds."""
-    work, before = _work(task, f"all-{repeat}"), 0.0
-    seeds = range(task.scale.seeds)
-    if task.case in ("transfer", "fine_tune"):
-        seconds = sides.whole(make_features, task, work)
-        before = seconds if task.case == "transfer" else 0.0
-    if task.case == "fine_tune":
-        for seed in seeds:
-            sides.whole(train_head, task, seed, 1, work)
+    work, seeds = _work(task, f"all-{repeat}"), range(task.scale.seeds)
+    before = _prepare(task, sides, work, seeds, 1)
     free: SimpleQueue[Side] = SimpleQueue()
     for side in sides.halves:
         free.put(side)
@@ -191,6 +174,18 @@ def ours_all(task: Task, sides: Sides, repeat: int) -> list[Trained]:
         trained = list(pool.map(train, seeds))
     whole = before + time.perf_counter() - start
     return [Trained(whole / len(trained), one.accuracy) for one in trained]
+
+
+def _prepare(task: Task, sides: Sides, work: Path, seeds: Sequence[int], threads: int) -> float:
+    """Make what the jobs read, and return the seconds of it that count: features count for transfer only."""
+    if task.case in ("plain", "augmented"):
+        return 0.0
+    seconds = sides.whole(make_features, task, work)
+    if task.case == "transfer":
+        return seconds
+    for seed in seeds:
+        sides.whole(train_ours, task._replace(case="transfer"), seed, threads, work)
+    return 0.0
 
 
 def _work(task: Task, name: str) -> Path:
