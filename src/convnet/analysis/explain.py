@@ -45,6 +45,9 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
     """
     described, seed = read_json(arrays / "dataset.json"), params.run.seeds[0]
     networks = plan_networks(params, dataset)
+    if not networks:
+        write_json(destination / "figures.json", [])
+        return
     test = {n.variant: _predictions(models, n.variant, seed)["test"] for n in networks if n.example}
     examples, cases = {}, {}
     for size in {network.image_size for network in networks}:
