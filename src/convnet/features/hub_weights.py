@@ -2,11 +2,12 @@
 
 import zipfile
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from convnet.data.sources import DOWNLOADS, data_folder
-from convnet.params.presets import PRESET, command_of, entry_name
+from convnet.params.presets import EXTRA, PRESET, command_of, entry_name
 from convnet.system.errors import UserError
 from convnet.system.files import atomic_path, file_digest, json_digest, link
 from convnet.system.workspace import in_workspace
@@ -44,6 +45,18 @@ def local_preset(preset: str) -> Path | None:
 def kept_preset(preset: str) -> Path:
     """Return the place of a downloaded preset."""
     return in_workspace(DOWNLOADS) / json_digest(preset)[:12] / f"{_folder_name(preset)}.zip"
+
+
+def hub_version() -> dict[str, str]:
+    """Return the version of KerasHub by its name.
+
+    Raises:
+        UserError: the extra is not installed.
+    """
+    try:
+        return {"keras-hub": version("keras-hub")}
+    except PackageNotFoundError as error:
+        raise UserError(EXTRA) from error
 
 
 def pack(files: Mapping[str, Path], archive: Path) -> None:
