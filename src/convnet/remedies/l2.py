@@ -21,10 +21,11 @@ def _penalise(settings: L2, optimizer: Any, model: Any, steps: int) -> None:
     """
     from keras import ops
 
+    kernels = ["kernel" in variable.name for variable in model.trainable_variables]
     update = optimizer.update_step
 
     def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if "kernel" in variable.name:
+        if kernels[optimizer._get_variable_index(variable)]:
             gradient = gradient + 2.0 * settings.factor * ops.cast(variable, gradient.dtype)
         update(gradient, variable, learning_rate)
 

@@ -39,7 +39,6 @@ def derive_job(job: Job) -> None:
         if not member.done:
             raise UserError(f"{member.label} has no result to go on with; run the same command again")
     start = time.monotonic()
-    keras.backend.clear_session()
     predictions = [load_predictions(member.result / "predictions.npz")[member.seed] for member in job.members]
     derived = _derive(job, predictions)
     probabilities = derived.probabilities or _predict(job, derived.model)
