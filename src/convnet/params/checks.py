@@ -33,7 +33,6 @@ def check_params(params: Params) -> None:
     _check_names(params)
     _check_run(params)
     _check_start(params)
-    _check_derived(params)
     _check_sweep(params)
     _check_tuning(params)
     _check_backbones(params)
@@ -46,6 +45,7 @@ def check_params(params: Params) -> None:
         knobs(params, variant)
         remedies_of(params, variant)
         _check_against(params, variant)
+    _check_derived(params)
     for dataset, data in params.datasets.items():
         _refuse_start(data.fine_tune, f"datasets.{dataset}.fine_tune")
         for name in ("images", "split", "network", "training", "transfer", "fine_tune"):
