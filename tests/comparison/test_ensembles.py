@@ -63,4 +63,4 @@ def test_committed_simulation_keeps_the_error_rate_everywhere() -> None:
     bound = 2 * np.sqrt(0.05 * 0.95 / content["studies"])
     for row in content["rows"]:
         assert row["decided"] <= 0.05 + bound or row["gain"], row
-        assert row["covered"] >= 0.95 - bound, row
+        assert row["covered"] >= 0.93, row

@@ -31,16 +31,8 @@ def find_store(project: Path) -> Path:
 
 STORE = find_store(Path.cwd())
 # The folders and modules whose code decides a job's result. Folders, so that a new module in one of them counts.
-CODE = (
-    "backend",
-    "models",
-    "remedies",
-    "training",
-    "data/division.py",
-    "data/splits.py",
-    "jobs/checkpoints.py",
-    "evaluation/calibration.py",
-)
+CODE = ("backend", "models", "remedies", "training", "data/division.py", "data/splits.py", "jobs/checkpoints.py")
+CODE_OF_DERIVED = ("evaluation/calibration.py", "evaluation/metrics.py")
 PACKAGE = Path(__file__).parents[1]
 # What decides how a backbone is built from its weights; the rest of its entry is for reports.
 BUILDS_A_BACKBONE = {"architecture", "alpha", "input_range", "channels"}
@@ -119,6 +111,7 @@ class Job:
         }
         if self.members:
             content["members"] = [member.key for member in self.members]
+            content["code_of_derived"] = source_digest(CODE_OF_DERIVED)
         return json_digest(content)
 
     @property
