@@ -14,7 +14,7 @@ from convnet.engine.ray_cluster.job_files import pack_result, store_result
 from convnet.engine.ray_cluster.worker import package_digest
 from convnet.jobs import job as jobs
 from convnet.jobs import store
-from convnet.jobs.job import CODE, Job, UsedBackbone, code_digest, library_versions, source_digest
+from convnet.jobs.job import CODE, CODE_OF_DERIVED, Job, UsedBackbone, code_digest, library_versions, source_digest
 from convnet.jobs.planning import plan_jobs
 from convnet.jobs.store import damaged_file, facts, result_folder, timing
 from convnet.params.recipe import resolve
@@ -29,6 +29,7 @@ DECIDES_NOTHING = {
     "params": "its values are in the key",
     "system": "words and files",
     "data": "its output is in the data digest; splits count apart",
+    "evaluation": "forms of results; the code of derived jobs counts apart",
 }
 
 
