@@ -47,8 +47,9 @@ def settings_for(images: str, folder: Path, seeds: int) -> dict[str, Any]:
         return shared | lists_of_variants(params, params.run.datasets[0], ())
     photographs = folder / "photographs"
     write_photographs(photographs)
-    # Here every head is on averaged features, so transfer_average would be transfer.
-    names = lists_of_variants(params, "cats_vs_dogs", ("transfer_average",))
+    # Here every head is on averaged features, so transfer_average would be transfer. A plateau excludes the other two.
+    without = ("transfer_average", "early_stopping", "cosine_decay")
+    names = lists_of_variants(params, "cats_vs_dogs", without)
     plateau = {f"datasets.{DATASET}.training": PLATEAU, f"datasets.{DATASET}.transfer": PLATEAU}
     return shared | settings_of(photographs, seeds) | plateau | names
 
