@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes at once, of one thread each")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the result file")
     arguments = parser.parse_args()
-    project = arguments.folder / arguments.images
+    project = arguments.folder / f"project-{arguments.images}"
     verdicts = run_study(project, settings_for(arguments.images, arguments.folder, arguments.seeds), arguments.jobs)
     subprocess.run(["dvc", "repro"], cwd=project, env=os.environ | run_environment(project), check=True)
     rows = [row for verdict in verdicts.values() for row in rows_of(verdict)]
