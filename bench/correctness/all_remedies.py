@@ -42,7 +42,7 @@ def lists_of_variants(params: Params, dataset: str, without: tuple[str, ...]) ->
 def settings_for(images: str, folder: Path, seeds: int) -> dict[str, Any]:
     """Return the changes of params.yaml, by dotted key."""
     params = load_params(PROJECT / "params.yaml")
-    shared = {"run.seeds": list(range(seeds)), "run.looks": None}
+    shared = {"run.seeds": list(range(seeds)), "run.looks": []}
     if images == "default":
         return shared | lists_of_variants(params, params.run.datasets[0], ())
     photographs = folder / "photographs"
