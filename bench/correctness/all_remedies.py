@@ -42,7 +42,7 @@ def lists_of_variants(params: Params, dataset: str, without: tuple[str, ...]) ->
 def settings_for(images: str, folder: Path, seeds: int) -> dict[str, Any]:
     """Return the changes of params.yaml, by dotted key."""
     params = load_params(PROJECT / "params.yaml")
-    shared = {"run.seeds": list(range(seeds)), "run.looks": None}
+    shared = {"run.seeds": list(range(seeds)), "run.looks": []}
     if images == "default":
         return shared | lists_of_variants(params, params.run.datasets[0], ())
     photographs = folder / "photographs"
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes at once, of one thread each")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the result file")
     arguments = parser.parse_args()
-    project = arguments.folder / arguments.images
+    project = arguments.folder / f"project-{arguments.images}"
     verdicts = run_study(project, settings_for(arguments.images, arguments.folder, arguments.seeds), arguments.jobs)
     subprocess.run(["dvc", "repro"], cwd=project, env=os.environ | run_environment(project), check=True)
     rows = [row for verdict in verdicts.values() for row in rows_of(verdict)]
