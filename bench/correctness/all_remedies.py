@@ -63,7 +63,7 @@ def raise_seeds(project: Path, seeds: int) -> None:
         trained, count = params.trained_for(variant, seeds)
         needed[trained] = max(count, needed.get(trained, 0))
     more = {variant: count for variant, count in needed.items() if count > seeds}
-    write_numbers({dataset: more for dataset in params.run.datasets}, project / "seeds.yaml")
+    write_numbers(dict.fromkeys(params.run.datasets, more), project / "seeds.yaml")
 
 
 def main() -> None:
