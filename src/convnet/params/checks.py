@@ -73,7 +73,7 @@ def _check_run(params: Params) -> None:
     for key in ("pixel_variants", "feature_variants", "fine_tune_variants"):
         for name in getattr(params.run, key):
             check_known(f"run.{key}", name, params.variants)
-            if (right := _list_of(params.variants[name])) != key:
+            if (right := list_of(params.variants[name])) != key:
                 raise UserError(f"params.yaml: run.{key} names {name!r}, which belongs in run.{right}; move it there")
 
 
@@ -84,7 +84,7 @@ def _check_start(params: Params) -> None:
         own = "start" in params.variants[variant].overrides
         key, start = f"variants.{variant}.start" if own else "fine_tune.start", params.start_of(variant)
         check_known(key, start, params.variants)
-        if _list_of(params.variants[start]) != "feature_variants":
+        if list_of(params.variants[start]) != "feature_variants":
             raise UserError(
                 f"params.yaml: {key} names {start!r}, which has no backbone to go on with; name a variant with "
                 "transfer: true"
@@ -100,7 +100,7 @@ def _check_sweep(params: Params) -> None:
     """The sweep trains variants of the run, and none that starts from another."""
     for name in params.sweep.variants:
         check_known("sweep.variants", name, params.variants)
-        where = _list_of(params.variants[name])
+        where = list_of(params.variants[name])
         if where == "fine_tune_variants":
             raise UserError(
                 f"params.yaml: sweep.variants names {name!r}, which is fine-tuned; the sweep trains pixel and feature "
@@ -190,7 +190,7 @@ def _refuse_start(overrides: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _list_of(variant: Variant) -> str:
+def list_of(variant: Variant) -> str:
     """Return the list of the run that a variant belongs in."""
     if variant.fine_tune:
         return "fine_tune_variants"
