@@ -238,7 +238,7 @@ def test_cost_figure_draws_gain_interval_and_line_of_every_variant() -> None:
         assert [line.get_color() for line in marked] == [cost.LOOK[one.verdict][0] for one in found]
         upright = [line for line in ax.lines if line.get_alpha() == 0.5]
         assert [list(line.get_ydata()) for line in upright] == [[100 * one[4], 100 * one[5]] for one in found]
-        joined = [line for line in ax.lines if line.get_color() == "#000000" and line.get_marker() == "None"]
+        joined = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
         expected = pareto(found, of, numbers.verdict.margin)
         assert list(joined[0].get_ydata()) == [100 * one.gain for one in expected]
     assert chart.table is not None

@@ -149,7 +149,11 @@ def test_at_most_three_and_each_command_once(tmp_path: Path) -> None:
     found = next_tries(known(params, ("augmented", "transfer"), {"augmented": 0.01}, n_test=80))
     assert len(found) == MOST
     assert len({one.command for one in found}) == MOST
-    assert by_command([*found, Suggestion("Another.", found[0].command)])[found[0].command] == [
-        found[0].reason,
-        "Another.",
+
+
+def test_datasets_with_one_command_share_a_sentence() -> None:
+    both = [
+        Suggestion("It helps on pets. It may help more.", "do"),
+        Suggestion("On hands too. It may help more.", "do"),
     ]
+    assert by_command(both) == {"do": ["It helps on pets.", "It may help more.", "On hands too."]}

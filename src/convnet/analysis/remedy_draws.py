@@ -22,6 +22,7 @@ from convnet.system.files import read_json, write_json
 from convnet.training.hooks import Hooks
 
 EPOCHS = (1, 2)
+MIXTURES = "Here each image is mixed with the one on its left, and the first image with the last."
 
 
 def draw_remedies(params: Params, dataset: str, arrays: Path, models: Path, destination: Path) -> None:
@@ -91,12 +92,14 @@ def _chart(
     for epoch in EPOCHS:
         changed, shares = apply_remedy(remedy, recipe, images, labels, len(classes), (seed, epoch))
         rows[f"epoch {epoch}"] = (changed, [_words(of_image, classes) for of_image in shares])
-    return remedy_chart(remedy, find_remedies()[remedy].sentence, recipe.variant, rows, described)
+    used = find_remedies()[remedy]
+    sentence = f"{used.sentence} {MIXTURES}" if used.mixes else used.sentence
+    return remedy_chart(remedy, sentence, recipe.variant, rows, described)
 
 
 def _words(shares: NDArray[np.float32], classes: Sequence[str]) -> str:
     """Return the classes of a label, with their shares where there are two."""
     present = [place for place in np.argsort(-shares, kind="stable") if round(100 * float(shares[place])) > 0]
     if len(present) == 1:
-        return classes[present[0]]
+        return str(classes[present[0]])
     return "\n".join(f"{100 * shares[place]:.0f} % {classes[place]}" for place in present)

@@ -77,6 +77,8 @@ def gains(evaluations: Sequence[Evaluation], verdict: Verdict) -> list[Gain]:
 def pareto(found: Sequence[Gain], cost: str, margin: float) -> list[Gain]:
     """Return the baseline and the helpers that gain more than all cheaper ones, by more than the margin.
 
+    Without a helper the line is empty.
+
     Args:
         found: of one dataset.
         cost: `minutes` or `megabytes`.
@@ -86,7 +88,7 @@ def pareto(found: Sequence[Gain], cost: str, margin: float) -> list[Gain]:
     for one in sorted(found, key=lambda gain: (getattr(gain, cost), -gain.gain)):
         if one.verdict in (BASELINE, "helps") and (not line or one.gain > line[-1].gain + margin):
             line.append(one)
-    return line
+    return line if any(one.verdict == "helps" for one in line) else []
 
 
 def cheapest_sentence(verdict: Verdict, evaluations: Sequence[Evaluation]) -> str:

@@ -4,6 +4,7 @@ A rule proposes from verdicts and from intervals of the generalisation gap, neve
 seeds for open comparisons are not among the rules: the first screen lists them with their chances and their minutes.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -69,9 +70,12 @@ def next_tries(known: Known) -> list[Suggestion]:
 
 
 def by_command(suggestions: Sequence[Suggestion]) -> dict[str, list[str]]:
-    """Return the reasons of each command; several datasets may have the same."""
-    commands = dict.fromkeys(suggestion.command for suggestion in suggestions)
-    return {command: [one.reason for one in suggestions if one.command == command] for command in commands}
+    """Return the sentences of each command, each once: several datasets may have the same."""
+    found: dict[str, list[str]] = {}
+    for one in suggestions:
+        sentences = found.setdefault(one.command, [])
+        sentences += [sentence for sentence in re.split(r"(?<=\.) ", one.reason) if sentence not in sentences]
+    return found
 
 
 def _transfer(known: Known) -> Suggestion | None:

@@ -1,6 +1,7 @@
 """The gain over the baseline against minutes and megabytes, with the variants that no cheaper one reaches."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -17,21 +18,34 @@ from convnet.report.gains import ELSEWHERE, Gain, gains, minutes_words, pareto
 from convnet.report.style import GREY, STYLE, WIDTH, label, new_figure
 from convnet.system.formats import points, points_interval
 
-LOOK: Mapping[str, tuple[str, str]] = {**LOOKS, ELSEWHERE: (GREY, "D"), BASELINE: ("#000000", "X")}
+LOOK: dict[str, tuple[str, str]] = {str(decision): look for decision, look in LOOKS.items()}
+LOOK |= {ELSEWHERE: (GREY, "D"), BASELINE: ("#000000", "X")}
 COSTS = {"minutes": "minutes per model (log scale)", "megabytes": "megabytes of the saved model (log scale)"}
 SMALLEST = 1e-3  # of a cost that is drawn on a log scale
-THIN = {"arrowstyle": "-", "color": "#C4C4C4", "linewidth": 0.8, "shrinkA": 0.0, "shrinkB": 0.0}
+THIN: dict[str, Any] = {"arrowstyle": "-", "color": "#C4C4C4", "linewidth": 0.8, "shrinkA": 0.0, "shrinkB": 0.0}
+
+
+RING: dict[str, Any] = {
+    **{"color": "#000000", "linewidth": 1.2, "marker": "o", "markersize": 14, "markerfacecolor": "none"}
+}
 
 
 def plot_gains(ax: Axes, found: Sequence[Gain], cost: str, line: Sequence[Gain]) -> None:
     """Draw gains in points against a cost (log scale): a marker and its 95 % interval per variant, and the line."""
     ax.axhline(0.0, color=GREY, linewidth=1.0)
-    ax.plot([_cost(one, cost) for one in line], [100 * one.gain for one in line], color="#000000", linewidth=1.2)
+    ax.plot([_cost(one, cost) for one in line], [100 * one.gain for one in line], **RING)
     for one in found:
         colour, marker = LOOK[one.verdict]
-        ends = [100 * one.interval_low, 100 * one.interval_high]
+        ends, order = [100 * one.interval_low, 100 * one.interval_high], 4 if one.verdict == "helps" else 3
         ax.plot([_cost(one, cost)] * 2, ends, color=colour, linewidth=2.0, alpha=0.5)
-        ax.plot(_cost(one, cost), 100 * one.gain, color=colour, marker=marker, markersize=8, linestyle="none")
+        look: dict[str, Any] = {
+            "color": colour,
+            "marker": marker,
+            "markersize": 8,
+            "linestyle": "none",
+            "zorder": order,
+        }
+        ax.plot(_cost(one, cost), 100 * one.gain, **look)
     costs = [_cost(one, cost) for one in found]
     ax.set_xscale("log")
     ax.set_xlim(min(costs) / 1.6, max(costs) * 1.6)
@@ -85,10 +99,10 @@ def charts(numbers: Numbers) -> list[Chart]:
     figure.axes[0].set_ylabel(f"gain in {metric_words(verdict.metric)}, points")
     shown = [name for name in LOOK if any(one.verdict == name for one in found)]
     handles = [Line2D([], [], color=LOOK[name][0], marker=LOOK[name][1], linewidth=2.0) for name in shown]
-    line_handle = Line2D([], [], color="#000000", linewidth=1.2)
-    figure.legend(
-        [*handles, line_handle], [*shown, "no cheaper variant reaches it"], loc="outside lower center", ncols=3
-    )
+    if any(lines.values()):
+        shown.append("no cheaper variant reaches it")
+        handles.append(Line2D([], [], **RING))
+    figure.legend(handles, shown, loc="outside lower center", ncols=3)
     words = (
         f"{one.variant} {points(one.gain)} ({points_interval(one.interval_low, one.interval_high)}), "
         f"{minutes_words(one.minutes)} minutes, {one.megabytes:.1f} MB"
@@ -102,8 +116,8 @@ def charts(numbers: Numbers) -> list[Chart]:
             numbers.title("Gain against cost"),
             f"Gain over {verdict.baseline} in points, with its 95 % interval: {'; '.join(words)}.",
             "Up and to the left is better. The upright lines are 95 % intervals. "
-            f"The black line joins the baseline and the remedies that help and gain over {100 * verdict.margin:g} "
-            "points more than all cheaper ones. "
+            f"A ring marks the baseline and each remedy that helps, if it gains over {100 * verdict.margin:g} points "
+            "more than all cheaper ones. The black line joins the rings. "
             "The minutes of a model are its training, the training that it starts from, and one pass of the backbone "
             "over all images. They were measured on the machine named below.",
             pd.DataFrame(found),
