@@ -74,7 +74,7 @@ def _check_run(params: Params) -> None:
     for key in ("pixel_variants", "feature_variants", "fine_tune_variants"):
         for name in getattr(params.run, key):
             check_known(f"run.{key}", name, params.variants)
-            if (right := _list_of(params.variants[name])) != key:
+            if (right := list_of(params.variants[name])) != key:
                 raise UserError(f"params.yaml: run.{key} names {name!r}, which belongs in run.{right}; move it there")
 
 
@@ -85,7 +85,7 @@ def _check_start(params: Params) -> None:
         own = "start" in params.variants[variant].overrides
         key, start = f"variants.{variant}.start" if own else "fine_tune.start", params.start_of(variant)
         check_known(key, start, params.variants)
-        if _list_of(params.variants[start]) != "feature_variants" or params.base_of(start):
+        if list_of(params.variants[start]) != "feature_variants" or params.base_of(start):
             raise UserError(
                 f"params.yaml: {key} names {start!r}, which trains no head to go on with; name a variant with "
                 "transfer: true"
@@ -104,7 +104,7 @@ def _check_derived(params: Params) -> None:
         if base is None:
             continue
         if base not in params.run.variants:
-            where = _list_of(params.variants[base])
+            where = list_of(params.variants[base])
             raise UserError(f"params.yaml: {name} is made from {base}, which is not in run.{where}; add it there")
         _, needed = params.trained_for(name, 1)
         if needed > 1 and params.run.own_splits:
@@ -122,7 +122,7 @@ def _check_sweep(params: Params) -> None:
     """The sweep trains variants of the run, and none that starts from another."""
     for name in params.sweep.variants:
         check_known("sweep.variants", name, params.variants)
-        where = _list_of(params.variants[name])
+        where = list_of(params.variants[name])
         if where == "fine_tune_variants" or params.base_of(name):
             how = "made from another variant" if params.base_of(name) else "fine-tuned"
             raise UserError(
@@ -213,7 +213,7 @@ def _refuse_start(overrides: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _list_of(variant: Variant) -> str:
+def list_of(variant: Variant) -> str:
     """Return the list of the run that a variant belongs in."""
     if variant.fine_tune:
         return "fine_tune_variants"
