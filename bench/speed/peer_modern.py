@@ -11,7 +11,8 @@ validation and the saved model; ours hold also checkpoints and the predictions o
 
 One seed: ours has all cores, as Keras' way has. Five seeds: ours trains two at once on one thread each, as the
 program does; Keras' way one after the other. Ours computes the features of transfer once. Keras' transfer runs 2
-epochs, and each further epoch counts as the second, so accuracies are compared for the small CNN alone. Reading the images is in Keras' first epoch. Our ingest is beside.
+epochs, and each further epoch counts as the second, so accuracies are compared for the small CNN alone. Reading the
+images is in Keras' first epoch. Our ingest is beside.
 """
 
 import os
