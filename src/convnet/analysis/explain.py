@@ -17,7 +17,6 @@ from convnet.analysis.networks import FROZEN, Network, plan_networks
 from convnet.data.arrays import arrays_of_size
 from convnet.jobs.predictions import Prediction, Predictions, load_predictions
 from convnet.params.schema import Params
-from convnet.report.chart import Chart
 from convnet.report.charts.augmentation import augmentation_chart, knobs_chart
 from convnet.report.charts.cuts import cuts_chart
 from convnet.system.errors import UserError
@@ -58,8 +57,8 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
         )
         for group, of_network in drawing.bring(model, params.engine.threads_per_job, destination).items():
             entries[group] += of_network
-    cuts = [_cuts(params, n, arrays, models, described) for n in networks if n.name.startswith(FROZEN)][:1]
-    entries["cuts"] = [save_chart(chart, destination, ".") for chart in cuts]
+    frozen = next((network for network in networks if network.name.startswith(FROZEN)), None)
+    entries["cuts"] = [] if frozen is None else _cuts(params, frozen, arrays, models, described, destination)
     train = _predictions(models, networks[0].variant, seed)["train"]
     figures = _augmentation(params, dataset, arrays, train, described, destination)
     groups = (*GROUPS, "cuts")
@@ -75,8 +74,10 @@ def _choose_images(params: Params, arrays: Path, test: Mapping[str, Prediction])
     return shown[0], shown[1]
 
 
-def _cuts(params: Params, network: Network, arrays: Path, models: Path, described: Mapping[str, Any]) -> Chart:
-    """Return the chart of several cuts of a frozen backbone."""
+def _cuts(
+    params: Params, network: Network, arrays: Path, models: Path, described: Mapping[str, Any], destination: Path
+) -> list[Any]:
+    """Draw the chart of several cuts of a frozen backbone, and return its entry of the page."""
     seed = params.run.seeds[0]
     rows = measure_cuts(
         models / network.variant / f"seed-{seed}.keras",
@@ -87,7 +88,13 @@ def _cuts(params: Params, network: Network, arrays: Path, models: Path, describe
         params.run.own_splits,
         params.engine.threads_per_job,
     )
-    return cuts_chart(rows, network.backbone, described)
+    decides = {"rows": rows, "backbone": network.backbone, "arrays": described}
+
+    def draw(folder: Path) -> list[Any]:
+        return [save_chart(cuts_chart(rows, network.backbone, described), folder, ".")]
+
+    entries: list[Any] = bring_figures("cuts", decides, draw, destination)
+    return entries
 
 
 def _augmentation(
