@@ -39,7 +39,8 @@ def trivial_numbers(arrays: Path, divisions: Sequence[Division] | None = None) -
 
         parts = [load_arrays(arrays, split) for split in SPLITS]
         if divisions is None:
-            rows = trivial_rows(*((part.images, part.labels) for part in parts), described["classes"])
+            train, validation, test = ((part.images, part.labels) for part in parts)
+            rows = trivial_rows(train, validation, test, described["classes"])
         else:
             labels = np.concatenate([part.labels for part in parts])
             rows = trivial_rows_by_seed([part.images for part in parts], labels, divisions, described["classes"])

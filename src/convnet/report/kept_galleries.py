@@ -6,9 +6,11 @@ They are PNG only: a drawing of lines would hold the same pixels.
 import hashlib
 import importlib.metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from convnet.jobs.job import STORE, source_digest
 from convnet.report.style import save_png
@@ -33,6 +35,6 @@ def save_gallery(figure: Figure, path: Path) -> None:
     link(kept, path)
 
 
-def _digest(image: np.ma.MaskedArray | None) -> list[object]:
+def _digest(image: NDArray[Any] | None) -> list[object]:
     pixels = np.asarray(image)
     return [pixels.shape, str(pixels.dtype), hashlib.sha256(pixels.tobytes()).hexdigest()]
