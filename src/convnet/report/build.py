@@ -33,6 +33,7 @@ from convnet.report.charts import (
 from convnet.report.embedding import embed_image
 from convnet.report.kept_galleries import save_gallery
 from convnet.report.model_card import write_model_card
+from convnet.report.next_tries import Known, next_tries
 from convnet.report.page import DatasetReport, Figure, write_report
 from convnet.report.plot_images import write_plot_images
 from convnet.report.style import save_figure, variant_styles
@@ -129,6 +130,8 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         card = destination / "model_cards" / f"{dataset}-{evaluation.variant}.md"
         write_model_card(evaluation, verdict, backbone, card)
     layers = folders.features / dataset / "layers.json"
+    tried, untried = (read_json(folders.plans / name) for name in ("tried.json", "untried.json"))
+    remedies = {variant: {remedy["name"] for remedy in found} for variant, found in tried[dataset].items()}
     return DatasetReport(
         evaluations=evaluations,
         verdict=verdict,
@@ -140,7 +143,8 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         sweep=numbers.sweep,
         labels=numbers.labels,
         tuned=tuned_variants(read_json(folders.tuning / f"{dataset}.json")),
-        tried=tried_table(evaluations, read_json(folders.plans / "tried.json")[dataset]),
+        tried=tried_table(evaluations, tried[dataset]),
+        nexts=next_tries(Known(verdict, evaluations, remedies, untried)),
     )
 
 

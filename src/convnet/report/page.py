@@ -35,6 +35,7 @@ from convnet.report.answer import (
 from convnet.report.backbone_text import fine_tuning_sentences
 from convnet.report.embedding import EmbeddedImage, embed_image, fit_images
 from convnet.report.evidence import Study, evidence
+from convnet.report.next_tries import Suggestion, by_command
 from convnet.report.style import kind_words
 from convnet.report.tried import effects
 from convnet.report.tuning import TunedVariant
@@ -109,6 +110,7 @@ class DatasetReport:
     labels: LabelCheck | None = None
     tuned: Sequence[TunedVariant] = ()
     tried: pd.DataFrame | None = None  # remedies, see `tried_table`
+    nexts: Sequence[Suggestion] = ()  # what to try next
 
     @property
     def name(self) -> str:
@@ -212,6 +214,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
         "report.html.j2",
         datasets=datasets,
         steps=_next_steps(datasets),
+        nexts=by_command([suggestion for dataset in datasets for suggestion in dataset.nexts]),
         sections=lesson.SECTIONS,
         texts=lesson.texts()["sections"],
         glossary=lesson.glossary(),

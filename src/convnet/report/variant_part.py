@@ -60,9 +60,10 @@ def _part(
     own = dict(flat_settings(evaluation.recipe))
     theirs = dict(flat_settings(other.recipe)) if other else own
     names = [*own, *(name for name in theirs if name not in own)]
+    same_network = other is not None and network_line(other) == network_line(evaluation)
     return VariantPart(
         name=evaluation.variant,
-        line=" ".join([network_line(evaluation), *effects]),
+        line=" ".join(effects if effects and same_network else [network_line(evaluation), *effects]),
         loss=loss_words(len(evaluation.classes), evaluation.recipe["fit"]["labels"]),
         compared_with=other.variant if other else None,
         settings=[
@@ -81,9 +82,9 @@ def network_line(evaluation: Evaluation) -> str:
     """Return a sentence on the network of a variant."""
     recipe = evaluation.recipe
     if recipe["kind"] == "fine_tune":
-        rate = recipe["fit"]["learning_rate"]
+        rate = f"{recipe['fit']['learning_rate']:.10f}".rstrip("0")  # never 1e-05
         return (
-            f"{recipe['start']} trained further at the rate {rate:g}, with the backbone unfrozen from "
+            f"{recipe['start']} trained further at the rate {rate}, with the backbone unfrozen from "
             f"{recipe['trainable_from']} up."
         )
     if "probe" in recipe.get("remedies", {}):

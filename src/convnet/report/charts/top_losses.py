@@ -22,7 +22,7 @@ def charts(numbers: Numbers) -> list[Chart]:
         rows = worst[["file", "true", "predicted", "probability"]].to_numpy().tolist()
         for ax, image, (file, true, predicted, probability) in zip(axes, images, rows, strict=True):
             show_image(ax, image)
-            guess = f"predicted: {label(predicted, 8)} {100 * probability:.0f} %"
+            guess = f"predicted: {label(predicted, 14)} {100 * probability:.0f} %"
             text = f"true: {label(true, 18)}\n{guess}\n{label(file, 24)}"
             ax.set_title(text, fontsize=SMALL_POINTS, loc="left")
         named = "; ".join(f"a {true} taken for {predicted}" for _, true, predicted, _ in rows[:4])
