@@ -2,7 +2,7 @@
 
 import multiprocessing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,8 @@ from convnet.report.charts import (
     robustness,
     top_losses,
 )
+from convnet.report.embedding import embed_image
+from convnet.report.kept_galleries import save_gallery
 from convnet.report.model_card import write_model_card
 from convnet.report.next_tries import Known, next_tries
 from convnet.report.page import DatasetReport, Figure, write_report
@@ -120,6 +122,7 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         verdict,
         read_label_check(folders.evaluations / dataset),
     )
+    explained = _explained(folders.explanations / dataset)
     figures = _save(draw_charts(numbers), destination / "figures" / dataset)
     for evaluation in evaluations:
         place = backbone_folder(folders.backbones / dataset, evaluation.backbone or "")
@@ -133,7 +136,7 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
         evaluations=evaluations,
         verdict=verdict,
         summary=read_json(folders.splits / f"{dataset}.summary.json"),
-        figures=[*_explained(folders.explanations / dataset), *figures],
+        figures=[replace(figure, embedded=embed_image(figure.path)) for figure in (*explained, *figures)],
         backbone=describe_backbone(folders.backbones / dataset, evaluations),
         layers=read_json(layers) if layers.exists() else [],
         robustness=numbers.robustness,
@@ -155,7 +158,11 @@ def _images_of(arrays: Path, members: Sequence[str]) -> Images:
 def _save(drawn: Sequence[Chart], folder: Path) -> list[Figure]:
     figures = []
     for chart in progress(drawn, total=len(drawn), label=f"draw {folder.name}", unit="figures"):
-        png, _ = save_figure(chart.figure, folder / chart.name)
+        if chart.is_gallery:
+            png = folder / f"{chart.name}.png"
+            save_gallery(chart.figure, png)
+        else:
+            png, _ = save_figure(chart.figure, folder / chart.name)
         figures.append(Figure(chart.section, chart.title, png, chart.alt, chart.caption, chart.table))
     return figures
 

@@ -63,6 +63,7 @@ class Figure:
     alt: str
     caption: str = ""  # how to read it
     table: pd.DataFrame | None = None
+    embedded: EmbeddedImage | None = None  # None: the page embeds it
 
 
 @dataclass(frozen=True)
@@ -194,8 +195,9 @@ def write_report(datasets: Sequence[DatasetReport], params_text: str, destinatio
     Raises:
         UserError: text and charts alone are larger than the page may be.
     """
-    paths = [figure.path for dataset in datasets for figure in dataset.figures]
-    images = {path: embed_image(path) for path in paths}
+    figures = [figure for dataset in datasets for figure in dataset.figures]
+    paths = [figure.path for figure in figures]
+    images = {figure.path: figure.embedded or embed_image(figure.path) for figure in figures}
     # A dash, because an empty URI means an image that was left out, for which the page has a sentence.
     without_images = _render(datasets, params_text, {path: replace(image, uri="-") for path, image in images.items()})
     text = _render(datasets, params_text, fit_images(paths, images, PAGE_BUDGET - len(without_images.encode())))

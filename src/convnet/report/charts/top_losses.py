@@ -36,6 +36,7 @@ def charts(numbers: Numbers) -> list[Chart]:
                 "class. Wrong labels in the data appear here first.",
                 worst[["file", "true", "predicted", "probability", "loss"]],
                 figure,
+                is_gallery=True,
             )
         )
     return made
