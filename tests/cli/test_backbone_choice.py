@@ -10,7 +10,11 @@ from convnet.cli import backbone_choice
 from convnet.cli.backbone_choice import advise_with_backbone
 from convnet.cli.init import initialise
 from convnet.data.suggestions import Advice, Look
+from convnet.engine.backbone_work import backbone_multiplications
 from convnet.features import candidates
+from convnet.features.candidates import FORWARD
+from convnet.features.measured_time import IMAGES as MEASURED_IMAGES
+from convnet.params.backbone import Backbone
 from convnet.params.load import load_params
 from convnet.params.recipe import other_sizes, resolve
 from convnet.params.schema import Params
@@ -30,7 +34,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CONVNET_DATA", str(tmp_path / "datasets"))
     monkeypatch.setattr(backbone_choice, "is_published", lambda _: False)
     monkeypatch.setattr(candidates, "multiplications_per_second", lambda *_: 4e10)
+    monkeypatch.setattr(backbone_choice, "measure_features", as_forecast)
     return tmp_path / "weights"
+
+
+def as_forecast(backbone: Backbone, side: int, threads: int) -> float:
+    return MEASURED_IMAGES * sum(backbone_multiplications(backbone, (side, side))) / (FORWARD * 4e10)
 
 
 def params(**changes: object) -> Params:
@@ -109,6 +118,15 @@ def test_slow_size_is_replaced_by_that_of_the_dataset(place: Path) -> None:
     assert any("299x299 takes too long (features roughly 47 min" in reason for reason in found.reasons)
     # Fine-tuning decides no size: `init` leaves it out of the run where it takes too long.
     assert advice(look(images=20_000)).transfer["image_size"] == [299, 299]
+
+
+def test_measured_time_of_one_backbone_corrects_all_forecasts(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / INCEPTION).touch()
+    assert advice(look(images=20_000)).transfer["image_size"] == [299, 299]
+    monkeypatch.setattr(backbone_choice, "measure_features", lambda *each: 4 * as_forecast(*each))
+    found = advice(look(images=20_000))
+    assert any("299x299 takes too long (features roughly 1.6 h" in reason for reason in found.reasons)
+    assert "image_size" not in found.transfer
 
 
 def test_variants_of_the_backbone_see_that_size_and_the_small_network_its_own(place: Path) -> None:

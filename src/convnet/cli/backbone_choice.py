@@ -1,11 +1,14 @@
 """The backbone for a user's own images, and the size at which it sees them, as `convnet init` writes them."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 from convnet.data.suggestions import Advice, Look, advise
 from convnet.engine.forecast import duration
 from convnet.features.candidates import LONGEST_FEATURES, Candidate, Images, candidate, candidates
+from convnet.features.measured_time import IMAGES as MEASURED_IMAGES
+from convnet.features.measured_time import measure_features
 from convnet.features.weights import is_published
 from convnet.params.applications import architectures
 from convnet.params.messages import nearest
@@ -36,12 +39,26 @@ def advise_with_backbone(look: Look, kind: str, params: Params, wished: str | No
     name, why = (wished, "as asked") if wished else _choose(options, kind, images)
     advice = advise(look, params, name)
     reasons, transfer = [f"backbone {name}: {why}", *advice.reasons], dict(advice.transfer)
-    chosen = candidate(name, replace(images, small_side=advice.image_size[0]))
+    images = replace(images, small_side=advice.image_size[0])
+    if chosen := candidate(name, images):
+        images = _measured(chosen)
+        chosen, options = candidate(name, images), candidates(images)
     if chosen is not None:
         reasons += _size_lines(chosen)
         if chosen.side != advice.image_size[0]:
             transfer["image_size"] = [chosen.side, chosen.side]
     return replace(advice, transfer=transfer, reasons=(*reasons, *_alternatives(options, chosen, images)))
+
+
+def _measured(chosen: Candidate) -> Images:
+    """Return the images with the time of a backbone at the proposed size, which serves as a measure for all."""
+    forecast = chosen.seconds(chosen.side)
+    if forecast is None:
+        return chosen.images
+    print(f"measuring {chosen.name} on {MEASURED_IMAGES} images", file=sys.stderr)
+    seconds = measure_features(chosen.settings, chosen.side, chosen.images.params.engine.threads_per_job)
+    each = forecast[0] / sum(chosen.images.counts.values())
+    return replace(chosen.images, time_factor=seconds / (MEASURED_IMAGES * each))
 
 
 def _choose(options: Sequence[Candidate], kind: str, images: Images) -> tuple[str, str]:
@@ -74,7 +91,8 @@ def _size_lines(chosen: Candidate) -> list[str]:
     else:
         first = f"size for the backbone {side}x{side}: {own}x{own} takes too long ({_times(chosen, own)})"
     beside = f"; at {small}x{small} {_times(chosen, small)}" if small < side else ""
-    return [first, f"time for {chosen.name} on this machine: {_times(chosen, side)}{beside}"]
+    how = f", measured on {MEASURED_IMAGES} images"
+    return [first, f"time for {chosen.name} on this machine{how}: {_times(chosen, side)}{beside}"]
 
 
 def _alternatives(options: Sequence[Candidate], chosen: Candidate | None, images: Images) -> list[str]:

@@ -24,12 +24,14 @@ class Images:
         side: the shorter side of most images, in pixels.
         small_side: the side of the dataset's arrays.
         params: the whole of params.yaml.
+        time_factor: what a measurement took, as a multiple of its forecast.
     """
 
     counts: dict[str, int]
     side: int
     small_side: int
     params: Params
+    time_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ class Candidate:
         frozen, trained = backbone_multiplications(self.settings, (side, side))
         of_epoch = counts["train"] + counts["validation"] / 3
         features = sum(counts.values()) * (frozen + trained) / (FORWARD * forward)
-        return features, of_epoch * (frozen + 3 * trained) / training
+        factor = self.images.time_factor
+        return factor * features, factor * of_epoch * (frozen + 3 * trained) / training
 
 
 def candidate(name: str, images: Images) -> Candidate | None:

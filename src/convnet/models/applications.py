@@ -34,11 +34,21 @@ def as_published(architecture: str, alpha: float | None, image_size: tuple[int, 
     Some networks have another layer for these weights than for none or for a file. Layers get the names that they have
     in a new process, whichever networks were built before.
     """
+    with _fetching(fetch):
+        return _build(architecture, alpha, image_size, "imagenet")
+
+
+def with_random_weights(architecture: str, alpha: float | None, image_size: tuple[int, int]) -> keras.Model:
+    """Return a network without its top and without a file, with the names of layers that `as_published` gives."""
+    return _build(architecture, alpha, image_size, None)
+
+
+def _build(architecture: str, alpha: float | None, image_size: tuple[int, int], weights: str | None) -> keras.Model:
     width = {} if alpha is None else {"alpha": alpha}
     build = getattr(keras.applications, architecture)
-    with _fetching(fetch), _first_names(), warnings.catch_warnings():
+    with _first_names(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # weights published for 224 pixels serve other sizes too
-        model: keras.Model = build(include_top=False, weights="imagenet", input_shape=(*image_size, 3), **width)
+        model: keras.Model = build(include_top=False, weights=weights, input_shape=(*image_size, 3), **width)
     return model
 
 
