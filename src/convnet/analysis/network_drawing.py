@@ -17,6 +17,7 @@ from convnet.analysis.networks import Network, load_network
 from convnet.jobs.job import STORE, code_digest, library_versions, source_digest
 from convnet.jobs.predictions import Prediction
 from convnet.jobs.store import keep
+from convnet.report.catalogue import language
 from convnet.report.charts.filters import filters_chart
 from convnet.system.files import file_digest, json_digest, link, read_json, write_json
 
@@ -81,7 +82,7 @@ class NetworkDrawing:
             "examples": [self.examples.rows.tolist(), self.examples.members],
             "cases": cases,
             "predictions": None if self.test is None else self.test.probabilities[self.cases.rows].tolist(),
-            "settings": [self.channels, threads],
+            "settings": [self.channels, threads, language()],
             "code": [code_digest(), source_digest(["analysis", "report"])],
             "versions": library_versions() | {"matplotlib": importlib.metadata.version("matplotlib")},
         }

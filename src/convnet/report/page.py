@@ -33,6 +33,7 @@ from convnet.report.answer import (
     next_steps,
 )
 from convnet.report.backbone_text import fine_tuning_sentences
+from convnet.report.catalogue import language
 from convnet.report.embedding import EmbeddedImage, embed_image, fit_images
 from convnet.report.evidence import Study, evidence
 from convnet.report.style import kind_words
@@ -41,7 +42,8 @@ from convnet.report.tuning import TunedVariant
 from convnet.report.variant_part import VariantPart, variant_parts
 from convnet.system.errors import UserError, printable
 from convnet.system.files import write_text
-from convnet.system.formats import p_value, percent, plural, points, points_interval
+from convnet.system.formats import listed, p_value, percent, plural, points, points_interval
+from convnet.system.language import tr
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE_BUDGET = 5_000_000  # bytes of the whole page: text, tables and images in base64
@@ -123,7 +125,8 @@ class DatasetReport:
     def seeds_words(self) -> str:
         """The number of seeds, which may differ between variants."""
         counts = sorted({len(evaluation.seeds) for evaluation in self.evaluations})
-        return f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else plural(counts[0], "seed")
+        few, *many = counts
+        return tr("{few} to {many} seeds", few=few, many=many[-1]) if many else plural(few, "seed")
 
     @cached_property
     def answer(self) -> Answer:
@@ -230,9 +233,10 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
 
 def render(template: str, **content: Any) -> str:
     """Return a page in the one style of all pages."""
-    style = (TEMPLATES / "report.css.j2").read_text("utf-8")
+    style = (TEMPLATES / "style.css.j2").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return _environment().get_template(template).render(**content, style=Markup(style), style_digest=digest)
+    fixed = {"style": Markup(style), "style_digest": digest, "tr": tr, "language": language()}
+    return _environment().get_template(template).render(**content, **fixed)
 
 
 def _next_steps(datasets: Sequence[DatasetReport]) -> list[NextStep]:
@@ -261,6 +265,7 @@ def _environment() -> Environment:
         "p": p_value,
         "nats": lambda loss: f"{loss:+.3f}",
         "kind": kind_words,
+        "listed": listed,
         "count": lambda value, decimals=0: f"{value:,.{decimals}f}",
     }
     environment.filters.update({name: _or_dash(text) for name, text in filters.items()})

@@ -12,6 +12,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from convnet.system.errors import printable
 from convnet.system.files import atomic_path
+from convnet.system.language import tr
 
 # Okabe and Ito (2008), "Color Universal Design": distinct for all common forms of colour blindness. Yellow is left
 # out, because it vanishes on white.
@@ -87,7 +88,7 @@ def label(text: str, longest: int | None = None) -> str:
 
 def kind_words(kind: str) -> str:
     """Return "rendered images" or "photographs": results on rendered images must never pass for photographs."""
-    return "rendered images" if kind == "rendered" else "photographs"
+    return tr("rendered images") if kind == "rendered" else tr("photographs")
 
 
 def title(text: str, dataset: str, kind: str) -> str:

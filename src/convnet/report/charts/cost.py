@@ -13,6 +13,7 @@ from convnet.report.drawing import percent_axis
 from convnet.report.style import STYLE, WIDTH, Style, label, new_figure
 from convnet.report.tables import seconds_per_seed
 from convnet.system.formats import percent
+from convnet.system.language import mark, tr
 
 
 def cost_points(numbers: Numbers) -> pd.DataFrame:
@@ -48,7 +49,7 @@ def plot_cost(ax: Axes, points: pd.DataFrame, styles: Mapping[str, Style]) -> No
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     percent_axis(ax.yaxis, decimals=1 if points["test_accuracy"].max() - points["test_accuracy"].min() < 0.05 else 0)
-    ax.set(xlabel="seconds of training per seed (log scale)", ylabel="test accuracy")
+    ax.set(xlabel=tr("seconds of training per seed (log scale)"), ylabel=tr("test accuracy"))
 
 
 @matplotlib.rc_context(STYLE)
@@ -61,16 +62,20 @@ def charts(numbers: Numbers) -> list[Chart]:
     ax = figure.add_subplot()
     plot_cost(ax, points, numbers.styles)
     figure.legend(loc="outside lower center", ncols=3)
-    ends = [f"{name} {percent(accuracy)} in {seconds:.3g} s" for name, seconds, accuracy in points.to_numpy().tolist()]
+    end = mark("{variant} {accuracy} in {seconds:.3g} s")
+    rows = points.to_numpy().tolist()
+    ends = [tr(end, variant=name, accuracy=percent(share), seconds=seconds) for name, seconds, share in rows]
     return [
         Chart(
             "cost",
             "cost",
-            numbers.title("Cost against accuracy"),
-            f"Mean test accuracy and seconds of training per seed: {', '.join(ends)}.",
-            "Up and to the left is better. The seconds were measured on the machine named below. Fine-tuning includes "
-            "the training that it starts from. The pass of the backbone over all images is not included, because "
-            "the transfer variants share it.",
+            numbers.title(tr("Cost against accuracy")),
+            tr("Mean test accuracy and seconds of training per seed: {list}.", list=", ".join(ends)),
+            tr(
+                "Up and to the left is better. The seconds were measured on the machine named below. Fine-tuning "
+                "includes the training that it starts from. The pass of the backbone over all images is not included, "
+                "because the transfer variants share it."
+            ),
             points,
             figure,
         )

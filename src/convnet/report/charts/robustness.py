@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from convnet.report.chart import Chart, Numbers, shares_text
 from convnet.report.drawing import Points, panels, plot_points
 from convnet.report.style import STYLE, label
+from convnet.system.language import mark, tr
 
 
 def curves(rows: Sequence[Mapping[str, Any]], split: str) -> dict[str, dict[str, Points]]:
@@ -34,12 +35,13 @@ def charts(numbers: Numbers) -> list[Chart]:
     figure, axes = panels(len(by_perturbation), share_y=True)
     for ax, (perturbation, lines) in zip(axes, by_perturbation.items(), strict=True):
         plot_points(ax, lines, numbers.styles)
-        ax.set_title(label(perturbation, 28))
-        ax.set(xlabel="strength", ylabel="validation accuracy")
+        ax.set_title(label(tr(perturbation), 28))
+        ax.set(xlabel=tr("strength"), ylabel=tr("validation accuracy"))
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    end = mark("{kind} at strength {strength:g}, {variant}")
     ends = {
-        f"{perturbation} at strength {max(points):g}, {variant}": fmean(points[max(points)])
+        tr(end, kind=tr(perturbation), strength=max(points), variant=variant): fmean(points[max(points)])
         for perturbation, lines in by_perturbation.items()
         for variant, points in lines.items()
     }
@@ -49,10 +51,12 @@ def charts(numbers: Numbers) -> list[Chart]:
         Chart(
             "robustness",
             "augmentation",
-            numbers.title("Accuracy on perturbed validation images"),
-            shares_text("Validation accuracy at the greatest strength", ends),
-            "The validation images, changed more and more; strength 0 is the original. Lines join means, dots are "
-            "seeds. A variant that falls early has learnt a property of the images, not the object.",
+            numbers.title(tr("Accuracy on perturbed validation images")),
+            shares_text(tr("Validation accuracy at the greatest strength"), ends),
+            tr(
+                "The validation images, changed more and more; strength 0 is the original. Lines join means, dots are "
+                "seeds. A variant that falls early has learnt a property of the images, not the object."
+            ),
             table[["split", "perturbation", "strength", "variant", "accuracy"]],
             figure,
         )
