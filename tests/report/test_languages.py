@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
-from typing import get_args
+from typing import Any, get_args
 
 import matplotlib.text
 import numpy as np
@@ -13,13 +13,19 @@ import pytest
 from jinja2 import Environment, nodes
 
 import convnet
-from convnet.analysis.augmented_draws import COURSE, FILLS
+from comparison.test_verdict import evaluation
 from convnet.analysis.perturbations import PERTURBATIONS
+from convnet.comparison.cautions import with_words
 from convnet.comparison.schema import Decision, IntervalKind
+from convnet.comparison.verdict import verdict as judge
+from convnet.engine.forecast import Forecast, sentence
 from convnet.evaluation.label_check import NO_FEATURES, TOO_FEW
 from convnet.evaluation.metrics import METRICS
 from convnet.evaluation.trivial_models import MAJORITY, THUMBNAILS
+from convnet.params.applications import SEEN, SEEN_BY_LARGE_CONVNEXTS
 from convnet.params.remedies import find_remedies
+from convnet.params.section import ImageKind
+from convnet.params.training import Augmentation
 from convnet.report.build import draw_charts
 from convnet.report.catalogue import catalogue, in_language
 from convnet.report.chart import Chart, Numbers
@@ -28,15 +34,21 @@ from convnet.report.charts.cuts import cuts_chart
 from convnet.report.charts.feature_maps import feature_maps_chart
 from convnet.report.charts.filters import filters_chart
 from convnet.report.charts.grad_cam import grad_cam_chart
+from convnet.report.page import DatasetReport, write_report
+from convnet.report.provisional import write_provisional
 from convnet.report.style import variant_styles
+from convnet.report.summary import write_summary
 from convnet.report.tried import tried_table
+from convnet.report.tuning import tuned_variants
 from convnet.system.language import tr
 from helpers.evaluations import VARIANTS, make_evaluation, make_label_check, typed
 from report.test_charts import size_sweep
-from report.test_page import verdict
+from report.test_page import Parsed, dataset_report, verdict
 
 PACKAGE = Path(convnet.__file__).parent
 SPANISH = catalogue("es")
+KNOBS = [*Augmentation.model_fields]
+FILLS = ("nearest", "constant", "reflect", "wrap")
 # The columns of all tables on the page, as `test_every_column_is_known` finds them.
 COLUMNS = set(
     """variant; seed; test accuracy; gap; epoch; train accuracy; validation accuracy; train loss; validation loss;
@@ -50,13 +62,15 @@ COLUMNS = set(
 FROM_DATA = {
     *get_args(Decision),
     *get_args(IntervalKind),
+    *get_args(ImageKind),
     *(f"test {METRICS[metric].words}" for metric in ("accuracy", "balanced_accuracy")),
     *(MAJORITY, THUMBNAILS, NO_FEATURES, TOO_FEW),
     *("baseline", "train", "validation", "test", "accuracy", "loss"),
     *("rendered images of classes that no dataset here has", "all together", "reason", "note"),
     *COLUMNS,
+    *(SEEN, SEEN_BY_LARGE_CONVNEXTS),
     *(remedy.sentence for remedy in find_remedies().values()),
-    *(name.replace("_", " ") for name in COURSE),
+    *(name.replace("_", " ") for name in KNOBS if name != "fill"),
     *(f"fill {fill}" for fill in FILLS),
     *PERTURBATIONS,
 }
@@ -138,18 +152,22 @@ ENGLISH = re.compile(
 )
 
 
-def spanish_charts(seeds: int) -> list[Chart]:
-    """Return every chart of the page, with what every stage may give it."""
-    made = [make_evaluation("hands", name, seeds) for name in VARIANTS]
-    rows = [
+def perturbed(seeds: int) -> list[dict[str, Any]]:
+    """Return rows of the robustness stage."""
+    return [
         {"split": "validation", "perturbation": kind, "strength": strength, "variant": name, "accuracy": [0.5] * seeds}
         for kind, strength in (("none", 0), *((kind, 1) for kind in PERTURBATIONS))
         for name in VARIANTS
     ]
+
+
+def spanish_charts(seeds: int) -> list[Chart]:
+    """Return every chart of the page, with what every stage may give it."""
+    made = [make_evaluation("hands", name, seeds) for name in VARIANTS]
     numbers = Numbers(
         typed(*made),
         variant_styles(VARIANTS),
-        rows,
+        perturbed(seeds),
         size_sweep(seeds),
         lambda members: np.zeros((len(members), 8, 8, 3), np.uint8),
         verdict(made),
@@ -157,7 +175,7 @@ def spanish_charts(seeds: int) -> list[Chart]:
     )
     images, described = np.zeros((2, 8, 8, 3), np.uint8), {"dataset": "hands", "kind": "rendered"}
     cuts = [{"layer": "block1", "shape": [4, 4, 8], "accuracy": 0.8, "n": 50, "cut": cut} for cut in (True, False)]
-    names = [*COURSE, *(f"fill {fill}" for fill in FILLS), "all together", "zoom (off here)"]
+    names = [*KNOBS[:-1], *(f"fill {fill}" for fill in FILLS), "all together", "zoom (off here)"]
     return [
         *draw_charts(numbers),
         augmentation_chart(images, np.zeros((2, 3, 8, 8, 3), np.uint8), described),
@@ -195,5 +213,58 @@ def tried_columns() -> list[str]:
 
 def without_names(text: str) -> str:
     """Return text without code, paths and names."""
-    text = re.sub(r"`[^`]*`|\S*/\S+|\w+[_.]\w+\S*|one-hot|fine_tune", "", text)
+    text = re.sub(r"`[^`]*`|\S*/\S+|\w+[_.]\w+\S*|one-hot|test processor|rendered images of other classes", "", text)
     return re.sub(rf"\b({'|'.join(VARIANTS)}|log|sparse)\b", "", text)
+
+
+def english_in(text: str) -> list[str]:
+    """Return the English words of a page: its text and its attributes for readers."""
+    parsed = Parsed(text.partition("<details><summary>ajustes de cada etapa")[0] or text)
+    attributes = [str(at[name]) for _, at in parsed.elements for name in ("alt", "aria-label", "title") if at.get(name)]
+    return [part for part in (*parsed.words, *attributes) if ENGLISH.search(without_names(part))]
+
+
+@pytest.mark.parametrize(("dataset", "seeds"), [("pets", 3), ("hands", 1)])
+def test_spanish_page_holds_no_english(tmp_path: Path, dataset: str, seeds: int) -> None:
+    with in_language("es"):
+        report = spanish_report(tmp_path, dataset, seeds)
+        write_report([report], "run: {}", tmp_path / "index.html")
+        write_summary([(report.verdict, report.answer)], tmp_path / "summary.md")
+    text = (tmp_path / "index.html").read_text("utf-8")
+    assert text.startswith('<!doctype html>\n<html lang="es">')
+    assert english_in(text) == []
+    parsed = Parsed(text)
+    assert "¿Qué remedio contra el sobreajuste ayuda, cuánto y con qué seguridad?" in parsed.text
+    assert "Glosario" in parsed.text
+    assert not ENGLISH.search(without_names((tmp_path / "summary.md").read_text("utf-8").partition("![")[0]))
+
+
+def spanish_report(folder: Path, dataset: str, seeds: int) -> DatasetReport:
+    """Return a report with every part that a run may have."""
+    evaluations = [make_evaluation(dataset, name, seeds) for name in VARIANTS]
+    found = with_words(verdict(evaluations), typed(*evaluations), {"dropout": ["larger"]})
+    sentences = {name: remedy.sentence for name, remedy in find_remedies().items()}
+    used = {"dropout": [{"name": "dropout", "sentence": sentences["dropout"], "source": "", "knobs": {"nested": True}}]}
+    tuning = {"trials": [{"validation_loss": 0.4, "seconds": 9.0}, {"validation_loss": None, "seconds": None}]}
+    return dataset_report(
+        folder,
+        dataset,
+        len(VARIANTS),
+        seeds,
+        verdict=found,
+        robustness=perturbed(seeds),
+        sweep={},
+        labels=make_label_check(dataset),
+        tuned=tuned_variants({"variants": {"baseline": tuning | {"chosen": {}}}}),
+        tried=tried_table(typed(*evaluations), used),
+    )
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_spanish_page_of_a_run_in_training_holds_no_english(tmp_path: Path, seeds: int) -> None:
+    made = [evaluation(name, share, tuple(range(seeds))) for name, share in (("baseline", 0.6), ("augmented", 0.95))]
+    with in_language("es"):
+        write_provisional([judge(made, looks=(3, 5))], [sentence(9, 3, Forecast((), 90.0, True))], tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text("utf-8")
+    assert english_in(text) == []
+    assert "9 trabajos, 3 guardados, aproximadamente 2 min en esta máquina" in text

@@ -91,6 +91,14 @@ def kind_words(kind: str) -> str:
     return tr("rendered images") if kind == "rendered" else tr("photographs")
 
 
+def network_words(name: str) -> str:
+    """Return the name of a network: a variant's stays, that of a backbone is translated."""
+    backbone, _, variant = name.partition(" of ")
+    if " " not in backbone:
+        return name
+    return tr("{backbone} of {variant}", backbone=tr(backbone), variant=variant) if variant else tr(backbone)
+
+
 def title(text: str, dataset: str, kind: str) -> str:
     """Return `text` with the dataset and the kind of its images."""
     return f"{text}: {dataset}, {kind_words(kind)}"

@@ -29,7 +29,8 @@ def write_summary(datasets: Sequence[tuple[Verdict, Answer]], path: Path) -> Non
     ]
     for verdict, _ in datasets:
         for name in FIGURES:
-            parts.append(f"![{name} of {verdict.dataset}, {verdict.kind}](figures/{verdict.dataset}/{name}.png)")
+            words = tr("{figure} of {dataset}, {kind}", figure=name, dataset=verdict.dataset, kind=tr(verdict.kind))
+            parts.append(f"![{words}](figures/{verdict.dataset}/{name}.png)")
     write_text(path, "\n".join(parts) + "\n")
 
 
@@ -49,6 +50,6 @@ def _rows(verdict: Verdict, answer: Answer) -> str:
                 tr("{chance} with {seeds} seeds", chance=next_look[1], seeds=next_look[0]) if next_look else "",
             ]
         reached = f"{100 * row.accuracy.mean:.1f} %"
-        cells = [verdict.dataset, verdict.kind, row.variant, reached, *judged]
+        cells = [verdict.dataset, tr(verdict.kind), row.variant, reached, *judged]
         lines += "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
     return lines

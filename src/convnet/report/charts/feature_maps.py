@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from convnet.report.chart import Chart, Floats
 from convnet.report.drawing import TILE_COLUMNS, TITLE_HEIGHT, show_image, tiled
-from convnet.report.style import SMALL_POINTS, STYLE, WIDTH, label, new_figure, title
+from convnet.report.style import SMALL_POINTS, STYLE, WIDTH, label, network_words, new_figure, title
 from convnet.system.language import tr
 
 MOST_CHANNELS = 32  # of one layer; InceptionV3's mixed7 has 768
@@ -90,7 +90,7 @@ def feature_maps_chart(
         )
         dead = tr(", {count} dead", count=of_layer.dead) if of_layer.dead else ""
         ax.set_title(text + dead, loc="left", fontsize=SMALL_POINTS)
-    words = title(tr("Feature maps of {variant}", variant=variant), dataset["dataset"], dataset["kind"])
+    words = title(tr("Feature maps of {variant}", variant=network_words(variant)), dataset["dataset"], dataset["kind"])
     return Chart(
         f"feature_maps_{variant}",
         "see",
@@ -99,7 +99,7 @@ def feature_maps_chart(
             "One image and its feature maps in {count} layers of {variant}, from {first} on. The maps get smaller and "
             "more abstract.",
             count=len(layers),
-            variant=variant,
+            variant=network_words(variant),
             first=next(iter(layers)),
         ),
         tr(

@@ -8,7 +8,7 @@ import numpy as np
 
 from convnet.report.chart import Chart, Floats
 from convnet.report.drawing import TILE_COLUMNS, TITLE_HEIGHT, show_image, tiled
-from convnet.report.style import SMALL_POINTS, STYLE, WIDTH, label, new_figure, title
+from convnet.report.style import SMALL_POINTS, STYLE, WIDTH, label, network_words, new_figure, title
 from convnet.system.language import tr
 
 MOST_FILTERS = 64
@@ -32,11 +32,15 @@ def filters_chart(kernels: Floats, layer: str, variant: str, dataset: Mapping[st
         all=count,
     )
     ax.set_title(text, fontsize=SMALL_POINTS, loc="left")
-    words = title(tr("Filters of the first layer of {variant}", variant=variant), dataset["dataset"], dataset["kind"])
+    words = title(
+        tr("Filters of the first layer of {variant}", variant=network_words(variant)),
+        dataset["dataset"],
+        dataset["kind"],
+    )
     return Chart(
         f"filters_{variant}",
         "see",
-        words,
+        title(words, dataset["dataset"], dataset["kind"]),
         tr("The {count} filters of {layer} as small colour images.", count=count, layer=layer),
         tr("Grey is 0. A filter reacts most to image patches that look like the filter. All share one scale."),
         None,

@@ -47,6 +47,7 @@ def charts(numbers: Numbers) -> list[Chart]:
     }
     table = pd.DataFrame(numbers.robustness)
     table["accuracy"] = table["accuracy"].map(fmean)
+    table[["split", "perturbation"]] = table[["split", "perturbation"]].map(tr)
     return [
         Chart(
             "robustness",
