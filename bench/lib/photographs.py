@@ -1,4 +1,4 @@
-"""The photographs of cats_vs_dogs that studies in copies of the project share, and their settings."""
+"""Images of the course's archives that studies in copies of the project share, and their settings."""
 
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,15 @@ DATASET = "cats200"
 # By split: the archive's own folder, and the range of images per class taken from it in the order of names.
 PARTS = {"train": ("train", 0, 200), "validation": ("train", 200, 300), "test": ("validation", 0, 250)}
 CLASSES = ("cats", "dogs")
+FIVE_CLASSES = {REAL_ARCHIVE: CLASSES, "horse-or-human.zip": ("horses", "humans"), "rps.zip": ("rock",)}
 
 
 def write_photographs(folder: Path) -> None:
     """Write the photographs of the study as `<split>/<class>/<file>`, unless the folder exists."""
     if folder.exists():
         return
-    archives = data_folder()
-    if archives is None:
-        raise SystemExit("CONVNET_DATA is not set; name the folder that holds the course's archives")
-    with open_archive(archives / REAL_ARCHIVE) as archive:
-        contents = {
-            name: data for name, data in archive.read_all() if isinstance(data, bytes) and name.endswith(".jpg")
-        }
+    archives = _archives()
+    contents = _images_of(archives / REAL_ARCHIVE)
     for split, (part, first, end) in PARTS.items():
         for class_name in CLASSES:
             names = sorted(name for name in contents if f"/{part}/{class_name}/" in f"/{name}")
@@ -31,6 +27,36 @@ def write_photographs(folder: Path) -> None:
                 path = folder / split / class_name / Path(name).name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(contents[name])
+
+
+def write_five_classes(folder: Path, images_per_class: int = 240) -> None:
+    """Write `<class>/<file>` for five classes of three archives: photographs of two, rendered images of three."""
+    archives = _archives()
+    for archive, names in FIVE_CLASSES.items():
+        contents = _images_of(archives / archive)
+        for class_name in names:
+            found = sorted(name for name in contents if f"/{class_name}/" in f"/{name}")
+            # Every n-th name, because neighbours in numbered sequences are alike.
+            for name in found[:: len(found) // images_per_class][:images_per_class]:
+                path = folder / class_name / Path(name).name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(contents[name])
+
+
+def _archives() -> Path:
+    archives = data_folder()
+    if archives is None:
+        raise SystemExit("CONVNET_DATA is not set; name the folder that holds the course's archives")
+    return archives
+
+
+def _images_of(path: Path) -> dict[str, bytes]:
+    with open_archive(path) as archive:
+        return {
+            name: data
+            for name, data in archive.read_all()
+            if isinstance(data, bytes) and name.endswith((".jpg", ".png"))
+        }
 
 
 def settings_of(photographs: Path, seeds: int, side: int = 150) -> dict[str, Any]:

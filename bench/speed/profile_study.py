@@ -2,10 +2,13 @@
 
     python -m bench.speed.profile_study --study default
     CONVNET_DATA=<folder> python -m bench.speed.profile_study --study photographs    200 per class
+    CONVNET_DATA=<folder> python -m bench.speed.profile_study --study five           1,200 images in five classes
+    python -m bench.speed.profile_study --study large           25,000 rendered images: ingest, features, one variant
 
 The command runs in a copy of the project, whose environment exists. Every quarter of a second it reads the processor
 time of each process. The time belongs to the nearest ancestor that is a stage, `convnet` or `dvc`. The idle time is the
-time of all cores without these. One run on a quiet machine; the result is bench/results/profile_<study>.json.
+time of all cores without these. The memory is the sum over all processes, where shared pages count in each. One run on
+a quiet machine; the result is bench/results/profile_<study>.json.
 """
 
 import argparse
@@ -23,7 +26,7 @@ import psutil
 
 from bench.lib.material import PROJECT, copy_project
 from bench.lib.numbers import RESULTS
-from bench.lib.photographs import write_photographs
+from bench.lib.photographs import write_five_classes, write_photographs
 from bench.lib.studies import facts_of_run
 from convnet.system.files import write_json
 from convnet.system.processes import usable_cores
@@ -35,7 +38,20 @@ OWNERS = (
     (re.compile(r"bin/dvc |pipeline\.repro"), "dvc"),
     (re.compile(r"\bmake\b"), "make"),
 )
-STUDIES = ("default", "photographs")
+STUDIES = ("default", "photographs", "five", "large")
+LARGE = {
+    "run.datasets": ["pets"],
+    "run.pixel_variants": ["baseline"],
+    "run.feature_variants": ["transfer"],
+    "run.fine_tune_variants": [],
+    "run.seeds": [0],
+    "run.looks": None,
+    "sweep.enabled": False,
+    "datasets.pets.source.rendered.images_per_class": 12500,
+    "datasets.pets.split": {"validation": 0.2, "test": 0.2},
+    "training.epochs": 5,
+    "transfer.pooling": "average",
+}
 
 
 class Use(NamedTuple):
@@ -57,6 +73,7 @@ class Meter:
         self._seen: dict[tuple[int, float], float] = {}
         self._spans: dict[str, list[float]] = {}
         self._seconds: dict[str, float] = defaultdict(float)
+        self.peak_bytes = 0
 
     def look(self) -> None:
         """Read the times once."""
@@ -65,9 +82,11 @@ class Meter:
             processes = [self._root, *self._root.children(recursive=True)]
         except psutil.NoSuchProcess:
             return
+        memory = 0
         for process in processes:
             try:
                 times = process.cpu_times()
+                memory += process.memory_info().rss
                 owner = self._owner(process)
                 key = process.pid, process.create_time()
             except psutil.Error:
@@ -76,6 +95,7 @@ class Meter:
             self._seconds[owner] += used - self._seen.get(key, 0.0)
             self._seen[key] = used
             self._spans.setdefault(owner, [now, now])[1] = now
+        self.peak_bytes = max(self.peak_bytes, memory)
 
     def uses(self) -> list[Use]:
         """Return the use of every owner, in the order of their starts."""
@@ -98,18 +118,18 @@ class Meter:
         return found
 
 
-def commands_of(study: str, project: Path, folder: Path) -> list[list[str]]:
+def commands_of(study: str, folder: Path) -> list[list[str]]:
     """Return the commands of a study, run in its copy of the project."""
     run = ["make", "repro"]
-    if study == "default":
+    if study in ("default", "large"):
         return [run]
-    photographs = folder / "photographs"
-    write_photographs(photographs)
-    return [["convnet", "init", str(photographs)], run]
+    images = folder / study
+    (write_photographs if study == "photographs" else write_five_classes)(images)
+    return [["convnet", "init", str(images)], run]
 
 
-def measure(commands: list[list[str]], project: Path, environment: dict[str, str]) -> tuple[float, list[Use]]:
-    """Run commands one after the other; return the wall seconds and the uses."""
+def measure(commands: list[list[str]], project: Path, environment: dict[str, str]) -> tuple[float, Meter]:
+    """Run commands one after the other; return the wall seconds and what they used."""
     start, meter = time.monotonic(), Meter(psutil.Process())
     for command in commands:
         process = subprocess.Popen(command, cwd=project, env=environment, stdout=sys.stderr)
@@ -118,7 +138,7 @@ def measure(commands: list[list[str]], project: Path, environment: dict[str, str
             time.sleep(SECONDS_BETWEEN)
         if process.returncode:
             raise SystemExit(f"{' '.join(command)} failed with {process.returncode}; see above")
-    return time.monotonic() - start, meter.uses()
+    return time.monotonic() - start, meter
 
 
 def main() -> None:
@@ -131,11 +151,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         project = folder / "project"
-        variables = os.environ | copy_project(project, {})
+        variables = os.environ | copy_project(project, LARGE if arguments.study == "large" else {})
         (project / ".venv").symlink_to(PROJECT / ".venv")
         subprocess.run(["git", "init", "--quiet"], cwd=project, env=variables, check=True)
-        wall, uses = measure(commands_of(arguments.study, project, folder), project, variables)
-    cores = usable_cores()
+        wall, meter = measure(commands_of(arguments.study, folder), project, variables)
+    cores, uses = usable_cores(), meter.uses()
     busy = sum(use.core_seconds for use in uses)
     rows = [
         {
@@ -146,12 +166,19 @@ def main() -> None:
         }
         for use in uses
     ]
+    peak_gib = round(meter.peak_bytes / 2**30, 2)
     rows.append({"owner": "idle", "from": 0.0, "to": round(wall, 1), "core_seconds": round(cores * wall - busy, 1)})
-    result = {**facts_of_run(arguments), "wall_seconds": round(wall, 1), "cores": cores, "rows": rows}
+    result = {
+        **facts_of_run(arguments),
+        "wall_seconds": round(wall, 1),
+        "cores": cores,
+        "peak_gib": peak_gib,
+        "rows": rows,
+    }
     write_json(out / f"profile_{arguments.study}.json", result)
     for row in rows:
         print(f"{row['owner']:24} {row['from']:7.1f} to {row['to']:7.1f} s {row['core_seconds']:8.1f} core seconds")
-    print(f"wall {wall:.1f} s on {cores} cores")
+    print(f"wall {wall:.1f} s on {cores} cores, at most {peak_gib} GiB")
 
 
 if __name__ == "__main__":
