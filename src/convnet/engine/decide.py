@@ -6,8 +6,9 @@ any end keep the error rate.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -130,7 +131,7 @@ def decide(params: Params, minutes: float | None = None, until: int | None = Non
             block = _next(study, going, left)
             if block is None:
                 break
-            _show(params, found, lambda steps=block.steps: [_going_on(step) for step in steps])
+            _show(params, found, partial(map, _going_on, block.steps))
             for step in block.steps:
                 _line(_going_on(step))
             study.go_on(block.params)
@@ -161,12 +162,12 @@ def _has_early_page(params: Params, look: int) -> bool:
     return bool(forecast_run(_all_at(params.with_numbers({}), look)).pending)
 
 
-def _show(params: Params, verdicts: Sequence[Verdict], plan: Callable[[], Sequence[str]]) -> None:
+def _show(params: Params, verdicts: Sequence[Verdict], plan: Callable[[], Iterable[str]]) -> None:
     from convnet.report.catalogue import in_language
     from convnet.report.provisional import write_provisional  # imported late: the style of figures costs a second
 
     with in_language(params.report.language):
-        write_provisional(verdicts, plan(), PAGE)
+        write_provisional(verdicts, [*plan()], PAGE)
 
 
 def _next(study: Study, going: Sequence[Step], seconds_left: float | None) -> Block | None:
