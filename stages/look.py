@@ -23,11 +23,13 @@ def main() -> None:
 
     configure_device(threads=params.engine.threads_per_job, precision="float32")
     from convnet.analysis.explain import explain_dataset
+    from convnet.analysis.remedy_draws import draw_remedies
     from convnet.analysis.robustness import write_robustness
     from convnet.report.catalogue import in_language
 
     with in_language(params.report.language):
         explain_dataset(params, arguments.dataset, arguments.arrays, arguments.models, arguments.explanations)
+        draw_remedies(params, arguments.dataset, arguments.arrays, arguments.models, arguments.explanations)
     write_robustness(params, arguments.dataset, arguments.arrays, arguments.models, arguments.robustness)
 
 

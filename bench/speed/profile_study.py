@@ -45,7 +45,7 @@ LARGE = {
     "run.feature_variants": ["transfer"],
     "run.fine_tune_variants": [],
     "run.seeds": [0],
-    "run.looks": None,
+    "run.looks": [],
     "sweep.enabled": False,
     "datasets.pets.source.rendered.images_per_class": 12500,
     "datasets.pets.split": {"validation": 0.2, "test": 0.2},

@@ -85,3 +85,10 @@ def test_partner_and_start_keep_up(tmp_path: Path, variant: str) -> None:
     needed = seeds_for(params, [Step("tiny", row, 5, 0.5, ""), Step("tiny", row, None, 0.0, "decided")])
     names = {variant, "baseline"} | ({"transfer"} if variant == "fine_tune" else set())
     assert needed == {("tiny", name): 5 for name in names}
+
+
+def test_look_of_an_ensemble_needs_all_seeds_of_its_groups(tmp_path: Path) -> None:
+    run = {"run.pixel_variants": ["baseline", "ensemble"], "run.seeds": [0, 1, 2]}
+    params = tiny.params(tmp_path, {**tiny.PIXELS_ONLY, **run})
+    row = judged(0.04, deviation=0.05).comparisons[0].model_copy(update={"variant": "ensemble"})
+    assert seeds_for(params, [Step("tiny", row, 5, 0.5, "")]) == {("tiny", "baseline"): 10}

@@ -14,7 +14,7 @@ from convnet.engine.ray_cluster.job_files import pack_result, store_result
 from convnet.engine.ray_cluster.worker import package_digest
 from convnet.jobs import job as jobs
 from convnet.jobs import store
-from convnet.jobs.job import CODE, Job, UsedBackbone, code_digest, library_versions, source_digest
+from convnet.jobs.job import CODE, CODE_OF_DERIVED, Job, UsedBackbone, code_digest, library_versions, source_digest
 from convnet.jobs.planning import plan_jobs
 from convnet.jobs.store import damaged_file, facts, result_folder, timing
 from convnet.params.recipe import resolve
@@ -29,6 +29,7 @@ DECIDES_NOTHING = {
     "params": "its values are in the key",
     "system": "words and files",
     "data": "its output is in the data digest; splits count apart",
+    "evaluation": "forms of results; the code of derived jobs counts apart",
 }
 
 
@@ -179,9 +180,9 @@ def test_seeds_and_checkpoints_are_no_part_of_each_other(tmp_path: Path) -> None
 
 def test_code_in_the_key_is_what_training_imports() -> None:
     imported = {path.relative_to(PACKAGE) for path in needed_files(PACKAGE / "training" / "train.py")}
-    decides = {path for path in imported if any(path.is_relative_to(name) for name in CODE)}
+    decides = {path for path in imported if any(path.is_relative_to(name) for name in (*CODE, *CODE_OF_DERIVED))}
     assert {path.parts[0] for path in imported - decides} == set(DECIDES_NOTHING)
-    assert {path.parts[0] for path in decides} == {name.split("/")[0] for name in CODE}
+    assert {path.parts[0] for path in decides} == {name.split("/")[0] for name in (*CODE, *CODE_OF_DERIVED)}
 
 
 @pytest.fixture

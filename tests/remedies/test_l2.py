@@ -1,21 +1,45 @@
+"""The penalty in the gradient, against Keras' own regularizer in the loss."""
+
+import keras
 import numpy as np
 import pytest
 
-from convnet.models.cnn import build_cnn
+from convnet.models.cnn import build_head
 from convnet.models.heads import choose_head
-from convnet.params.training import Network
+from convnet.params.load import load_params
 from convnet.remedies.l2 import L2, REMEDY
+from convnet.training import optimizers
 from helpers import tiny_study as tiny
 
 tiny.start_keras()
 
+FIT = load_params(tiny.PROJECT / "params.yaml").training
 
-def test_penalty_is_the_sum_of_squares_of_kernels_and_is_no_part_of_the_saved_network() -> None:
-    model = build_cnn((16, 16), Network(filters=(4,), dense=8), 0.0, choose_head(2, "sparse"))
-    assert model.losses == []
-    assert REMEDY.loss(L2(factor=0.01), "binary_crossentropy", model) == "binary_crossentropy"
-    kernels = [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
-    expected = 0.01 * sum(np.sum(np.square(np.asarray(kernel), dtype=np.float64)) for kernel in kernels)
-    assert len(kernels) == len(model.losses) == 3
-    assert sum(float(loss) for loss in model.losses) == pytest.approx(expected, rel=1e-5)
-    assert "L2" not in model.to_json()
+
+def trained(optimizer: str, in_loss: bool, factor: float) -> np.ndarray:
+    keras.utils.set_random_seed(0)
+    head = choose_head(2, "sparse")
+    model = build_head(40, 30, 0.0, head)
+    if in_loss:
+        for layer in (layer for layer in model.layers if hasattr(layer, "kernel")):
+            layer.kernel.regularizer = keras.regularizers.L2(factor)
+    optimizers.compile_model(model, FIT.model_copy(update={"optimizer": optimizer, "learning_rate": 0.001}), head)
+    if not in_loss:
+        REMEDY.optimizer(L2(factor=factor), model.optimizer, model, 12)
+        assert model.losses == []  # reported losses are those of the plain task
+    model.optimizer.build(model.trainable_variables)
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        model.train_on_batch(rng.normal(size=(6, 40)), rng.integers(0, 2, (6, 1)).astype(np.float32))
+    return np.concatenate([weight.ravel() for weight in model.get_weights()])
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "sgd"])
+@pytest.mark.parametrize("large", [1_000_000, 100], ids=["plain update", "fused update"])
+def test_training_equals_that_with_the_penalty_in_the_loss(
+    monkeypatch: pytest.MonkeyPatch, optimizer: str, large: int
+) -> None:
+    monkeypatch.setattr(optimizers, "LARGE", large)
+    expected, ours = trained(optimizer, True, 0.05), trained(optimizer, False, 0.05)
+    assert ours == pytest.approx(expected, abs=1e-6)
+    assert np.abs(ours - trained(optimizer, False, 1e-9)).max() > 1e-4  # it has an effect

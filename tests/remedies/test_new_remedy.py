@@ -40,6 +40,26 @@ REMEDY = Remedy(
 )
 '''
 
+TOY_DERIVED = '''"""The probabilities of the other order of classes."""
+
+from convnet.params.remedies import Derived, Remedy
+from convnet.params.section import Section
+
+
+class Turned(Section):
+    """It is on or off."""
+
+
+def _turn(settings, models, predictions, generator):
+    return Derived(models[0], {name: split.probabilities[:, ::-1] for name, split in predictions[0].items()}, 1)
+
+
+REMEDY = Remedy(
+    sentence="Every prediction is turned round.", source="this test", settings=Turned,
+    on_features="It acts on predictions.", derived=_turn,
+)
+'''
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -47,8 +67,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("toy")
     package = Path(convnet.__file__).parent
     shutil.copytree(package, folder / "src" / "convnet", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "src" / "convnet" / "remedies" / "toy.py").write_text(TOY)
-    run = {"run.pixel_variants": ["baseline", "toy"], "variants.toy": {"toy": 40.0}}
+    for name, text in (("toy", TOY), ("turned", TOY_DERIVED)):
+        (folder / "src" / "convnet" / "remedies" / f"{name}.py").write_text(text)
+    run = {"run.pixel_variants": ["baseline", "toy", "turned"], "variants.toy": {"toy": 40.0}}
+    run["variants.turned"] = {"turned": True}
     tiny.write_params(folder, {**tiny.PIXELS_ONLY, **run, "training.epochs": 1, "engine.parallel_jobs": 1})
     tiny.write_arrays(folder / "arrays")
     return folder
@@ -73,8 +95,10 @@ def test_it_trains_and_is_evaluated(study: Path) -> None:
     run_stage(study, "evaluate", "arrays", "features", "models", "evaluations")
     found = {
         name: json.loads((study / "evaluations" / "variants" / f"{name}.json").read_text())
-        for name in ("baseline", "toy")
+        for name in ("baseline", "toy", "turned")
     }
+    right, turned = (found[name]["seeds"][0]["splits"]["test"]["accuracy"] for name in ("baseline", "turned"))
+    assert turned == pytest.approx(1 - right)
     assert found["toy"]["recipe"]["remedies"] == {"toy": {"shift": 40.0}}
     digests = {
         name: json.loads((study / "models" / name / "job.json").read_text())["seeds"][0]["weights_digest"]

@@ -39,6 +39,8 @@ from convnet.report.charts import (
 from convnet.report.charts.augmentation import augmentation_chart
 from convnet.report.charts.filters import filters_chart
 from convnet.report.charts.grad_cam import grad_cam_chart
+from convnet.report.charts.remedies import remedy_chart
+from convnet.report.gains import gains, pareto
 from helpers.evaluations import VARIANTS, make_evaluation, make_evaluations, make_label_check, typed
 
 STYLES = figures.variant_styles(VARIANTS)
@@ -222,22 +224,31 @@ def test_pooled_reliability_of_all_seeds_keeps_every_image() -> None:
     assert right / 240 == pytest.approx(tables.variants_table(evaluations)["test_accuracy"].mean())
 
 
-def test_cost_figure_draws_a_named_marker_per_variant() -> None:
-    numbers = numbers_of(*make_evaluations(1, 6, 2))
-    figure = cost.charts(numbers)[0].figure
-    points = [(line.get_label(), line.get_xdata(), line.get_ydata()) for line in figure.axes[0].lines]
-    expected = cost.cost_points(numbers).to_numpy().tolist()
-    assert [(name, *x, *y) for name, x, y in points] == [tuple(row) for row in expected]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(VARIANTS)
+def test_cost_figure_draws_gain_interval_and_line_of_every_variant() -> None:
+    numbers = numbers_of(*(made := make_evaluations(1, 6, 5)), verdict=judge(typed(*made)))
+    assert numbers.verdict is not None
+    (chart,) = cost.charts(numbers)
+    found = gains(numbers.evaluations, numbers.verdict)
+    assert {one.verdict for one in found} > {"baseline", "helps"}
+    for ax, of in zip(chart.figure.axes, ("minutes", "megabytes"), strict=True):
+        marked = [line for line in ax.lines if line.get_linestyle() == "None"]
+        assert [(*line.get_xdata(), *line.get_ydata()) for line in marked] == [
+            (getattr(one, of), 100 * one.gain) for one in found
+        ]
+        assert [line.get_color() for line in marked] == [cost.LOOK[one.verdict][0] for one in found]
+        upright = [line for line in ax.lines if line.get_alpha() == 0.5]
+        assert [list(line.get_ydata()) for line in upright] == [[100 * one[4], 100 * one[5]] for one in found]
+        joined = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
+        expected = pareto(found, of, numbers.verdict.margin)
+        assert list(joined[0].get_ydata()) == [100 * one.gain for one in expected]
+    assert chart.table is not None
+    assert chart.table["variant"].tolist() == list(VARIANTS)
 
 
-def test_fine_tuning_costs_what_it_starts_from_as_well() -> None:
-    evaluations = [make_evaluation("pets", name, 2) for name in ("baseline", "transfer", "fine_tune")]
-    evaluations[2]["recipe"]["start"] = "transfer"
-    own = [np.mean([run["seconds_training"] for run in evaluation["seeds"]]) for evaluation in evaluations]
-    found = cost.cost_points(numbers_of(*evaluations))["seconds_per_seed"].tolist()
-    assert found == [own[0], own[1], own[1] + own[2]]
-    assert cost.cost_points(numbers_of(evaluations[2]))["seconds_per_seed"].tolist() == [own[2]]
+def test_without_a_comparison_there_is_no_chart_of_costs() -> None:
+    made = make_evaluation("pets", "baseline", 3)
+    assert cost.charts(numbers_of(made, verdict=judge(typed(made)))) == []
+    assert cost.charts(numbers_of(made, make_evaluation("pets", "dropout", 3))) == []
 
 
 def test_robustness_curves_start_at_the_original() -> None:
@@ -345,8 +356,11 @@ def check_legible(chart: Chart) -> None:
 
 @pytest.mark.parametrize(("variants", "seeds"), [(1, 1), (4, 2), (6, 3)])
 def test_every_chart_of_a_dataset_is_legible(variants: int, seeds: int) -> None:
-    made = draw_charts(numbers_of(*make_evaluations(1, variants, seeds), robustness=_robustness(variants, seeds)))
-    names = ["accuracy", "gap", "curves_accuracy", "curves_loss", "confusion", "reliability", "robustness"]
+    evaluations = make_evaluations(1, variants, seeds)
+    verdict = judge(typed(*evaluations))
+    made = draw_charts(numbers_of(*evaluations, robustness=_robustness(variants, seeds), verdict=verdict))
+    names = ["differences"] * (variants > 1)
+    names += ["accuracy", "gap", "curves_accuracy", "curves_loss", "confusion", "reliability", "robustness"]
     galleries = [f"top_losses_{name}" for name in VARIANTS[:variants]]
     assert [chart.name for chart in made] == names + (["cost"] if variants > 1 else []) + galleries
     for chart in made:
@@ -418,6 +432,16 @@ def test_image_figures_are_legible(images: Images) -> None:
         augmentation_chart(images[:3], np.stack([images[:5]] * 3), PETS),
         grad_cam_chart(images[:3], np.random.default_rng(2).random((3, 4, 4)), ["a", "b", "c"], "x", PETS),
         filters_chart(np.random.default_rng(3).normal(size=(3, 3, 3, 16)), "conv_1", "baseline", PETS),
+        remedy_chart(
+            "mixup",
+            "It mixes.",
+            "mixed",
+            {
+                "original": (images[:4], ["a class of a long name"] * 4),
+                "epoch 1": (images[4:8], ["98 % a class of a long name\n2 % b"] * 4),
+            },
+            PETS,
+        ),
     ]
     for chart in made:
         check_legible(chart)

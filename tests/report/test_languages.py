@@ -52,7 +52,7 @@ FILLS = ("nearest", "constant", "reflect", "wrap")
 # The columns of all tables on the page, as `test_every_column_is_known` finds them.
 COLUMNS = set(
     """variant; seed; test accuracy; gap; epoch; train accuracy; validation accuracy; train loss; validation loss;
-    true; predicted; count; row share; file; probability; loss; seconds per seed; compared with; difference;
+    true; predicted; count; row share; file; probability; loss; minutes; megabytes; gain; compared with; difference;
     interval low; interval high; verdict; lower; upper; n; confidence; accuracy; split; perturbation; strength;
     training images; power law; generalisation gap; given; suggested; probability given; probability suggested;
     label; copy; label of copy; layer; channels; shown; dead; height; width; cut; said; highest heat; remedy;

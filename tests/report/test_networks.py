@@ -83,7 +83,7 @@ def test_line_names_network_and_remedies() -> None:
     sentences = effects(tried_table(typed(*made), remedies))
     parts = {part.name: part for part in variant_parts(typed(*made), verdict(made), LAYERS, sentences)}
     assert parts["baseline"].line == "A small CNN with 16-32-64 filters and 512 dense units."
-    assert parts["dropout"].line == f"{parts['baseline'].line} It drops."
+    assert parts["dropout"].line == "It drops.", "its network is that of the baseline"
     assert parts["transfer"].line == "A new head of 1,024 units on the frozen backbone compact."
     assert parts["fine_tune"].line.startswith("transfer trained further at the rate 0.0001")
     assert effects(None) == effects(tried_table(typed(*made), {})) == {}

@@ -27,8 +27,9 @@ from convnet.report.backbone_text import backbone_sentence
 from convnet.report.build import draw_charts
 from convnet.report.chart import Numbers
 from convnet.report.charts import confusion, differences
-from convnet.report.charts.cost import cost_points
+from convnet.report.gains import minutes_per_model
 from convnet.report.model_card import escape_markdown, write_model_card
+from convnet.report.next_tries import Suggestion
 from convnet.report.style import save_figure, variant_styles
 from convnet.system.errors import UserError
 from helpers import evaluations as helper
@@ -262,6 +263,16 @@ def test_repeats_share_one_caption_and_the_kept_variant_is_open(tmp_path: Path) 
     assert ["open" in attributes for attributes in repeats] == [name == kept for name in VARIANTS[:4]]
 
 
+def test_suggestions_of_two_datasets_share_a_command(tmp_path: Path) -> None:
+    reports = [
+        dataclasses.replace(
+            dataset_report(tmp_path / name, name, 2, 2, figures=()), nexts=[Suggestion(f"Why on {name}.", "do it")]
+        )
+        for name in ("pets", "shapes")
+    ]
+    assert "Try next Why on pets. Why on shapes. do it Each command" in Parsed(write(tmp_path, *reports)).text
+
+
 def test_only_the_cut_layer_is_marked(full: Path) -> None:
     assert len([row for row in Parsed(full.read_text("utf-8")).all("tr") if row.get("class") == "cut"]) == 2
 
@@ -419,9 +430,13 @@ def test_overfitting_is_described_per_variant(full: Path) -> None:
 def test_cost_of_fine_tuning_is_the_same_in_table_and_chart(tmp_path: Path) -> None:
     evaluations = [make_evaluation("pets", name, 2) for name in ("baseline", "transfer", "fine_tune")]
     evaluations[2]["recipe"]["start"] = "transfer"
-    parsed = Parsed(write(tmp_path, page.DatasetReport(typed(*evaluations), verdict(evaluations))))
-    for variant, seconds, _ in cost_points(Numbers(typed(*evaluations), {})).to_numpy().tolist():
-        assert f"{variant} {seconds:,.1f} " in parsed.text
+    numbers = typed(*evaluations)
+    parsed = Parsed(write(tmp_path, page.DatasetReport(numbers, verdict(evaluations))))
+    seconds, minutes = tables.seconds_per_seed(numbers), minutes_per_model(numbers)
+    for evaluation in numbers:
+        assert f"{evaluation.variant} {seconds[evaluation.variant]:,.1f} " in parsed.text
+        features = evaluation.seconds.features or 0.0
+        assert minutes[evaluation.variant] == pytest.approx((seconds[evaluation.variant] + features) / 60)
     assert "Fine-tuning includes the training that it starts from" in parsed.text
 
 

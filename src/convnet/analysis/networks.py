@@ -43,7 +43,8 @@ class Network:
 
 def plan_networks(params: Params, dataset: str) -> list[Network]:
     """Return the networks to look into: those without a backbone, each frozen backbone once, and fine-tuned ones."""
-    recipes = {variant: resolve(params, dataset, variant) for variant in params.run.variants}
+    trained = [variant for variant in params.run.variants if not params.base_of(variant)]
+    recipes = {variant: resolve(params, dataset, variant) for variant in trained}
     plain = [variant for variant, recipe in recipes.items() if isinstance(recipe, PixelRecipe)]
     tuned = {variant: recipe for variant, recipe in recipes.items() if isinstance(recipe, FineTuneRecipe)}
     frozen: dict[FeatureSet, list[str]] = {}

@@ -1,7 +1,10 @@
 """One variant against another on the same seeds and the same test images: every number, no decision yet."""
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -72,8 +75,37 @@ def _features(evaluation: Evaluation) -> list[object]:
 
 
 def shared_seeds(baseline: Evaluation, variant: Evaluation) -> list[int]:
-    """Return the seeds that both variants have, in rising order."""
-    return sorted({run.seed for run in baseline.seeds} & {run.seed for run in variant.seeds})
+    """Return the seeds that both variants have, in rising order. An ensemble counts once, and needs all its seeds."""
+    return list(_pairs(baseline, variant))
+
+
+class Pair(NamedTuple):
+    """The runs of two variants that are compared: one each, or an ensemble and the seeds that it joins."""
+
+    ours: list[SeedEvaluation]
+    theirs: list[SeedEvaluation]
+
+
+def _pairs(baseline: Evaluation, variant: Evaluation) -> dict[int, Pair]:
+    """Return what is compared, by seed in rising order.
+
+    Against single networks, an ensemble is compared with the mean of those with its seeds. No seed is in two of them,
+    so these differences are as independent as those of seeds.
+    """
+    first, second = ({run.seed: run for run in evaluation.seeds} for evaluation in (baseline, variant))
+    joined = [any(run.members for run in runs.values()) for runs in (first, second)]
+    if joined == [False, True]:
+        pairs = {seed: Pair(_members(run, first), [run]) for seed, run in second.items()}
+    elif joined == [True, False]:
+        pairs = {seed: Pair([run], _members(run, second)) for seed, run in first.items()}
+    else:
+        pairs = {seed: Pair([first[seed]], [second[seed]]) for seed in first.keys() & second.keys()}
+    return {seed: pairs[seed] for seed in sorted(pairs) if all(pairs[seed])}
+
+
+def _members(run: SeedEvaluation, others: Mapping[int, SeedEvaluation]) -> list[SeedEvaluation]:
+    """Return the networks with the seeds of an ensemble, or nothing where one is missing."""
+    return [others[seed] for seed in run.members] if others.keys() >= set(run.members) else []
 
 
 def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding, most: int | None = None) -> Difference:
@@ -91,14 +123,13 @@ def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding, most: i
     Raises:
         UserError: no seed in common, or test images that differ between the two.
     """
-    first, second = {run.seed: run for run in baseline.seeds}, {run.seed: run for run in variant.seeds}
-    seeds = shared_seeds(baseline, variant)[:most]
-    pairs = [(first[seed], second[seed]) for seed in seeds]
+    found = _pairs(baseline, variant)
+    seeds, pairs = list(found)[:most], list(found.values())[:most]
     _check(pairs, baseline, variant)
     paired = variant.own_splits or _features(baseline) == _features(variant)
-    rows = [[correct(run) for run in runs] for runs in zip(*pairs, strict=True)]
+    rows = [[_mean_correct(runs) for runs in of_one] for of_one in zip(*pairs, strict=True)]
     differences = [theirs - ours for ours, theirs in zip(*rows, strict=True)]
-    runs = [ours for ours, _ in pairs]
+    runs = [ours[0] for ours, _ in pairs]
     components = None
     if variant.own_splits:
         estimate, components = own_splits_estimate(runs, differences, metric, variant.split)
@@ -111,7 +142,7 @@ def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding, most: i
         variant=variant.variant,
         baseline=baseline.variant,
         seeds=seeds,
-        left_out=sorted(first.keys() ^ second.keys()),
+        left_out=_left_out(baseline, variant, found.values()),
         paired=paired,
         split=variant.split,
         n_test=estimate.images,
@@ -125,6 +156,16 @@ def compare(baseline: Evaluation, variant: Evaluation, metric: Deciding, most: i
 def correct(run: SeedEvaluation) -> Floats:
     """Return (n,) 1 where the predicted class of a test image is the true one, 0 elsewhere."""
     return np.asarray(np.equal(run.test_predicted, run.test_labels), dtype=np.float64)
+
+
+def _mean_correct(runs: Sequence[SeedEvaluation]) -> Floats:
+    return np.asarray(np.mean([correct(run) for run in runs], axis=0))
+
+
+def _left_out(baseline: Evaluation, variant: Evaluation, pairs: Iterable[Pair]) -> list[int]:
+    """Return the seeds of either variant that are compared with nothing."""
+    compared = {run.seed for pair in pairs for runs in pair for run in runs}
+    return sorted({run.seed for evaluation in (baseline, variant) for run in evaluation.seeds} - compared)
 
 
 def units(run: SeedEvaluation, values: Floats, metric: Deciding) -> tuple[Floats, float, int]:
@@ -166,7 +207,7 @@ def _groups(runs: Sequence[SeedEvaluation], split: SplitKind) -> int:
     return len({group for run in (runs if split == "folds" else runs[:1]) for group in run.test_groups})
 
 
-def _check(pairs: Sequence[tuple[SeedEvaluation, SeedEvaluation]], baseline: Evaluation, variant: Evaluation) -> None:
+def _check(pairs: Sequence[Pair], baseline: Evaluation, variant: Evaluation) -> None:
     both = f"{variant.variant} and {baseline.variant} of {variant.dataset}"
     if baseline.split != variant.split:
         raise UserError(
@@ -174,24 +215,22 @@ def _check(pairs: Sequence[tuple[SeedEvaluation, SeedEvaluation]], baseline: Eva
         )
     if not pairs:
         raise UserError(f"{both} have no seed in common; train both with the same seeds")
-    for ours, theirs in pairs:
+    for ours, theirs in (both_runs for pair in pairs for both_runs in itertools.product(*pair)):
         if (ours.test_members, ours.test_labels) != (theirs.test_members, theirs.test_labels):
             raise UserError(
                 f"{both} were tested on different images with seed {ours.seed}; run `dvc repro` to train both on the "
                 "same split"
             )
-    if not variant.own_splits and any(ours.test_members != pairs[0][0].test_members for ours, _ in pairs):
+    if not variant.own_splits and any(ours[0].test_members != pairs[0].ours[0].test_members for ours, _ in pairs):
         raise UserError(
             f"the seeds of {variant.variant} ({variant.dataset}) were tested on different images though the split is "
             "fixed; run `dvc repro` to train them again"
         )
 
 
-def _metrics(
-    pairs: Sequence[tuple[SeedEvaluation, SeedEvaluation]], differences: Sequence[Floats]
-) -> dict[str, MetricDifference]:
+def _metrics(pairs: Sequence[Pair], differences: Sequence[Floats]) -> dict[str, MetricDifference]:
     def minus(value: Callable[[SeedEvaluation], float]) -> MetricDifference:
-        return _of_seeds([value(theirs) - value(ours) for ours, theirs in pairs])
+        return _of_seeds([fmean(map(value, theirs)) - fmean(map(value, ours)) for ours, theirs in pairs])
 
     return {
         # Accuracy from the same per-image table as the interval, so the two can never disagree.

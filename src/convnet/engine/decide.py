@@ -4,6 +4,7 @@ The state is seeds.yaml and the job store, so a killed run goes on where it was.
 any end keep the error rate.
 """
 
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from convnet.comparison.power import chance_words
 from convnet.comparison.schema import Verdict
@@ -142,7 +144,10 @@ def decide(params: Params, minutes: float | None = None, until: int | None = Non
 def _train_to_first_look(study: Study, looks: Sequence[int], workers: Workers) -> None:
     """Train all variants to the first look; behind the first seed of each there is a provisional page."""
     run = study.params.run
-    alone = run.model_copy(update={"seeds": run.seeds[:1]})
+    changes: dict[str, Any] = {"seeds": run.seeds[:1]}
+    for key in ("pixel_variants", "feature_variants", "fine_tune_variants"):  # an ensemble has no first seed
+        changes[key] = tuple(name for name in getattr(run, key) if study.params.trained_for(name, 1)[1] == 1)
+    alone = run.model_copy(update=changes)
     first = Study(study.params.model_copy(update={"run": alone}).with_numbers({}), study.looks)
 
     def early() -> None:
@@ -190,9 +195,13 @@ def _next(study: Study, going: Sequence[Step], seconds_left: float | None) -> Bl
 
 
 def _all_at(params: Params, look: int) -> Params:
-    """Return the settings with at least `look` seeds of each variant."""
-    wanted = {(dataset, variant): look for dataset in params.run.datasets for variant in params.run.variants}
-    return params.with_numbers(raised(params.numbers, wanted if look > len(params.run.seeds) else {}))
+    """Return the settings with at least `look` seeds of each variant; an ensemble counts once."""
+    wanted: dict[tuple[str, str], int] = {}
+    for dataset, variant in itertools.product(params.run.datasets, params.run.variants):
+        trained, seeds = params.trained_for(variant, look)
+        if seeds > len(params.run.seeds):
+            wanted[dataset, trained] = max(seeds, wanted.get((dataset, trained), 0))
+    return params.with_numbers(raised(params.numbers, wanted))
 
 
 def _print_plan(study: Study, looks: Sequence[int], minutes: float | None) -> None:

@@ -105,8 +105,10 @@ def work_of(job: Job) -> Work:
     """
     counts = read_json(job.arrays / "dataset.json")["counts"]
     images = images_at(job.share, counts["train"], len(job.classes))
-    settings = job.backbone.settings if job.backbone else None
-    return Work(job.recipe, images, counts["validation"], counts["test"], job.threads, settings)
+    settings, recipe = job.backbone.settings if job.backbone else None, job.recipe
+    if job.members:  # it trains nothing
+        recipe = recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"epochs": 0})})
+    return Work(recipe, images, counts["validation"], counts["test"], job.threads, settings)
 
 
 def forecast(works: Sequence[Work], processes: int) -> Forecast:
@@ -146,6 +148,8 @@ def duration(seconds: float) -> str:
 
 def remember(job: Job, seconds: float) -> None:
     """Store the rate of a job that was trained from its start in `seconds`; the newest of its kind counts."""
+    if job.members:
+        return
     with suppress(OSError, UserError, KeyError):  # a forecast is not worth a failure
         work, measured, epochs = work_of(job), timing(job), facts(job)["epochs"]
         around = seconds - measured["seconds_training"] - measured["seconds_predicting"]

@@ -69,5 +69,6 @@ def seeds_for(params: Params, steps: Sequence[Step]) -> dict[tuple[str, str], in
         names = {step.row.variant, step.row.baseline}
         names |= {params.start_of(name) for name in names & set(params.run.fine_tune_variants)}
         for name in names:
-            needed[step.dataset, name] = max(step.look, needed.get((step.dataset, name), 0))
+            trained, seeds = params.trained_for(name, step.look)
+            needed[step.dataset, trained] = max(seeds, needed.get((step.dataset, trained), 0))
     return needed

@@ -99,7 +99,7 @@ class _Queue:
 
     def run(self, jobs: Sequence[Job], seeds: Sequence[int] | None = None) -> None:
         """Run jobs that this queue has not run yet, the longest first; with `seeds` only those of these seeds."""
-        chosen = [job for job in jobs if job.key not in self._begun and (seeds is None or job.seed in seeds)]
+        chosen = [job for job in jobs if job.key not in self._begun and (seeds is None or _is_of(job, seeds))]
         self._begun |= {job.key for job in chosen}
         in_order = sorted(chosen, key=_cost, reverse=True)
         self._attempt(lambda: run_jobs(in_order, self._params, self._workers, self._log))
@@ -109,7 +109,7 @@ class _Queue:
         with TemporaryDirectory(prefix="start-") as folder:
             ready, waiting = fine_tune_jobs(self._params, Path(folder))
             for job in waiting:
-                if seeds is None or job.seed in seeds:
+                if seeds is None or _is_of(job, seeds):
                     start = self._params.start_of(job.recipe.variant)
                     self._log.line_once(f"{job.label} is skipped: {start} has not finished")
             self.run(ready, seeds)
@@ -254,6 +254,10 @@ def _plan(params: Params, dataset: str, variant: str, *, start: Path | None = No
     if params.tuning.trials:
         params = use_tuning(params, TUNING / f"{dataset}.json")
     return plan_jobs(params, variant, arrays, features=features, backbone=backbone, start=start, share=share)
+
+
+def _is_of(job: Job, seeds: Sequence[int]) -> bool:
+    return all(member.seed in seeds for member in job.members or (job,))
 
 
 def _cost(job: Job) -> float:

@@ -1,7 +1,7 @@
 """Run jobs where params.yaml chooses; finished ones come from the store without loading Keras."""
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from convnet.engine.forecast import forecast, work_of
 from convnet.engine.job_log import JobLog
@@ -51,20 +51,28 @@ def run_jobs(jobs: Sequence[Job], params: Params, workers: Workers | None = None
         whole.found(job for job in distinct.values() if job not in pending)
     if not pending:
         return
+    _run(pending, params, workers, log)
+    if whole is None:
+        log.close()
+
+
+def _run(jobs: Sequence[Job], params: Params, workers: Workers | None, log: JobLog) -> None:
+    """Run jobs where params.yaml chooses: derived ones behind those that they are made from."""
+    trained, derived = ([job for job in jobs if bool(job.members) == made] for made in (False, True))
+    processes = parallel_processes(params, len(jobs))
     if params.engine.kind == "ray":
         from convnet.engine.ray_cluster.driver import run_on_ray
 
-        run_on_ray(pending, params.engine, log)
-    elif workers is not None:
-        workers.run(pending, processes, log)
-    elif processes > 1:
-        with Workers() as own:
-            own.run(pending, processes, log)
-    else:
-        for job in pending:
+        if trained:
+            run_on_ray(trained, params.engine, log)
+        trained, processes, workers = [], 1, None
+    if workers is None and processes == 1:
+        for job in trained + derived:
             log.ended(job, run_job(job, alone=True))
-    if whole is None:
-        log.close()
+        return
+    with Workers() if workers is None else nullcontext(workers) as used:
+        for group in (trained, derived):
+            used.run(group, processes, log)
 
 
 def _log_of(pending: Sequence[Job], stored_jobs: int, processes: int) -> JobLog:

@@ -38,7 +38,7 @@ def tune_variants(params: Params, arrays: Path, features: Path, backbone: Path) 
     """
     run = params.run.model_copy(update={"seeds": (params.tuning.seed,)})
     params = params.model_copy(update={"run": run}).with_numbers({})
-    first = [*run.pixel_variants, *run.feature_variants]
+    first = [name for name in (*run.pixel_variants, *run.feature_variants) if not params.base_of(name)]
     plan = partial(plan_jobs, arrays=arrays, features=features, backbone=backbone)
     tuned = _tune(params, first, plan)
     for start in sorted({params.start_of(name) for name in run.fine_tune_variants}):
@@ -46,9 +46,8 @@ def tune_variants(params: Params, arrays: Path, features: Path, backbone: Path) 
         with TemporaryDirectory(prefix="start-") as folder:
             gather(plan(params, start), Path(folder))
             going_on = partial(plan_jobs, arrays=arrays, backbone=backbone, start=Path(folder))
-            tuned |= _tune(
-                params, [name for name in run.fine_tune_variants if params.start_of(name) == start], going_on
-            )
+            of_start = [name for name in run.fine_tune_variants if params.start_of(name) == start]
+            tuned |= _tune(params, [name for name in of_start if not params.base_of(name)], going_on)
     return tuned
 
 

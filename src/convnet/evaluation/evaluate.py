@@ -32,7 +32,9 @@ def evaluate(arrays: Path, model: Path, features: Path | None = None) -> Evaluat
         seed = trained["seed"]
         images = _test_images(arrays, predictions[seed]["test"].index, job["split"] != "fixed")
         found = _of_seed(seed, predictions[seed], images, described["classes"], history, timing[str(seed)])
-        seeds.append(found.model_copy(update={"at_cap": trained["at_cap"]}))
+        members = trained.get("members", [])  # one alone is the seed itself
+        more = {"at_cap": trained["at_cap"], "members": members if len(members) > 1 else []}
+        seeds.append(found.model_copy(update=more))
     training = sum(run.seconds_training for run in seeds)
     return Evaluation(
         dataset=job["dataset"],

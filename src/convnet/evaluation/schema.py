@@ -83,6 +83,7 @@ class SeedEvaluation(Overfitting):
     test_probabilities: list[list[float]]  # rounded to 6 digits, for readers
     seconds_training: float
     images_per_second: float
+    members: list[int] = []  # of an ensemble, the seeds that it joins
 
 
 class HistoryRow(Frozen):

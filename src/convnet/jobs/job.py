@@ -32,6 +32,7 @@ def find_store(project: Path) -> Path:
 STORE = find_store(Path.cwd())
 # The folders and modules whose code decides a job's result. Folders, so that a new module in one of them counts.
 CODE = ("backend", "models", "remedies", "training", "data/division.py", "data/splits.py", "jobs/checkpoints.py")
+CODE_OF_DERIVED = ("evaluation/calibration.py", "evaluation/metrics.py")
 PACKAGE = Path(__file__).parents[1]
 # What decides how a backbone is built from its weights; the rest of its entry is for reports.
 BUILDS_A_BACKBONE = {"architecture", "alpha", "input_range", "channels"}
@@ -72,6 +73,7 @@ class Job:
         backbone: the pretrained network, for transfer variants.
         start_model: fine-tuning only: the saved transfer model training goes on from.
         start_digest: the digest of its weights.
+        members: of a derived variant, the finished jobs that the result is made from, in place of training.
         seconds_between_checkpoints: the least time between two checkpoints; 0 saves one after every epoch.
     """
 
@@ -87,6 +89,7 @@ class Job:
     backbone: UsedBackbone | None = None
     start_model: Path | None = None
     start_digest: str | None = None
+    members: tuple["Job", ...] = ()
     seconds_between_checkpoints: float = 0.0  # no part of the key
 
     @property
@@ -106,6 +109,9 @@ class Job:
             "code": code_digest(),
             "versions": library_versions(),
         }
+        if self.members:
+            content["members"] = [member.key for member in self.members]
+            content["code_of_derived"] = source_digest(CODE_OF_DERIVED)
         return json_digest(content)
 
     @property

@@ -1,6 +1,7 @@
 """Which jobs a variant on a dataset consists of."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def plan_jobs(
     start: Path | None = None,
     share: float = 1.0,
 ) -> list[Job]:
-    """Return one job per seed.
+    """Return one job per seed; those of a derived variant have the jobs that they are made from.
 
     Args:
         params: the whole of params.yaml.
@@ -42,6 +43,18 @@ def plan_jobs(
     """
     dataset = read_json(arrays / "dataset.json")["dataset"]
     recipe = resolve(params, dataset, variant)
+    if base := params.base_of(variant):
+        jobs = {
+            job.seed: job for job in plan_jobs(params, base, arrays, features=features, backbone=backbone, start=start)
+        }
+        seeds, of_base = params.seeds_of(dataset, variant), params.seeds_of(dataset, base)
+        _, size = params.trained_for(variant, 1)
+        groups = {seed: of_base[place * size : (place + 1) * size] for place, seed in enumerate(seeds)}
+        return [
+            replace(jobs[group[0]], recipe=recipe, seed=seed, members=tuple(jobs[member] for member in group))
+            for seed, group in groups.items()
+            if jobs.keys() >= set(group)
+        ]
     arrays = arrays_of_size(arrays, recipe.image_size)
     described = read_json(arrays / "dataset.json")
     _check_arrays(params, recipe, arrays, described, share)

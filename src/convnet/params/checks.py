@@ -45,6 +45,7 @@ def check_params(params: Params) -> None:
         knobs(params, variant)
         remedies_of(params, variant)
         _check_against(params, variant)
+    _check_derived(params)
     for dataset, data in params.datasets.items():
         _refuse_start(data.fine_tune, f"datasets.{dataset}.fine_tune")
         for name in ("images", "split", "network", "training", "transfer", "fine_tune"):
@@ -73,7 +74,7 @@ def _check_run(params: Params) -> None:
     for key in ("pixel_variants", "feature_variants", "fine_tune_variants"):
         for name in getattr(params.run, key):
             check_known(f"run.{key}", name, params.variants)
-            if (right := _list_of(params.variants[name])) != key:
+            if (right := list_of(params.variants[name])) != key:
                 raise UserError(f"params.yaml: run.{key} names {name!r}, which belongs in run.{right}; move it there")
 
 
@@ -84,9 +85,9 @@ def _check_start(params: Params) -> None:
         own = "start" in params.variants[variant].overrides
         key, start = f"variants.{variant}.start" if own else "fine_tune.start", params.start_of(variant)
         check_known(key, start, params.variants)
-        if _list_of(params.variants[start]) != "feature_variants":
+        if list_of(params.variants[start]) != "feature_variants" or params.base_of(start):
             raise UserError(
-                f"params.yaml: {key} names {start!r}, which has no backbone to go on with; name a variant with "
+                f"params.yaml: {key} names {start!r}, which trains no head to go on with; name a variant with "
                 "transfer: true"
             )
         if variant in params.run.fine_tune_variants and start not in params.run.feature_variants:
@@ -96,14 +97,36 @@ def _check_start(params: Params) -> None:
             )
 
 
+def _check_derived(params: Params) -> None:
+    """A derived variant is made from one that is run too, with enough seeds on one split."""
+    for name in params.run.variants:
+        base = params.base_of(name)
+        if base is None:
+            continue
+        if base not in params.run.variants:
+            where = list_of(params.variants[base])
+            raise UserError(f"params.yaml: {name} is made from {base}, which is not in run.{where}; add it there")
+        _, needed = params.trained_for(name, 1)
+        if needed > 1 and params.run.own_splits:
+            raise UserError(
+                f"params.yaml: {name} joins {needed} seeds, which need one split, but run.split is {params.run.split}; "
+                "set it to fixed, or take the variant out"
+            )
+        if needed > len(params.run.seeds):
+            raise UserError(
+                f"params.yaml: {name} joins {needed} seeds, but run.seeds has {len(params.run.seeds)}; give more"
+            )
+
+
 def _check_sweep(params: Params) -> None:
     """The sweep trains variants of the run, and none that starts from another."""
     for name in params.sweep.variants:
         check_known("sweep.variants", name, params.variants)
-        where = _list_of(params.variants[name])
-        if where == "fine_tune_variants":
+        where = list_of(params.variants[name])
+        if where == "fine_tune_variants" or params.base_of(name):
+            how = "made from another variant" if params.base_of(name) else "fine-tuned"
             raise UserError(
-                f"params.yaml: sweep.variants names {name!r}, which is fine-tuned; the sweep trains pixel and feature "
+                f"params.yaml: sweep.variants names {name!r}, which is {how}; the sweep trains pixel and feature "
                 "variants only, so take it out"
             )
         if params.sweep.enabled is True and name not in params.run.variants:
@@ -190,7 +213,7 @@ def _refuse_start(overrides: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _list_of(variant: Variant) -> str:
+def list_of(variant: Variant) -> str:
     """Return the list of the run that a variant belongs in."""
     if variant.fine_tune:
         return "fine_tune_variants"

@@ -44,6 +44,20 @@ class Batch(NamedTuple):
     weights: Any
 
 
+class Derived(NamedTuple):
+    """What a remedy makes of finished networks.
+
+    Attributes:
+        model: pixels in, and outputs as those of a trained network.
+        probabilities: by split, (images, classes). None: those that the model gives.
+        forwards: how often an image passes through a trained network.
+    """
+
+    model: Any
+    probabilities: dict[str, Any] | None
+    forwards: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Remedy:
     """A remedy against overfitting; its name is that of its module. A hook gets the settings first.
@@ -69,6 +83,9 @@ class Remedy:
         solve: (settings, training, validation) -> kernel and bias of the output layer, in place of training. The head
             then has no other layer.
         evaluated: (settings, model) -> a context in which the model has the weights that are measured and saved.
+        derived: (settings, models, predictions, generator) -> `Derived`, from finished networks in place of training.
+            A network is a saved model and its predictions by split.
+        members: the setting with the number of networks that `derived` takes; None: one.
     """
 
     sentence: str
@@ -89,6 +106,8 @@ class Remedy:
     optimizer: Hook | None = None
     solve: Hook | None = None
     evaluated: Hook | None = None
+    derived: Hook | None = None
+    members: str | None = None
 
 
 @cache
@@ -142,8 +161,12 @@ def check_together(remedies: Collection[str], where: str) -> None:
     """Reject remedies that do not go together.
 
     Raises:
-        UserError: one of them excludes another.
+        UserError: one of them excludes another, or two are made from finished networks.
     """
+    derived = [name for name in remedies if find_remedies()[name].derived]
+    if len(derived) > 1:
+        both = " and ".join(derived)
+        raise UserError(f"params.yaml: {where} has {both}, which both change a finished variant; take one out")
     for name in remedies:
         for other in find_remedies()[name].excludes:
             if other in remedies:

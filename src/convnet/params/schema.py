@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from convnet.params.backbone import Backbones
 from convnet.params.combined import combine_variants
 from convnet.params.data import Dataset, Images, Split
+from convnet.params.derived import base_of, group_size
 from convnet.params.messages import check_known, merge
 from convnet.params.section import BASELINE, Language, Names, Positive, Section, Seed, SplitKind
 from convnet.params.training import Augmentation, FineTune, Fit, Network, Transfer, Variant
@@ -180,8 +181,12 @@ class Params(Section):
     def seeds_of(self, dataset: str, variant: str) -> tuple[int, ...]:
         """Return the seeds of a variant: run.seeds, and behind the largest of them as many as its number needs.
 
-        With folds the seeds are the folds, so numbers have no effect.
+        With folds the seeds are the folds, so numbers have no effect. A derived variant has the seeds of the one that
+        it is made from, or one for each group of them.
         """
+        if base := self.base_of(variant):
+            of_base = self.seeds_of(dataset, base)
+            return of_base[: len(of_base) // group_size(self.variants[variant])]
         seeds = self.run.seeds
         more = 0 if self.run.split == "folds" else self._numbers.get(dataset, {}).get(variant, 0) - len(seeds)
         return seeds + tuple(range(max(seeds) + 1, max(seeds) + 1 + more))
@@ -218,7 +223,16 @@ class Params(Section):
     def against(self, name: str) -> tuple[str, ...]:
         """Return the variants that a variant is compared with."""
         variant = self.variant(name)
-        return variant.against or ((self.start_of(name),) if variant.fine_tune else (BASELINE,))
+        usual = self.base_of(name) or (self.start_of(name) if variant.fine_tune else BASELINE)
+        return variant.against or (usual,)
+
+    def base_of(self, name: str) -> str | None:
+        """Return the variant that a derived variant is made from; None for a variant that trains."""
+        return base_of(self.variants, name)
+
+    def trained_for(self, name: str, seeds: int) -> tuple[str, int]:
+        """Return the variant that trains, and its number of seeds, where a variant needs `seeds` results."""
+        return self.base_of(name) or name, seeds * group_size(self.variants[name])
 
     def start_of(self, name: str) -> str:
         """Return the variant that a fine-tuned variant starts from."""

@@ -36,8 +36,10 @@ def trials_of(params: Params, recipe: Recipe) -> list[Overrides]:
 
 
 def with_settings(params: Params, chosen: Mapping[str, Overrides]) -> Params:
-    """Return the settings with changes of variants, by name."""
-    changed = {name: params.variants[name].model_copy(update=overrides) for name, overrides in chosen.items()}
+    """Return the settings with changes of variants, by name; a derived variant follows the one that it is made from."""
+    bases = {name: params.base_of(name) for name in params.run.variants}
+    given = {**chosen, **{name: chosen[base] for name, base in bases.items() if base is not None and base in chosen}}
+    changed = {name: params.variants[name].model_copy(update=overrides) for name, overrides in given.items()}
     return params.model_copy(update={"variants": params.variants | changed})
 
 

@@ -16,16 +16,18 @@ from convnet.params.recipe import VariantRecipe, other_sizes, resolve
 from convnet.params.remedies import used_remedies
 from convnet.params.schema import Params
 from convnet.params.section import BASELINE, Section
+from convnet.pipeline.untried import untried
 from convnet.system.files import write_json
 
 
 def write_plans(params: Params, folder: Path) -> None:
-    """Write `<dataset>/<stage>.json`, `run.json` and `tried.json` into `folder`, which is empty or does not exist."""
+    """Write `<dataset>/<stage>.json`, `run.json`, `tried.json` and `untried.json` into an empty or new folder."""
     for dataset in params.run.datasets:
         for stage, content in plans_of(params, dataset).items():
             write_json(folder / dataset / f"{stage}.json", content)
     write_json(folder / "run.json", plan_of_run(params))
     write_json(folder / "tried.json", {dataset: remedies_tried(params, dataset) for dataset in params.run.datasets})
+    write_json(folder / "untried.json", untried(params))
 
 
 def remedies_tried(params: Params, dataset: str) -> dict[str, list[dict[str, Any]]]:

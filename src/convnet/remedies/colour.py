@@ -55,10 +55,8 @@ def recolour(knobs: Colour, images: Any, draws: Any, mean: Any) -> Any:
     brightness, contrast = 1.0 + knobs.brightness * draws[:, 0], 1.0 + knobs.contrast * draws[:, 1]
     maps = _matrices(knobs, draws) * ops.reshape(brightness * contrast, (-1, 1, 1))
     offset = ops.reshape((1.0 - contrast) * brightness * mean, (-1, 1, 1))
-    red, green, blue = (images[..., channel] for channel in range(3))
-    rows = [[ops.reshape(maps[:, row, column], (-1, 1, 1)) for column in range(3)] for row in range(3)]
-    changed = [of_red * red + of_green * green + of_blue * blue + offset for of_red, of_green, of_blue in rows]
-    return ops.clip(ops.stack(changed, axis=-1), 0.0, 255.0)
+    changed = ops.einsum("nhwk,nck->nhwc", images, maps) + ops.expand_dims(offset, -1)
+    return ops.clip(changed, 0.0, 255.0)
 
 
 def _matrices(knobs: Colour, draws: Any) -> Any:

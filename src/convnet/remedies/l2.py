@@ -1,4 +1,4 @@
-"""A penalty on large weights in the loss."""
+"""A penalty on large weights."""
 
 from typing import Annotated, Any
 
@@ -14,14 +14,22 @@ class L2(Section):
     factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.0005  # times the sum of squares of every kernel
 
 
-def _penalise(settings: L2, loss: Any, model: Any) -> Any:
-    """Add the penalty to the losses of the model."""
-    from keras import regularizers
+def _penalise(settings: L2, optimizer: Any, model: Any, steps: int) -> None:
+    """Add the gradient of the penalty to that of every kernel, before the optimizer takes its moments.
 
-    for variable in model.trainable_variables:
-        if "kernel" in variable.name:
-            variable.regularizer = regularizers.L2(settings.factor)
-    return loss
+    Training is the same as with the penalty in the loss, which takes three passes over all weights instead of one.
+    """
+    from keras import ops
+
+    kernels = ["kernel" in variable.name for variable in model.trainable_variables]
+    update = optimizer.update_step
+
+    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if kernels[optimizer._get_variable_index(variable)]:
+            gradient = gradient + 2.0 * settings.factor * ops.cast(variable, gradient.dtype)
+        update(gradient, variable, learning_rate)
+
+    optimizer.update_step = update_step
 
 
 REMEDY = Remedy(
@@ -31,5 +39,5 @@ REMEDY = Remedy(
     on_features="It acts on the kernels of the head.",
     strength=Strength("factor", 1e-5, 1e-2, "log"),
     excludes=("weight_decay",),
-    loss=_penalise,
+    optimizer=_penalise,
 )

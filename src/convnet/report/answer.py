@@ -21,6 +21,7 @@ from convnet.comparison.wording import headline, pair_sentences
 from convnet.evaluation.model_selection import best_of, candidate
 from convnet.evaluation.schema import Evaluation
 from convnet.params.section import BASELINE
+from convnet.report.gains import cheapest_sentence
 from convnet.system.formats import percent, plural, two_digits
 from convnet.system.language import mark, tr
 
@@ -39,6 +40,7 @@ class Answer:
     """The answer on one dataset."""
 
     headline: str
+    cheapest: str  # the cheapest remedy that helps; empty where none helps
     pairs: list[str]  # one sentence for every two helpers
     looks: list[int]  # numbers of seeds that are still ahead
     questions: list[OpenQuestion]
@@ -106,7 +108,8 @@ def answer_on(verdict: Verdict, evaluations: Sequence[Evaluation]) -> Answer:
         ),
         *_on_test_images(verdict, best.variant),
     ]
-    return Answer(headline(verdict), pair_sentences(verdict), looks, questions, best.variant, reasons)
+    cheapest = cheapest_sentence(verdict, evaluations)
+    return Answer(headline(verdict), cheapest, pair_sentences(verdict), looks, questions, best.variant, reasons)
 
 
 def _chance(row: Comparison, seeds: int, level: float, margin: float) -> str:

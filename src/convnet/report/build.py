@@ -34,6 +34,7 @@ from convnet.report.charts import (
     top_losses,
 )
 from convnet.report.model_card import write_model_card
+from convnet.report.next_tries import Known, next_tries
 from convnet.report.page import DatasetReport, Figure, write_report
 from convnet.report.plot_images import write_plot_images
 from convnet.report.style import save_figure, variant_styles
@@ -147,6 +148,8 @@ def _part_of_page(
     )
     figures = _save(draw_charts(numbers), destination / "figures" / dataset)
     layers = folders.features / dataset / "layers.json"
+    tried, untried = (read_json(folders.plans / name) for name in ("tried.json", "untried.json"))
+    remedies = {variant: {remedy["name"] for remedy in found} for variant, found in tried[dataset].items()}
     return DatasetReport(
         evaluations=evaluations,
         verdict=verdict,
@@ -158,7 +161,8 @@ def _part_of_page(
         sweep=numbers.sweep,
         labels=numbers.labels,
         tuned=tuned_variants(read_json(folders.tuning / f"{dataset}.json")),
-        tried=tried_table(evaluations, read_json(folders.plans / "tried.json")[dataset]),
+        tried=tried_table(evaluations, tried[dataset]),
+        nexts=next_tries(Known(verdict, evaluations, remedies, untried)),
     )
 
 

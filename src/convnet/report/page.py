@@ -36,13 +36,14 @@ from convnet.report.backbone_text import fine_tuning_sentences
 from convnet.report.catalogue import language
 from convnet.report.embedding import EmbeddedImage, embed_image, fit_images
 from convnet.report.evidence import Study, evidence
+from convnet.report.next_tries import Suggestion, by_command
 from convnet.report.style import kind_words
 from convnet.report.tried import effects
 from convnet.report.tuning import TunedVariant
 from convnet.report.variant_part import VariantPart, variant_parts
 from convnet.system.errors import UserError, printable
 from convnet.system.files import write_text
-from convnet.system.formats import listed, p_value, percent, plural, points, points_interval
+from convnet.system.formats import p_value, percent, plural, points, points_interval
 from convnet.system.language import tr
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -110,6 +111,7 @@ class DatasetReport:
     labels: LabelCheck | None = None
     tuned: Sequence[TunedVariant] = ()
     tried: pd.DataFrame | None = None  # remedies, see `tried_table`
+    nexts: Sequence[Suggestion] = ()  # what to try next
 
     @property
     def name(self) -> str:
@@ -213,6 +215,7 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
         "report.html.j2",
         datasets=datasets,
         steps=_next_steps(datasets),
+        nexts=by_command([suggestion for dataset in datasets for suggestion in dataset.nexts]),
         sections=lesson.SECTIONS,
         texts=lesson.texts()["sections"],
         glossary=lesson.glossary(),
@@ -235,8 +238,8 @@ def render(template: str, **content: Any) -> str:
     """Return a page in the one style of all pages."""
     style = (TEMPLATES / "style.css.j2").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    fixed = {"style": Markup(style), "style_digest": digest, "tr": tr, "language": language()}
-    return _environment().get_template(template).render(**content, **fixed)
+    content |= {"style": Markup(style), "style_digest": digest, "tr": tr, "language": language()}
+    return _environment().get_template(template).render(content)
 
 
 def _next_steps(datasets: Sequence[DatasetReport]) -> list[NextStep]:
@@ -265,7 +268,6 @@ def _environment() -> Environment:
         "p": p_value,
         "nats": lambda loss: f"{loss:+.3f}",
         "kind": kind_words,
-        "listed": listed,
         "count": lambda value, decimals=0: f"{value:,.{decimals}f}",
     }
     environment.filters.update({name: _or_dash(text) for name, text in filters.items()})

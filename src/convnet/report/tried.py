@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from convnet.evaluation.schema import Evaluation
+from convnet.report.gains import minutes_words
 from convnet.report.tables import seconds_per_seed
 from convnet.system.language import tr
 
@@ -26,7 +27,7 @@ def tried_table(evaluations: Sequence[Evaluation], tried: Mapping[str, Sequence[
             "remedy": remedy["name"].replace("_", " "),
             "effect": tr(remedy["sentence"]),
             "knobs": ", ".join(f"{knob.replace('_', ' ')} {_text(value)}" for knob, value in remedy["knobs"].items()),
-            "minutes per seed": f"{seconds[evaluation.variant] / 60.0:.1f}",
+            "minutes per seed": minutes_words(seconds[evaluation.variant] / 60),
             "file, MB": f"{evaluation.model_bytes / 1e6:.1f}",
             "source": remedy["source"],
         }

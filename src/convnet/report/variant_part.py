@@ -61,9 +61,10 @@ def _part(
     own = dict(flat_settings(evaluation.recipe))
     theirs = dict(flat_settings(other.recipe)) if other else own
     names = [name for name in (own | theirs) if name not in NOT_SETTINGS]
+    same_network = other is not None and network_line(other) == network_line(evaluation)
     return VariantPart(
         name=evaluation.variant,
-        line=" ".join([network_line(evaluation), *effects]),
+        line=" ".join(effects if effects and same_network else [network_line(evaluation), *effects]),
         loss=loss_words(len(evaluation.classes), evaluation.recipe["fit"]["labels"]),
         compared_with=other.variant if other else None,
         settings=[(name, own.get(name, tr("not set")), theirs.get(name, tr("not set"))) for name in names],
@@ -80,9 +81,9 @@ def network_line(evaluation: Evaluation) -> str:
     """Return a sentence on the network of a variant."""
     recipe = evaluation.recipe
     if recipe["kind"] == "fine_tune":
-        rate = recipe["fit"]["learning_rate"]
+        rate = f"{recipe['fit']['learning_rate']:.10f}".rstrip("0")  # never 1e-05
         return tr(
-            "{start} trained further at the rate {rate:g}, with the backbone unfrozen from {first} up.",
+            "{start} trained further at the rate {rate}, with the backbone unfrozen from {first} up.",
             start=recipe["start"],
             rate=rate,
             first=recipe["trainable_from"],

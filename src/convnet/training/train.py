@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -20,17 +19,18 @@ from convnet.jobs.predictions import Prediction, Predictions, save_predictions
 from convnet.jobs.store import result_folder
 from convnet.models.augmentation import reset_seed_generators
 from convnet.models.heads import Head, as_probabilities, choose_head, encode_labels
-from convnet.models.transfer import weights_digest, without_training
 from convnet.system.errors import UserError
-from convnet.system.files import atomic_path, file_digest, write_json
+from convnet.system.files import write_json
 from convnet.system.progress import progress
 from convnet.training.batches import Batches, Rows, class_weights, epoch_order, epoch_views, measure, predict
+from convnet.training.derived import derive_job
 from convnet.training.epoch import EpochTrainer
 from convnet.training.hooks import Hooks
 from convnet.training.job_data import JobData, load_job_data
 from convnet.training.networks import Networks, build_networks
 from convnet.training.optimizers import compile_model
 from convnet.training.probe import solve_head
+from convnet.training.results import save_model
 from convnet.training.schedules import at_cap, best_epoch, keeps_best, next_epoch
 
 SAVING_AT_MOST = 0.05  # share of the time: a checkpoint of a head on flattened features has 300 MB
@@ -43,6 +43,8 @@ class TrainingFailedError(Exception):
 def train_job(job: Job) -> None:
     """Train `job` and put model, history and predictions into the store; resume from its last checkpoint.
 
+    A derived job is made from finished ones instead.
+
     Checkpoints are at least `job.seconds_between_checkpoints` apart, and take at most a twentieth of the time.
 
     Raises:
@@ -53,6 +55,9 @@ def train_job(job: Job) -> None:
     keras.backend.clear_session()
     keras.config.set_dtype_policy(policy)  # clearing resets it
     keras.utils.set_random_seed(job.seed)
+    if job.members:
+        with _memory_errors(job.label, None):
+            return derive_job(job)
     hooks = Hooks(job.recipe)
     head = choose_head(len(job.classes), hooks.labels(job.recipe.fit.labels))
     data = load_job_data(job)
@@ -214,7 +219,7 @@ def _save_result(job: Job, data: JobData, networks: Networks, checkpoint: Checkp
     predictions = _predict(job, data, networks)
     seconds_predicting = time.monotonic() - start
     with result_folder(job) as folder:
-        facts = _save_model(folder / "model.keras", networks)
+        facts = save_model(folder / "model.keras", networks)
         save_predictions(folder / "predictions.npz", {job.seed: predictions})
         write_json(folder / "history.json", checkpoint.history)
         seen = checkpoint.epoch * len(data.labels["train"])
@@ -245,17 +250,3 @@ def _predict(job: Job, data: JobData, networks: Networks) -> Predictions:
             outputs = predict(predictor, rows)
         predictions[split] = Prediction(as_probabilities(outputs), data.labels[split], data.index[split])
     return predictions
-
-
-def _save_model(path: Path, networks: Networks) -> dict[str, Any]:
-    classifier = without_training(networks.classifier)
-    size = sum(value.nbytes for value in _values(classifier.variables))
-    with atomic_path(path, size) as temporary:  # reports a full disk
-        classifier.save(temporary)
-    return {
-        "parameters": int(classifier.count_params()),
-        "trainable_parameters": sum(math.prod(v.shape) for v in networks.trainee.trainable_variables),
-        "weights_digest": weights_digest(classifier),
-        "model_bytes": path.stat().st_size,
-        "model_sha256": file_digest(path),
-    }

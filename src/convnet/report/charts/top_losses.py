@@ -23,7 +23,7 @@ def charts(numbers: Numbers) -> list[Chart]:
         rows = worst[["file", "true", "predicted", "probability"]].to_numpy().tolist()
         for ax, image, (file, true, predicted, probability) in zip(axes, images, rows, strict=True):
             show_image(ax, image)
-            guess = tr("predicted: {name} {share:.0f} %", name=label(predicted, 8), share=100 * probability)
+            guess = tr("predicted: {name} {share:.0f} %", name=label(predicted, 14), share=100 * probability)
             text = f"{tr('true: {name}', name=label(true, 18))}\n{guess}\n{label(file, 24)}"
             ax.set_title(text, fontsize=SMALL_POINTS, loc="left")
         taken = mark("a {true} taken for {predicted}")
