@@ -107,8 +107,9 @@ def _accuracy(row: Mapping[str, Any]) -> str | None:
         return None
     interval = accuracy["difference_interval"]
     told = f", 95 % interval {interval[0]:+.3f} to {interval[1]:+.3f}" if interval else ", one seed: no interval"
+    after = f" after {row['epochs']} epochs" if "epochs" in row else ""
     return (
-        f"- {row['what']}: validation accuracy after {row['epochs']} epochs {accuracy['ours']['median']:.3f} beside "
+        f"- {row['what']}: validation accuracy{after} {accuracy['ours']['median']:.3f} beside "
         f"{accuracy['other']['median']:.3f}, difference {accuracy['difference']:+.3f}{told}"
     )
 

@@ -110,7 +110,7 @@ def test_a_gap_that_is_left_proposes_stronger_augmentation_and_a_smaller_head(tm
     assert "augmented_strong" in run_with(tmp_path, only(found, "augmented helps on pets and leaves a gap"))
     params = params_with(tmp_path)
     found = next_tries(known(params, ("transfer",)))
-    assert "transfer_average" in run_with(tmp_path, only(found, "transfer helps on pets and still has a gap"))
+    assert "transfer_average" in run_with(tmp_path, only(found, "transfer helps on pets with a gap"))
 
 
 def test_few_test_images_propose_folds_unless_tuning_needs_one_split(tmp_path: Path) -> None:

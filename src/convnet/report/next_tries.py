@@ -56,10 +56,6 @@ class Known:
         """Return the first variant that the run lacks and that fits."""
         return next((variant for variant in self.untried["variants"] if fits(variant)), None)
 
-    def has(self, names: set[str]) -> bool:
-        """Return whether a variant of the run has one of these remedies."""
-        return any(names & found for found in self.remedies.values())
-
 
 Rule = Callable[[Known], Suggestion | None]
 
@@ -90,14 +86,13 @@ def _transfer(known: Known) -> Suggestion | None:
 
 def _augmentation(known: Known) -> Suggestion | None:
     """A network that overfits its images needs more of them, and changed copies are the cheapest."""
-    variant = known.first(lambda one: one["remedies"] == ["augmentation"])
-    baseline = next((one for one in known.evaluations if one.variant == BASELINE), None)
-    if variant is None or baseline is None or known.has(AUGMENTING) or not _gap(baseline)[0] > GAP:
-        return None
-    reason = mark(
-        "{variant} overfits on {dataset}: its gap is {gap} points over seeds. No variant augments its images."
+    augments = any(AUGMENTING & found for found in known.remedies.values())
+    return _by_gap(
+        [] if augments else [one for one in known.evaluations if one.variant == BASELINE],
+        known,
+        lambda one, _: one["remedies"] == ["augmentation"],
+        mark("{variant} overfits on {dataset}: its gap is {gap} points over seeds. No variant augments its images."),
     )
-    return _add(variant, _with_gap(reason, known, baseline))
 
 
 def _both(known: Known) -> Suggestion | None:
@@ -127,42 +122,36 @@ def _folds(known: Known) -> Suggestion | None:
 
 def _larger(known: Known) -> Suggestion | None:
     """A network without a gap does not overfit, so more filters can learn more."""
-    for evaluation in known.evaluations:
-        if evaluation.backbone or evaluation.variant not in (BASELINE, *known.verdict.helpers):
-            continue
-        remedies = sorted(known.remedies[evaluation.variant] | {"network_size"})
-        variant = known.first(lambda one, wanted=remedies: one["larger"] and one["remedies"] == wanted)  # type: ignore[misc]
-        if variant and _gap(evaluation)[1] < GAP:
-            reason = mark(
-                "The gap of {variant} on {dataset} is only {gap} points over seeds, so {other} has room to learn."
-            )
-            return _add(variant, _with_gap(reason, known, evaluation, variant["name"]))
-    return None
+    good = (BASELINE, *known.verdict.helpers)
+    return _by_gap(
+        [one for one in known.evaluations if not one.backbone and one.variant in good],
+        known,
+        lambda one, remedies: one["larger"] and one["remedies"] == sorted(remedies | {"network_size"}),
+        mark("The gap of {variant} on {dataset} is only {gap} points over seeds, so {other} has room to learn."),
+        closed=True,
+    )
 
 
 def _fewer_weights(known: Known) -> Suggestion | None:
     """A head on flattened feature maps has many weights; one on their averages has few."""
-    variant = known.first(lambda one: one["remedies"] == ["transfer"] and one["pooling"] == "average")
-    for evaluation in known.helpers:
-        if variant and evaluation.recipe.get("pooling") == "flatten" and _gap(evaluation)[0] > GAP:
-            reason = mark(
-                "{variant} helps on {dataset} and still has a gap of {gap} points over seeds. The head of {other} has "
-                "fewer weights."
-            )
-            return _add(variant, _with_gap(reason, known, evaluation, variant["name"]))
-    return None
+    return _by_gap(
+        [one for one in known.helpers if one.recipe.get("pooling") == "flatten"],
+        known,
+        lambda one, _: one["remedies"] == ["transfer"] and one["pooling"] == "average",
+        mark(
+            "{variant} helps on {dataset} with a gap of {gap} points over seeds. The head of {other} has fewer weights."
+        ),
+    )
 
 
 def _stronger(known: Known) -> Suggestion | None:
     """Augmentation that helps and leaves a gap may be too weak."""
-    variant = known.first(lambda one: one["remedies"] == ["augmented_strong"])
-    for evaluation in known.helpers:
-        if variant and known.remedies[evaluation.variant] == {"augmentation"} and _gap(evaluation)[0] > GAP:
-            reason = mark(
-                "{variant} helps on {dataset} and leaves a gap of {gap} points over seeds. {other} changes images more."
-            )
-            return _add(variant, _with_gap(reason, known, evaluation, variant["name"]))
-    return None
+    return _by_gap(
+        [one for one in known.helpers if known.remedies[one.variant] == {"augmentation"}],
+        known,
+        lambda one, _: one["remedies"] == ["augmented_strong"],
+        mark("{variant} helps on {dataset} and leaves a gap of {gap} points over seeds. {other} changes images more."),
+    )
 
 
 def _other_backbone(known: Known) -> Suggestion | None:
@@ -192,11 +181,22 @@ def _add(variant: Mapping[str, Any], reason: str) -> Suggestion:
     return Suggestion(reason, "dvc exp run " + " ".join(f"-S '{setting}'" for setting in variant["settings"]))
 
 
-def _gap(evaluation: Evaluation) -> tuple[float, float]:
-    """Return the 95 % interval of the generalisation gap over seeds; one seed has none, so no rule uses it."""
-    return clipped_interval([run.generalisation_gap for run in evaluation.seeds], -1.0)
+def _by_gap(
+    evaluations: Sequence[Evaluation],
+    known: Known,
+    fits: Callable[[Mapping[str, Any], set[str]], bool],
+    reason: str,
+    closed: bool = False,
+) -> Suggestion | None:
+    """Return a suggestion for the first variant that has a gap, or none if `closed`, and a variant that fits.
 
-
-def _with_gap(reason: str, known: Known, evaluation: Evaluation, other: str = "") -> str:
-    gap = points_interval(*_gap(evaluation))
-    return tr(reason, variant=evaluation.variant, dataset=known.verdict.dataset, gap=gap, other=other)
+    The interval of the gap over seeds decides. One seed has no interval, so it proposes nothing.
+    """
+    for one in evaluations:
+        low, high = clipped_interval([run.generalisation_gap for run in one.seeds], -1.0)
+        remedies = known.remedies[one.variant]
+        variant = known.first(lambda other, remedies=remedies: fits(other, remedies))  # type: ignore[misc]
+        if variant and (high < GAP if closed else low > GAP):
+            names = {"variant": one.variant, "dataset": known.verdict.dataset, "other": variant["name"]}
+            return _add(variant, tr(reason, gap=points_interval(low, high), **names))
+    return None
