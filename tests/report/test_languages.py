@@ -192,6 +192,7 @@ def test_spanish_figures_hold_no_english(seeds: int) -> None:
     with in_language("es"):
         charts = spanish_charts(seeds)
     for chart in charts:
+        assert chart.title.count(", imágenes renderizadas") == 1
         drawn = [text.get_text() for text in chart.figure.findobj(matplotlib.text.Text)]
         for text in (chart.title, chart.alt, chart.caption, *drawn):
             assert not ENGLISH.search(without_names(text)), (chart.name, text)

@@ -32,11 +32,7 @@ def filters_chart(kernels: Floats, layer: str, variant: str, dataset: Mapping[st
         all=count,
     )
     ax.set_title(text, fontsize=SMALL_POINTS, loc="left")
-    words = title(
-        tr("Filters of the first layer of {variant}", variant=network_words(variant)),
-        dataset["dataset"],
-        dataset["kind"],
-    )
+    words = tr("Filters of the first layer of {variant}", variant=network_words(variant))
     return Chart(
         f"filters_{variant}",
         "see",
