@@ -1,6 +1,7 @@
 """Stage compare: compare every variant with what it changes, and write tables for readers and for dvc plots."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from convnet.comparison.verdict import verdict
 from convnet.comparison.wording import opening_sentences
 from convnet.evaluation.schema import read_evaluation, read_label_check, read_trivial
 from convnet.params.load import load_params
+from convnet.pipeline.repro import CLOSING
 from convnet.report.metrics_file import metrics_of
 from convnet.report.tables import suggested_labels_table, write_plot_tables, write_tables
 from convnet.system.csv_tables import write_csv
@@ -17,7 +19,7 @@ from convnet.system.files import write_json
 
 @command
 def main() -> None:
-    """Compare, and print the answer."""
+    """Compare, and print the answer unless the caller prints it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("evaluations", type=Path, help="folder of the evaluate stages")
     parser.add_argument("tables", type=Path, help="folder for all tables")
@@ -40,7 +42,7 @@ def main() -> None:
     write_plot_tables(evaluations, arguments.plots)
     write_json(arguments.tables / "verdict.json", {found.dataset: found.model_dump() for found in verdicts})
     write_json(arguments.metrics, metrics_of(verdicts))
-    for sentence in opening_sentences(verdicts):
+    for sentence in () if os.environ.get(CLOSING) else opening_sentences(verdicts):
         print(printable(sentence), file=sys.stderr)
 
 

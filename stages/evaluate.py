@@ -3,18 +3,14 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
-
-from convnet.data.arrays import load_arrays
 from convnet.data.splits import SPLITS
 from convnet.evaluation.evaluate import evaluate
-from convnet.evaluation.label_check import check_labels
+from convnet.evaluation.of_data import checked_labels, trivial_numbers
 from convnet.evaluation.schema import CHECK
-from convnet.evaluation.trivial_models import trivial_rows, trivial_rows_by_seed
 from convnet.jobs.predictions import load_predictions
 from convnet.params.load import load_params
 from convnet.system.errors import command
-from convnet.system.files import read_json, write_json
+from convnet.system.files import write_json
 
 
 @command
@@ -32,20 +28,13 @@ def main() -> None:
     for variant in run.variants:
         evaluation = evaluate(arguments.arrays, arguments.models / variant, arguments.features)
         write_json(arguments.destination / "variants" / f"{variant}.json", evaluation.model_dump())
-    arrays = [load_arrays(arguments.arrays, split) for split in SPLITS]
-    classes = read_json(arguments.arrays / "dataset.json")["classes"]
-    if run.own_splits:
-        by_seed = load_predictions(arguments.models / run.variants[0] / "predictions.npz")
-        divisions = [{split: by_seed[seed][split].index for split in SPLITS} for seed in sorted(by_seed)]
-        labels = np.concatenate([part.labels for part in arrays])
-        rows = trivial_rows_by_seed([part.images for part in arrays], labels, divisions, classes)
-    else:
-        train, validation, test = ((part.images, part.labels) for part in arrays)
-        rows = trivial_rows(train, validation, test, classes)
-    write_json(arguments.destination / "trivial.json", [row.model_dump() for row in rows])
+    by_seed = load_predictions(arguments.models / run.variants[0] / "predictions.npz")
+    divisions = [{split: of_seed[split].index for split in SPLITS} for _, of_seed in sorted(by_seed.items())]
+    trivial = trivial_numbers(arguments.arrays, divisions if run.own_splits else None)
+    write_json(arguments.destination / "trivial.json", trivial)
     if arguments.manifest is not None:
-        check = check_labels(arguments.arrays, arguments.features, arguments.manifest, arguments.summary)
-        write_json(arguments.destination / CHECK, check.model_dump())
+        check = checked_labels(arguments.arrays, arguments.features, arguments.manifest, arguments.summary)
+        write_json(arguments.destination / CHECK, check)
 
 
 if __name__ == "__main__":

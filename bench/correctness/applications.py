@@ -57,6 +57,7 @@ ACCURACY = {
 }  # % of ImageNet's validation images with the right class first
 NATIVE, SMALLEST = 224, 32  # pixels; of MobileNetV3, which has a check of its own
 SHOWN = 4  # layers
+GROUPED = 75  # multiplications in the time of one of a grouped convolution, which a CPU computes group by group
 
 
 class _AskedError(Exception):
@@ -153,7 +154,8 @@ def cuts(model: keras.Model) -> dict[str, str]:
 def work(model: keras.Model, last_layer: str, trainable_from: str) -> dict[str, str]:
     """Return millions of multiplications and of numbers that one image takes, and of parameters in the weight file.
 
-    The trained ones are those from `trainable_from` on. A kernel multiplies once per pixel of its output.
+    The trained ones are those from `trainable_from` on. A kernel multiplies once per pixel of its output; in a grouped
+    convolution, that counts `GROUPED` times.
     """
     end = next(operation for operation in model.operations if operation.name == last_layer)
     used = keras.Model(model.input, end.output)
@@ -181,7 +183,7 @@ def _multiplications(layer: keras.Operation) -> int:
     kernels = [weight for weight in getattr(layer, "weights", ()) if "kernel" in weight.name]
     pixels: int = math.prod(layer.output.shape[1:-1])
     size: int = sum(math.prod(kernel.shape) for kernel in kernels)
-    return pixels * size
+    return pixels * size * (GROUPED if getattr(layer, "groups", 1) > 1 else 1)
 
 
 def _last_of_each_size(layers: list[keras.Operation], final: int) -> list[keras.Operation]:

@@ -18,7 +18,7 @@ from keras import layers
 from numpy.typing import NDArray
 from PIL import Image
 
-from convnet.analysis import cuts, network_drawing
+from convnet.analysis import cuts, kept_figures, network_drawing
 from convnet.analysis.augmented_draws import draw_augmented, draw_knobs
 from convnet.analysis.example_images import choose_cases, choose_evenly
 from convnet.analysis.explain import explain_dataset
@@ -125,7 +125,7 @@ def make_study(folder: Path, changes: dict[str, Any]) -> Study:
 @pytest.fixture(scope="module", autouse=True)
 def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (network_drawing, cuts):
+        for module in (kept_figures, cuts):
             patch.setattr(module, "STORE", tmp_path_factory.mktemp("store"))
         yield
 

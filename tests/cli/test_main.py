@@ -17,7 +17,7 @@ from convnet.cli.main import main  # noqa: E402
 from helpers.saved_variant import write_variant  # noqa: E402
 from helpers.tiny_dataset import encoded, picture  # noqa: E402
 
-COMMANDS = ("predict", "evaluate", "export", "init", "train", "decide", "prune")
+COMMANDS = ("predict", "evaluate", "export", "init", "train", "decide", "preset", "prune")
 
 
 @pytest.fixture(scope="module")

@@ -145,6 +145,23 @@ def test_dry_run_names_each_job_without_a_result_once(
     assert named() == [half]
 
 
+def test_dry_run_before_tuning_names_the_jobs_of_params_yaml(
+    study: Params, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(parsed("--dry-run"))
+    untuned = capsys.readouterr()
+    tiny.write_params(tmp_path, {"sweep.enabled": True, "sweep.shares": [0.5, 1.0], "tuning.trials": 2})
+    run(parsed("--dry-run"))
+    planned = capsys.readouterr()
+    assert planned.out == untuned.out
+    first, _, last = planned.err.splitlines()
+    assert (
+        first
+        == f"tuning is still to come: up to {2 * len(study.run.variants)} jobs of one seed for each dataset (tiny)"
+    )
+    assert f"{last}\n" == untuned.err
+
+
 def test_forecast_counts_every_job_of_the_run_once(
     study: Params, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 from convnet.data.label_tables import read_table, write_table
 from convnet.data.manifest import COLUMNS
 from convnet.data.splits import SPLITS
-from convnet.evaluation import label_check
-from convnet.evaluation.label_check import NO_FEATURES, check_labels
+from convnet.evaluation import label_check, of_data
+from convnet.evaluation.label_check import NO_FEATURES
 from convnet.evaluation.mislabelled import Judged, judge
 from convnet.evaluation.schema import LabelCheck, Pair
 from convnet.params.data import LabelSource
@@ -25,7 +25,7 @@ WRONG = (3, 126, 190)  # rows with the other label
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Digits 0 and 1 as a dataset whose features are the pixels, with three wrong labels and one pair of copies."""
-    monkeypatch.setattr(label_check, "STORE", tmp_path / "jobs")
+    monkeypatch.setattr(of_data, "STORE", tmp_path / "jobs")
     digits, truth = load_digits(n_class=2, return_X_y=True)
     digits, labels = digits[:200], truth[:200].copy()
     labels[list(WRONG)] = 1 - labels[list(WRONG)]
@@ -59,8 +59,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def check(study: Path) -> LabelCheck:
-    splits = study / "s"
-    return check_labels(study / "arrays", study / "features", splits / "digits.csv", splits / "digits.summary.json")
+    files = [study / "s" / name for name in ("digits.csv", "digits.summary.json")]
+    return LabelCheck.model_validate(of_data.checked_labels(study / "arrays", study / "features", *files))
 
 
 def test_wrong_labels_of_every_split_are_found_with_their_row_of_a_label_table(study: Path) -> None:
@@ -108,7 +108,7 @@ def test_copies_under_two_labels_are_named(study: Path) -> None:
 
 def test_second_check_comes_from_the_store(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = check(study)
-    monkeypatch.setattr(label_check, "_check", None)
+    monkeypatch.setattr(label_check, "check_labels", None)
     assert check(study) == first
 
 

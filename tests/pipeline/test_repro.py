@@ -28,9 +28,9 @@ def test_last_lines_are_the_verdict_the_seconds_and_the_page(tmp_path: Path) -> 
     against = {e.variant: ("baseline",) for e in evaluations if e.variant != "baseline"}
     found = verdict(evaluations, [], {"baseline": (), **against}, 0.02)
     write_json(tmp_path / "verdict.json", {"pets": found.model_dump()})
-    first, last = closing_lines(tmp_path / "verdict.json", 192.6)
+    first, second, last = closing_lines(tmp_path / "verdict.json", 192.6)
     assert first.startswith("On pets (rendered images) ")
-    assert "\n" not in first
+    assert "\n" not in first + second
     assert last == "193 s; open reports/index.html"
 
 

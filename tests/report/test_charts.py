@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
+from statsmodels.stats.proportion import proportion_confint
 
 from convnet.comparison.variant_summary import accuracy_interval
 from convnet.comparison.verdict import verdict as judge
@@ -267,6 +268,17 @@ def test_robustness_curves_start_at_the_original() -> None:
         "blur": {"baseline": {0.0: [0.9], 1: [0.8], 2: [0.7]}},
         "noise": {"baseline": {0.0: [0.9], 1: [0.8]}},
     }
+
+
+def test_robustness_of_few_images_has_wide_intervals() -> None:
+    facts = {"split": "validation", "perturbation": "none", "strength": 0, "accuracy": [0.8, 0.9]}
+    rows = [facts | {"variant": name, "n": n} for name, n in (("few", 20), ("many", 2000))]
+    table = robustness.interval_table(rows).set_index("variant")
+    for name, n in (("few", 20), ("many", 2000)):
+        low, high = proportion_confint(0.85 * n, n, method="wilson")
+        assert table.loc[name, ["accuracy", "interval_low", "interval_high"]].tolist() == pytest.approx(
+            [0.85, low, high]
+        )
 
 
 LAW = (1.5, 0.5, 0.1)  # a, b, c

@@ -155,7 +155,14 @@ ENGLISH = re.compile(
 def perturbed(seeds: int) -> list[dict[str, Any]]:
     """Return rows of the robustness stage."""
     return [
-        {"split": "validation", "perturbation": kind, "strength": strength, "variant": name, "accuracy": [0.5] * seeds}
+        {
+            "split": "validation",
+            "perturbation": kind,
+            "strength": strength,
+            "variant": name,
+            "n": 60,
+            "accuracy": [0.5] * seeds,
+        }
         for kind, strength in (("none", 0), *((kind, 1) for kind in PERTURBATIONS))
         for name in VARIANTS
     ]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from convnet.analysis.example_images import Examples, choose_evenly, read_examples
 from convnet.analysis.feature_maps import mapped_layers
 from convnet.analysis.networks import Network, convolutional_part, load_network, to_numpy
-from convnet.evaluation.mislabelled import fit_regression
 from convnet.jobs.job import STORE, code_digest, library_versions, source_digest
 from convnet.jobs.predictions import Predictions
 from convnet.system.files import file_digest, json_digest, read_json, write_json
@@ -78,6 +77,8 @@ def probe_cuts(
         train: fits the regressions.
         validation: judges them.
     """
+    from convnet.evaluation.mislabelled import fit_regression  # imported late: scikit-learn costs a second
+
     inside = convolutional_part(model)
     last = _last_layer(inside)
     names = mapped_layers(model, (*wanted, last))

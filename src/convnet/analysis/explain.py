@@ -11,12 +11,12 @@ from convnet.analysis.augmented_draws import draw_augmented, draw_knobs, first_a
 from convnet.analysis.cuts import measure_cuts
 from convnet.analysis.example_images import Examples, choose_cases, choose_evenly, read_examples
 from convnet.analysis.figure_files import save_chart
+from convnet.analysis.kept_figures import bring_figures
 from convnet.analysis.network_drawing import GROUPS, NetworkDrawing
 from convnet.analysis.networks import FROZEN, Network, plan_networks
 from convnet.data.arrays import arrays_of_size
 from convnet.jobs.predictions import Prediction, Predictions, load_predictions
 from convnet.params.schema import Params
-from convnet.report.chart import Chart
 from convnet.report.charts.augmentation import augmentation_chart, knobs_chart
 from convnet.report.charts.cuts import cuts_chart
 from convnet.system.errors import UserError
@@ -45,6 +45,9 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
     """
     described, seed = read_json(arrays / "dataset.json"), params.run.seeds[0]
     networks = plan_networks(params, dataset)
+    if not networks:
+        write_json(destination / "figures.json", [])
+        return
     test = {n.variant: _predictions(models, n.variant, seed)["test"] for n in networks if n.example}
     examples, cases = {}, {}
     for size in {network.image_size for network in networks}:
@@ -57,12 +60,10 @@ def explain_dataset(params: Params, dataset: str, arrays: Path, models: Path, de
         )
         for group, of_network in drawing.bring(model, params.engine.threads_per_job, destination).items():
             entries[group] += of_network
-    cuts = [_cuts(params, n, arrays, models, described) for n in networks if n.name.startswith(FROZEN)][:1]
-    entries["cuts"] = [save_chart(chart, destination, ".") for chart in cuts]
+    frozen = next((network for network in networks if network.name.startswith(FROZEN)), None)
+    entries["cuts"] = [] if frozen is None else _cuts(params, frozen, arrays, models, described, destination)
     train = _predictions(models, networks[0].variant, seed)["train"]
-    draws = _augmentation(params, dataset, arrays, train, described)
-    # `dvc plots show` shows some figures of the folder `plots`.
-    figures = [save_chart(chart, destination, folder) for chart, folder in zip(draws, ("plots", "."), strict=False)]
+    figures = _augmentation(params, dataset, arrays, train, described, destination)
     groups = (*GROUPS, "cuts")
     write_json(destination / "figures.json", figures + [entry for group in groups for entry in entries[group]])
 
@@ -76,8 +77,10 @@ def _choose_images(params: Params, arrays: Path, test: Mapping[str, Prediction])
     return shown[0], shown[1]
 
 
-def _cuts(params: Params, network: Network, arrays: Path, models: Path, described: Mapping[str, Any]) -> Chart:
-    """Return the chart of several cuts of a frozen backbone."""
+def _cuts(
+    params: Params, network: Network, arrays: Path, models: Path, described: Mapping[str, Any], destination: Path
+) -> list[Any]:
+    """Draw the chart of several cuts of a frozen backbone, and return its entry of the page."""
     seed = params.run.seeds[0]
     rows = measure_cuts(
         models / network.variant / f"seed-{seed}.keras",
@@ -88,21 +91,39 @@ def _cuts(params: Params, network: Network, arrays: Path, models: Path, describe
         params.run.own_splits,
         params.engine.threads_per_job,
     )
-    return cuts_chart(rows, network.backbone, described)
+    decides = {"rows": rows, "backbone": network.backbone, "arrays": described}
+
+    def draw(folder: Path) -> list[Any]:
+        return [save_chart(cuts_chart(rows, network.backbone, described), folder, ".")]
+
+    entries: list[Any] = bring_figures("cuts", decides, draw, destination)
+    return entries
 
 
 def _augmentation(
-    params: Params, dataset: str, arrays: Path, train: Prediction, described: Mapping[str, Any]
-) -> list[Chart]:
-    """Return the charts of augmented draws and of the single knobs, if a variant augments."""
+    params: Params, dataset: str, arrays: Path, train: Prediction, described: Mapping[str, Any], destination: Path
+) -> list[Any]:
+    """Draw augmented draws and the single knobs, if a variant augments, and return the entries of the page."""
     knobs = first_augmentation(params, dataset)
     if knobs is None:
         return []
-    rows = choose_evenly(train.labels, params.explain.images, params.split.seed)
-    originals = read_examples(arrays, "train", train, rows, params.run.own_splits).images
-    draws = draw_augmented(originals, knobs, params.explain.draws, params.split.seed)
-    alone = draw_knobs(originals[0], knobs, params.split.seed)
-    return [augmentation_chart(originals, draws, described), knobs_chart(originals[0], alone, described)]
+    rows, seed = choose_evenly(train.labels, params.explain.images, params.split.seed), params.split.seed
+    examples = read_examples(arrays, "train", train, rows, params.run.own_splits)
+
+    def draw(folder: Path) -> list[Any]:
+        draws = draw_augmented(examples.images, knobs, params.explain.draws, seed)
+        alone = draw_knobs(examples.images[0], knobs, seed)
+        charts = [
+            augmentation_chart(examples.images, draws, described),
+            knobs_chart(examples.images[0], alone, described),
+        ]
+        # `dvc plots show` shows some figures of the folder `plots`.
+        return [save_chart(chart, folder, place) for chart, place in zip(charts, ("plots", "."), strict=True)]
+
+    settings = [knobs.model_dump(), params.explain.draws, seed, params.engine.threads_per_job]
+    decides = {"arrays": described, "images": [train.index[rows].tolist(), examples.members], "settings": settings}
+    entries: list[Any] = bring_figures("augmentation", decides, draw, destination)
+    return entries
 
 
 def _predictions(models: Path, variant: str, seed: int) -> Predictions:

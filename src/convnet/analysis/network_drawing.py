@@ -1,10 +1,8 @@
 """The figures of one network, drawn once: the job store keeps them for runs in which it did not change."""
 
-import importlib.metadata
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +11,13 @@ from convnet.analysis.feature_maps import draw_feature_maps
 from convnet.analysis.figure_files import save_chart
 from convnet.analysis.first_filters import first_filters
 from convnet.analysis.grad_cam import draw_grad_cam
+from convnet.analysis.kept_figures import bring_figures
 from convnet.analysis.networks import Network, load_network
-from convnet.jobs.job import STORE, code_digest, library_versions, source_digest
 from convnet.jobs.predictions import Prediction
-from convnet.jobs.store import keep
-from convnet.report.catalogue import language
 from convnet.report.charts.filters import filters_chart
-from convnet.system.files import file_digest, json_digest, link, read_json, write_json
+from convnet.system.files import file_digest
 
 GROUPS = ("filters", "maps", "heat")  # in the order of the page
-LISTING = "entries.json"
 Entries = dict[str, list[dict[str, Any]]]  # by group
 
 
@@ -57,20 +52,8 @@ class NetworkDrawing:
         Returns:
             The entries of figures.json.
         """
-        kept = STORE / f"explain-{json_digest(self._decides(model, threads))}"
-        if not kept.is_dir():
-            partial = kept.with_name(f"{kept.name}-{os.getpid()}.partial")
-            try:
-                write_json(partial / LISTING, self._draw(model, partial))
-                keep(partial, kept)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-        for path in sorted(kept.rglob("*")):
-            target = destination / path.relative_to(kept)
-            if path.is_file() and path.name != LISTING:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                link(path, target)
-        entries: Entries = read_json(kept / LISTING)
+        draw = partial(self._draw, model)
+        entries: Entries = bring_figures("explain", self._decides(model, threads), draw, destination)
         return entries
 
     def _decides(self, model: Path, threads: int) -> dict[str, Any]:
@@ -82,9 +65,7 @@ class NetworkDrawing:
             "examples": [self.examples.rows.tolist(), self.examples.members],
             "cases": cases,
             "predictions": None if self.test is None else self.test.probabilities[self.cases.rows].tolist(),
-            "settings": [self.channels, threads, language()],
-            "code": [code_digest(), source_digest(["analysis", "report"])],
-            "versions": library_versions() | {"matplotlib": importlib.metadata.version("matplotlib")},
+            "settings": [self.channels, threads],
         }
 
     def _draw(self, path: Path, folder: Path) -> Entries:

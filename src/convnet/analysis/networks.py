@@ -1,5 +1,6 @@
 """The networks of a run to look into, and access to their parts."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,9 @@ def plan_networks(params: Params, dataset: str) -> list[Network]:
     tuned = {variant: recipe for variant, recipe in recipes.items() if isinstance(recipe, FineTuneRecipe)}
     frozen: dict[FeatureSet, list[str]] = {}
     for variant, recipe in recipes.items():
-        if isinstance(recipe, HeadRecipe):
+        if isinstance(recipe, HeadRecipe) and params.backbones[recipe.backbone].is_preset:
+            print(f"{variant}: {recipe.backbone} is a KerasHub preset without feature maps to draw", file=sys.stderr)
+        elif isinstance(recipe, HeadRecipe):
             frozen.setdefault(set_of(recipe), []).append(variant)
     networks = [
         Network(variant, variant, (variant,), "", (), recipes[variant].image_size, variant == plain[0])

@@ -10,7 +10,8 @@ from PIL import Image, ImageFilter
 
 Pixels = NDArray[np.uint8]
 
-# Three strengths each, from visible to severe.
+STRENGTHS = 3
+# From visible to severe.
 PERTURBATIONS: dict[str, tuple[float, float, float]] = {
     "rotation": (10.0, 20.0, 40.0),  # degrees, to either side
     "shift": (0.05, 0.1, 0.2),  # share of the height and width, in any direction

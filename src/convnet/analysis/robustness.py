@@ -1,11 +1,11 @@
-"""Accuracy on perturbed copies of validation and test images.
+"""Accuracy on perturbed copies of validation images.
 
 A validation set too close to training hides how much accuracy such images cost.
 """
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.analysis.perturbations import PERTURBATIONS, perturb_all
+from convnet.analysis.perturbations import PERTURBATIONS, STRENGTHS, perturb_all
 from convnet.data.arrays import arrays_of_size, load_arrays
-from convnet.data.splits import SPLITS as ALL_SPLITS
-from convnet.data.splits import nested_subset
+from convnet.data.splits import SPLITS, nested_subset
+from convnet.engine.backbone_work import backbone_multiplications
 from convnet.inference.loading import load_model_checked
 from convnet.jobs.job import STORE, code_digest, library_versions, source_digest
 from convnet.jobs.predictions import Predictions, load_predictions
@@ -24,21 +24,22 @@ from convnet.models.backbones import BACKBONE
 from convnet.models.cnn import HEAD
 from convnet.models.heads import as_probabilities
 from convnet.models.transfer import weights_digest
-from convnet.params.recipe import resolve
+from convnet.params.recipe import BackboneRecipe, resolve
 from convnet.params.schema import Params
 from convnet.system.files import json_digest, read_json, write_json
 from convnet.system.progress import progress
 from convnet.training.batches import Rows, all_rows, predict
 
 COPIES_AT_ONCE = 11  # bounds memory: features of more would not fit beside large heads
-SPLITS = ("validation", "test")
+SPLIT = "validation"
+MOST_WORK = 2e12  # multiplications of one backbone on all copies: about 40 s of one core
+LEAST_IMAGES = 20
 
 
 @dataclass(frozen=True)
 class Copy:
-    """One perturbed copy of a split's images; strength 0 is the original."""
+    """One perturbed copy of the images; strength 0 is the original."""
 
-    split: str
     perturbation: str
     strength: int
     images: NDArray[np.uint8]
@@ -46,8 +47,38 @@ class Copy:
 
     def facts(self) -> dict[str, Any]:
         """Return the columns that name the copy in a row of results."""
-        named = {"split": self.split, "perturbation": self.perturbation, "strength": self.strength}
+        named = {"split": SPLIT, "perturbation": self.perturbation, "strength": self.strength}
         return {**named, "n": len(self.labels)}
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How many images, and which strengths of each perturbation; from 1, the weakest, on."""
+
+    images: int
+    strengths: tuple[int, ...]
+
+    @property
+    def copies(self) -> int:
+        """The copies of the images, the original included."""
+        return 1 + len(PERTURBATIONS) * len(self.strengths)
+
+
+def extent_for(multiplications: float, most_images: int) -> Extent:
+    """Return what a network is measured on; a large one sees the greatest strength alone, then fewer images.
+
+    A number of multiplications decides, not a clock, so that equal settings give equal numbers.
+
+    Args:
+        multiplications: of its backbone for one image; 0 without a backbone.
+        most_images: robustness.images_per_split of params.yaml.
+    """
+    whole = Extent(most_images, tuple(range(1, STRENGTHS + 1)))
+    if whole.copies * most_images * multiplications <= MOST_WORK:
+        return whole
+    least = Extent(most_images, (STRENGTHS,))
+    affordable = int(MOST_WORK / (least.copies * multiplications))
+    return replace(least, images=min(most_images, max(LEAST_IMAGES, affordable)))
 
 
 @dataclass(frozen=True)
@@ -70,13 +101,15 @@ def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, d
     """
     count = params.robustness.images_per_split
     rows: dict[str, list[dict[str, Any]]] = {}
-    missing: dict[Path, dict[str, Path]] = {}  # by the arrays of their image size
+    missing: dict[tuple[Path, Extent], dict[str, Path]] = {}  # by the arrays of their image size
     for variant in params.run.variants if count else ():
         sized = arrays_of_size(arrays, resolve(params, dataset, variant).image_size)
+        extent = _extent(params, dataset, variant)
         decides = {
             "arrays": read_json(sized / "dataset.json")["digest"],
             "models": [seed["weights_digest"] for seed in read_json(models / variant / "job.json")["seeds"]],
-            "settings": [count, params.split.seed, params.engine.threads_per_job, params.run.split, params.run.seeds],
+            "extent": asdict(extent),
+            "settings": [params.split.seed, params.engine.threads_per_job, params.run.split, params.run.seeds],
             "code": [code_digest(), source_digest(["analysis/robustness.py", "analysis/perturbations.py"])],
             "versions": library_versions(),
         }
@@ -84,17 +117,17 @@ def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, d
         if stored.is_file():
             rows[variant] = read_json(stored)
         else:
-            missing.setdefault(sized, {})[variant] = stored
-    for sized, places in missing.items():
+            missing.setdefault((sized, extent), {})[variant] = stored
+    for (sized, extent), places in missing.items():
         paths = {
             variant: [models / variant / f"seed-{seed}.keras" for seed in params.seeds_of(dataset, variant)]
             for variant in places
         }
         if params.run.own_splits:
             tested = load_predictions(models / params.run.variants[0] / "predictions.npz")
-            measured = _by_seed(sized, paths, count, params.split.seed, [tested[seed] for seed in params.run.seeds])
+            measured = _by_seed(sized, paths, extent, params.split.seed, [tested[seed] for seed in params.run.seeds])
         else:
-            measured = measure_robustness(sized, paths, count, params.split.seed)
+            measured = measure_robustness(sized, paths, extent, params.split.seed)
         for variant, stored in places.items():
             rows[variant] = [row for row in measured if row["variant"] == variant]
             write_json(stored, rows[variant])
@@ -102,12 +135,19 @@ def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, d
     write_json(destination, {"dataset": dataset, "rows": in_order})
 
 
+def _extent(params: Params, dataset: str, variant: str) -> Extent:
+    recipe, work = resolve(params, dataset, variant), 0.0
+    if isinstance(recipe, BackboneRecipe) and (backbone := params.backbones[recipe.backbone]).pretrain is None:
+        work = sum(backbone_multiplications(backbone, recipe.image_size))
+    return extent_for(work, params.robustness.images_per_split)
+
+
 def _by_seed(
-    arrays: Path, models: Mapping[str, Sequence[Path]], count: int, seed: int, divisions: Sequence[Predictions]
+    arrays: Path, models: Mapping[str, Sequence[Path]], extent: Extent, seed: int, divisions: Sequence[Predictions]
 ) -> list[dict[str, Any]]:
     """Measure each seed on images of its own split, because it trained on some images of the others' splits."""
     by_seed = [
-        measure_robustness(arrays, {name: [paths[place]] for name, paths in models.items()}, count, seed, division)
+        measure_robustness(arrays, {name: [paths[place]] for name, paths in models.items()}, extent, seed, division)
         for place, division in enumerate(divisions)
     ]
     return [row[0] | {"accuracy": [share for one in row for share in one["accuracy"]]}
@@ -117,7 +157,7 @@ def _by_seed(
 def measure_robustness(
     arrays: Path,
     models: Mapping[str, Sequence[Path]],
-    images_per_split: int,
+    extent: Extent,
     seed: int,
     division: Predictions | None = None,
 ) -> list[dict[str, Any]]:
@@ -126,9 +166,9 @@ def measure_robustness(
     Args:
         arrays: folder of the prepare stage.
         models: saved models by variant, one per seed.
-        images_per_split: at most so many images of each split, classes in proportion.
+        extent: at most so many images, classes in proportion, and the strengths.
         seed: decides which images, and the draws; all models see the same copies.
-        division: predictions that name the images of each split; None: the split of the arrays.
+        division: predictions that name the images; None: the split of the arrays.
 
     Returns:
         Rows with variant, split, perturbation, strength (0 is the original, then 1 to 3), n, and accuracy: one number
@@ -136,10 +176,9 @@ def measure_robustness(
     """
     fronts: dict[str, keras.Model] = {}
     halves = {variant: [_halve(path, fronts) for path in paths] for variant, paths in models.items()}
-    copies = 1 + sum(len(strengths) for strengths in PERTURBATIONS.values())
     made = progress(
-        _copies(arrays, images_per_split, seed, division),
-        total=copies * len(SPLITS),
+        _copies(arrays, extent, seed, division),
+        total=extent.copies,
         label=f"robustness of {arrays.name}",
         unit="copies",
     )
@@ -166,20 +205,19 @@ def _measure(
     return rows
 
 
-def _copies(arrays: Path, images_per_split: int, seed: int, division: Predictions | None) -> Iterator[Copy]:
-    for split in SPLITS:
-        if division is None:
-            opened = load_arrays(arrays, split)
-            rows, labels = all_rows(opened.images), opened.labels
-        else:
-            parts = tuple(load_arrays(arrays, name).images for name in ALL_SPLITS)
-            rows, labels = Rows(parts, division[split].index), division[split].labels
-        chosen = nested_subset(labels, min(1.0, images_per_split / len(labels)), seed)
-        images, labels = rows[chosen], labels[chosen]
-        yield Copy(split, "none", 0, images, labels)
-        for perturbation, strengths in PERTURBATIONS.items():
-            for number, strength in enumerate(strengths, start=1):
-                yield Copy(split, perturbation, number, perturb_all(images, perturbation, strength, seed), labels)
+def _copies(arrays: Path, extent: Extent, seed: int, division: Predictions | None) -> Iterator[Copy]:
+    if division is None:
+        opened = load_arrays(arrays, SPLIT)
+        rows, labels = all_rows(opened.images), opened.labels
+    else:
+        parts = tuple(load_arrays(arrays, name).images for name in SPLITS)
+        rows, labels = Rows(parts, division[SPLIT].index), division[SPLIT].labels
+    chosen = nested_subset(labels, min(1.0, extent.images / len(labels)), seed)
+    images, labels = rows[chosen], labels[chosen]
+    yield Copy("none", 0, images, labels)
+    for perturbation, strengths in PERTURBATIONS.items():
+        for number in extent.strengths:
+            yield Copy(perturbation, number, perturb_all(images, perturbation, strengths[number - 1], seed), labels)
 
 
 def _halve(path: Path, fronts: dict[str, keras.Model]) -> Halves:

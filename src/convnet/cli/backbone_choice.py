@@ -31,8 +31,7 @@ def advise_with_backbone(look: Look, kind: str, params: Params, wished: str | No
     """
     if wished is not None and wished not in params.backbones:
         raise UserError(f"the backbone {wished!r} is unknown{nearest(wished, list(params.backbones))}")
-    counts = {split: sum(of_class.values()) for split, of_class in look.summary["counts"].items()}
-    images = Images(counts, look.shorter_side, advise(look, params, FALLBACK).image_size[0], params)
+    images = Images(look.split_counts, look.shorter_side, advise(look, params, FALLBACK).image_size[0], params)
     options = candidates(images)
     name, why = (wished, "as asked") if wished else _choose(options, kind, images)
     advice = advise(look, params, name)

@@ -93,11 +93,10 @@ def initialise(
         reasons = (*advice.reasons, length_reason(entry), *lines)
         done = [f"datasets.{name} is added to {PARAMS}", *(f"  {reason}" for reason in reasons)]
     done.append(_write(name, entry, changes, params.run.datasets if keep else ()))
-    counts = {split: sum(of_class.values()) for split, of_class in look.summary["counts"].items()}
     if advice is not None and not keep:
-        done += drop_slow_fine_tuning(PARAMS, name, counts)
+        done += drop_slow_fine_tuning(PARAMS, name, look.split_counts)
     params = load_params(PARAMS)
-    done += [*time_lines(params, name, counts), *power_lines(params, counts)]
+    done += [*time_lines(params, name, look.split_counts), *power_lines(params, look.split_counts)]
     return _text([*_found(name, look), "", *done, "next: dvc repro"])
 
 

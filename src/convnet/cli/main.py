@@ -5,7 +5,7 @@ import os
 import sys
 from typing import NoReturn
 
-from convnet.cli import decide, evaluate, export, init, predict, prune, train
+from convnet.cli import decide, evaluate, export, init, predict, preset, prune, train
 from convnet.system.errors import UserError, command, printable
 
 # None of these modules loads Keras when it is imported; their `run` does.
@@ -16,6 +16,7 @@ SUBCOMMANDS = {
     "init": init,
     "train": train,
     "decide": decide,
+    "preset": preset,
     "prune": prune,
 }
 

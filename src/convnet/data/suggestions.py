@@ -59,6 +59,11 @@ class Look:
         return {name: sum(splits[split][name] for split in splits) for name in self.summary["classes"]}
 
     @property
+    def split_counts(self) -> dict[str, int]:
+        """Usable images per split."""
+        return {split: sum(of_class.values()) for split, of_class in self.summary["counts"].items()}
+
+    @property
     def shorter_side(self) -> int:
         """The shorter side, in pixels, that half of the usable images reach."""
         accepted = self.manifest[self.manifest["verdict"] == "accepted"]
@@ -67,7 +72,7 @@ class Look:
     @property
     def training_images(self) -> int:
         """Number of images in the training split."""
-        return sum(self.summary["counts"]["train"].values())
+        return self.split_counts["train"]
 
 
 @dataclass(frozen=True)

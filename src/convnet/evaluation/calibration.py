@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+from scipy import special
 
 from convnet.evaluation.metrics import SMALLEST_PROBABILITY, calibration_error, log_loss
 from convnet.evaluation.schema import Temperature
@@ -36,6 +36,7 @@ def fit_temperature(probabilities: Floats, labels: Integers) -> float:
         probabilities: (n, classes).
         labels: (n,).
     """
+    from scipy import optimize  # imported late: it takes half a second
 
     def loss(log_temperature: float) -> float:
         return log_loss(apply_temperature(probabilities, float(np.exp(log_temperature))), labels)

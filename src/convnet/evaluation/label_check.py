@@ -1,7 +1,7 @@
 """The labels of a dataset, checked: images most likely mislabelled, and copies of one image under two labels.
 
-A model judges all images of the dataset, those of every split. The job store keeps its result: only the images,
-their features and the manifest decide it.
+A model judges all images of the dataset, those of every split. Only the images, their features and the manifest
+decide its result.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,9 @@ from convnet.data.label_tables import label_rows
 from convnet.data.manifest import COLUMNS
 from convnet.data.splits import SPLITS
 from convnet.evaluation.mislabelled import Judged, find_suspects, judge
-from convnet.evaluation.schema import LabelCheck, Pair, Suspect, read_as
-from convnet.jobs.job import STORE, library_versions, source_digest
+from convnet.evaluation.schema import LabelCheck, Pair, Suspect
 from convnet.system.csv_tables import read_csv
-from convnet.system.files import file_digest, json_digest, read_json, write_json
+from convnet.system.files import read_json
 
 MOST_VALUES = 2_048  # of an image's features; of more, the mean over places is taken
 NO_FEATURES = "The run has no features of a backbone, so no model judges the labels."
@@ -28,7 +27,7 @@ TOO_FEW = "The images are too few to judge each one by a model of the others."
 
 
 def check_labels(arrays: Path, features: Path, manifest: Path, summary: Path) -> LabelCheck:
-    """Return the check of a dataset, from the job store if it is there.
+    """Return the check of a dataset.
 
     Args:
         arrays: folder of the prepare stage.
@@ -36,21 +35,6 @@ def check_labels(arrays: Path, features: Path, manifest: Path, summary: Path) ->
         manifest: CSV of the split stage.
         summary: JSON of the split stage.
     """
-    described, used = read_json(arrays / "dataset.json"), read_json(features / "features.json")
-    decides = {
-        "arrays": described["digest"],
-        "features": used.get("digest"),
-        "manifest": [file_digest(manifest), file_digest(summary)],
-        "code": source_digest(["evaluation/label_check.py", "evaluation/mislabelled.py", "data/label_tables.py"]),
-        "versions": library_versions(),
-    }
-    kept = STORE / f"labels-{json_digest(decides)}.json"
-    if not kept.is_file():
-        write_json(kept, _check(arrays, features, manifest, read_json(summary)).model_dump())
-    return read_as(LabelCheck, kept)
-
-
-def _check(arrays: Path, features: Path, manifest: Path, summary: dict[str, Any]) -> LabelCheck:
     described, used = read_json(arrays / "dataset.json"), read_json(features / "features.json")
     classes, rows = described["classes"], read_csv(manifest, COLUMNS)
     rows["name"] = rows["archive"] + "/" + rows["member"] if rows["archive"].nunique() > 1 else rows["member"]
@@ -62,7 +46,7 @@ def _check(arrays: Path, features: Path, manifest: Path, summary: dict[str, Any]
         folds_accuracy=None,
         suspects=[],
         columns=list(label_rows(rows).columns),
-        two_labels=_two_labels(rows, summary["duplicates"]["two_labels"]),
+        two_labels=_two_labels(rows, read_json(summary)["duplicates"]["two_labels"]),
     )
     if "files" not in used:
         return check

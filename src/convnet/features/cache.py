@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from convnet.features.hub_weights import hub_version
 from convnet.jobs.feature_plan import views_of
 from convnet.jobs.job import BUILDS_A_BACKBONE, STORE, UsedBackbone, code_digest, library_versions, source_digest
 from convnet.jobs.planning import weights_file
@@ -39,7 +40,7 @@ def bring_features(params: Params, plan: Mapping[str, Any], arrays: Path, backbo
         "last_layer": last_layer,
         "threads": params.engine.threads_per_job,
         "code": [code_digest(), source_digest(["features/extraction.py"])],
-        "versions": library_versions(),
+        "versions": library_versions() | (hub_version() if settings.is_preset else {}),
     }
 
     used = UsedBackbone(name, settings, weights, last_layer)

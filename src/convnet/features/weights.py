@@ -8,8 +8,10 @@ from typing import Any
 
 from convnet.data.sources import data_folder, fetch_entry, kept_at
 from convnet.download.fetch import Address, md5_digest
+from convnet.features.hub_weights import take_preset
 from convnet.features.pretraining import pretrain_backbone
 from convnet.params.backbone import Weights
+from convnet.params.presets import is_preset
 from convnet.params.schema import Params
 from convnet.system.errors import UserError
 from convnet.system.files import write_json
@@ -43,6 +45,8 @@ def fetch_weights(weights: Weights, destination: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is not available, or has no hash that `weights` names.
     """
+    if is_preset(weights.url):
+        return _fetch_preset(weights, destination)
     address = Address(urls=(weights.url,), bytes=weights.bytes, sha256=weights.sha256, md5=weights.md5)
     entry = fetch_entry(address, destination, split=None)
     path = destination / entry["file"]
@@ -52,6 +56,17 @@ def fetch_weights(weights: Weights, destination: Path) -> dict[str, Any]:
             f"the weight file {address.name} has the SHA-256 {entry['sha256']}, which params.yaml does not name: if "
             "you trust the file, write that under this backbone's weights as sha256, or into stand_ins beside the hash "
             "of the published file"
+        )
+    return entry
+
+
+def _fetch_preset(weights: Weights, destination: Path) -> dict[str, Any]:
+    entry = take_preset(weights.url, destination)
+    if entry["sha256"] not in (weights.sha256, *weights.stand_ins):
+        (destination / entry["file"]).unlink()
+        raise UserError(
+            f"the preset {weights.url} has the SHA-256 {entry['sha256']}, which params.yaml does not name: if you "
+            "trust its files, write that under this backbone's weights as sha256"
         )
     return entry
 

@@ -4,7 +4,9 @@ A saved model can carry code: a Lambda layer, or a function by name. A model is 
 the SHA-256 of the file, and if it holds no Lambda and only parts of Keras or of this package.
 """
 
+import importlib.util
 import json
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pydantic import ValidationError
 
 from convnet.data.file_types import HDF5, HEAD_BYTES, describe_content
 from convnet.params.data import Images
+from convnet.params.presets import EXTRA, is_preset
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, read_json
 
@@ -29,6 +32,8 @@ INNER_PARTS = {
 }
 # Not keras.config, keras.utils or keras.saving: their functions change settings, download files or load code.
 MODULES = {"keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.src.models.functional"}
+# Networks of KerasHub; their parts for texts and files read what a configuration names.
+HUB_NETWORKS, HUB_TEXT = "keras_hub.src.models.", re.compile("tokenizer|preprocessor|converter", re.IGNORECASE)
 
 USUAL = Images(maximum_pixels=50_000_000, minimum_side=8)
 BACKGROUNDS = {
@@ -154,6 +159,8 @@ def check_model(path: Path) -> ModelFacts:
         )
     if foreign := _foreign_part(path):
         raise UserError(f"{path} is refused: it holds {foreign}, which no model made here does; nothing was loaded")
+    if is_preset(job["recipe"].get("backbone", "")) and importlib.util.find_spec("keras_hub") is None:
+        raise UserError(f"{path} holds {job['recipe']['backbone']}: {EXTRA}")
     height, width = job["recipe"]["image_size"]
     return ModelFacts(
         path=path,
@@ -238,6 +245,8 @@ def _allowed(part: Mapping[str, Any]) -> bool:
     module, name = part.get("module"), part["class_name"]
     if "lambda" in name.lower() or name == "function":
         return False
+    if str(module).startswith(HUB_NETWORKS):
+        return HUB_TEXT.search(name) is None
     if str(part.get("registered_name")).startswith("convnet>"):
         return str(module).startswith("convnet.models.")
     return module in MODULES or (module, name) in {*INNER_PARTS, (None, "__keras_tensor__")}

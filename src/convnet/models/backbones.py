@@ -8,6 +8,7 @@ import numpy as np
 from keras import layers
 
 from convnet.models.applications import build_application
+from convnet.models.hub import build_preset
 from convnet.params.backbone import Backbone, Level
 from convnet.system.errors import UserError
 
@@ -57,6 +58,8 @@ def load_backbone(name: str, backbone: Backbone, weights: Path, image_size: tupl
             filters = tuple(layer.filters for layer in source.layers if isinstance(layer, layers.Conv2D))
             model = build_compact(image_size, filters, source.output_shape[-1])
             model.set_weights(source.get_weights())
+        elif backbone.is_preset:
+            model = build_preset(weights, image_size)
         else:
             model = build_application(backbone.architecture, backbone.alpha, weights, image_size, backbone.channels)
     except (ValueError, OSError, KeyError) as error:

@@ -25,7 +25,7 @@ class Cost:
     """The work of a network up to its default cut, for one pixel, and its published accuracy.
 
     Attributes:
-        multiplications: of all layers.
+        multiplications: of all layers; one of a grouped convolution, as in ConvNeXt, counts by its time.
         trained: of the layers that fine-tuning trains.
         numbers: the outputs of all layers, which pass through memory.
         megabytes: of the weight file.

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from convnet.params.applications import architectures, complete, has_widths
 from convnet.params.messages import nearest
+from convnet.params.presets import DEFAULTS, command_of, is_preset
 from convnet.params.section import Counts, Drawn, ImageSize, Names, Positive, Section, Seed, Sha256
 from convnet.params.training import Augmentation, Fit
 
@@ -44,7 +45,7 @@ class Pretrain(Section):
 class Backbone(Section):
     """A pretrained network, cut at `last_layer`. A network of keras.applications knows every setting."""
 
-    architecture: str  # compact, or a name of keras.applications
+    architecture: str  # compact, a name of keras.applications, or hub: and the name of a KerasHub preset
     alpha: Annotated[float, Field(gt=0.0)] | None = None  # width multiplier of a MobileNet
     weights: Weights | None = None
     pretrain: Pretrain | None = None
@@ -57,15 +58,22 @@ class Backbone(Section):
     trainable_from: str
     explain_layers: Names
 
+    @property
+    def is_preset(self) -> bool:
+        """Whether it is a KerasHub preset, which has a pooled output and no feature maps."""
+        return is_preset(self.architecture)
+
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, value: Any) -> Any:
-        return complete(value) if isinstance(value, Mapping) else value
+        if not isinstance(value, Mapping):
+            return value
+        return DEFAULTS | dict(value) if is_preset(str(value.get("architecture"))) else complete(value)
 
     @field_validator("architecture")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in (known := ["compact", *architectures()]):
+        if value not in (known := ["compact", *architectures()]) and not is_preset(value):
             raise ValueError(f"{value!r} is not a network{nearest(value, known)}")
         return value
 
@@ -83,6 +91,8 @@ class Backbone(Section):
             raise ValueError(f"`alpha` is {self.alpha}, but only a MobileNet has one; take it out")
         if self.weights is None and self.pretrain is None and self.alpha is not None:
             raise ValueError(f"`alpha` is {self.alpha}, but weights of this width are not published; give `weights`")
+        if self.is_preset and (self.weights is None or self.weights.sha256 is None):
+            raise ValueError(f"the preset has no hash here; type: {command_of(self.architecture)}")
         if (self.weights is None) == (self.pretrain is None):
             raise ValueError("give either `weights` (a file) or `pretrain` (trained here), not both or neither")
         if self.pretrain is not None and self.architecture != "compact":
@@ -95,8 +105,10 @@ def _with_applications(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     named = {name: {"architecture": name} for name in architectures()}
+    named_or_preset = named | {name: {"architecture": name} for name in map(str, value) if is_preset(name)}
     given = {
-        name: {**named.get(name, {}), **entry} if isinstance(entry, Mapping) else entry for name, entry in value.items()
+        name: {**named_or_preset.get(name, {}), **entry} if isinstance(entry, Mapping) else entry
+        for name, entry in value.items()
     }
     return named | given
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from convnet.params.messages import check_known, nearest
+from convnet.params.presets import command_of, entry_name, is_preset
 from convnet.params.recipe import check_length, knobs, of_variant, remedies_of, resolve
 from convnet.params.remedies import remedy_keys
 from convnet.params.schema import Params
@@ -171,7 +172,7 @@ def _check_backbones(params: Params) -> None:
     named |= {f"variants.{name}.backbone": diff.overrides.get("backbone") for name, diff in params.variants.items()}
     for dataset, data in params.datasets.items():
         named[f"datasets.{dataset}.transfer.backbone"] = data.transfer.get("backbone")
-        check_known(f"datasets.{dataset}.backbone", data.backbone, params.backbones)
+        _check_backbone(params, f"datasets.{dataset}.backbone", data.backbone)
         for name, backbone in params.backbones.items():
             drawn = data.source.rendered
             if drawn and backbone.pretrain and drawn.name == backbone.pretrain.rendered:
@@ -181,7 +182,15 @@ def _check_backbones(params: Params) -> None:
                 )
     for key, value in named.items():
         if isinstance(value, str):  # another type is refused with the section
-            check_known(key, value, params.backbones)
+            _check_backbone(params, key, value)
+
+
+def _check_backbone(params: Params, key: str, name: str) -> None:
+    if is_preset(name) and name not in params.backbones:
+        entry = entry_name(name)
+        right = "" if entry == name else f", and name {entry} here"
+        raise UserError(f"params.yaml: {key} is {name!r}, whose hash is not pinned; type: {command_of(name)}{right}")
+    check_known(key, name, params.backbones)
 
 
 def _sections(params: Params, diff: Variant) -> list[Section]:

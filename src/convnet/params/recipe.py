@@ -168,6 +168,11 @@ def _fine_tune_recipe(params: Params, common: Mapping[str, Any]) -> FineTuneReci
     tune: FineTune = of_variant(params, params.of_dataset("fine_tune", dataset), common["variant"])
     start = resolve(params, dataset, tune.start)
     assert isinstance(start, HeadRecipe)  # `check_params` refuses every other start
+    if params.backbones[start.backbone].is_preset:
+        raise UserError(
+            f"params.yaml: {common['variant']} fine-tunes {tune.start}, whose backbone {start.backbone} is a KerasHub "
+            "preset and stays frozen; start from a variant with another backbone, or take it out of the run"
+        )
     return FineTuneRecipe(
         **{**common, "image_size": start.image_size},
         fit=_fit(tune),

@@ -86,7 +86,7 @@ class Run(Section):
 
 
 class Robustness(Section):
-    """Accuracy on perturbed copies of validation and test."""
+    """Accuracy on perturbed copies of validation images."""
 
     images_per_split: Annotated[int, Field(ge=0)]  # at most; 0 switches it off
 

@@ -1,6 +1,7 @@
 """The end of `make repro`: run `dvc repro`, then print the seconds, the verdict, and where the page is."""
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,15 +15,17 @@ from convnet.system.files import read_json
 # Where dvc.yaml puts them.
 VERDICTS, PAGE = Path("reports/tables/verdict.json"), Path("reports/index.html")
 
+CLOSING = "CONVNET_CLOSING"  # set while a program runs the stages that prints the verdict at its end
+
 
 def closing_lines(verdicts: Path, seconds: float) -> list[str]:
-    """Return the verdict of a run in one line, then its seconds and the page.
+    """Return the verdict of a run in two lines, then its seconds and the page.
 
     Raises:
         UserError: the verdicts are missing.
     """
     found = [Verdict.model_validate(verdict) for verdict in read_json(verdicts).values()]
-    return [opening_sentences(found)[0], f"{seconds:.0f} s; open {PAGE}"]
+    return [*opening_sentences(found), f"{seconds:.0f} s; open {PAGE}"]
 
 
 @command
@@ -31,6 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("started", type=float, help="when the run began, in seconds since 1970")
     started = parser.parse_args().started
+    os.environ[CLOSING] = "1"
     code = run_dvc("repro")
     if code:
         sys.exit(code)

@@ -2,7 +2,7 @@
 
 import multiprocessing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +33,8 @@ from convnet.report.charts import (
     robustness,
     top_losses,
 )
+from convnet.report.embedding import embed_image
+from convnet.report.kept_galleries import save_gallery
 from convnet.report.model_card import write_model_card
 from convnet.report.next_tries import Known, next_tries
 from convnet.report.page import DatasetReport, Figure, write_report
@@ -146,6 +148,7 @@ def _part_of_page(
         verdict,
         read_label_check(folders.evaluations / dataset),
     )
+    explained = _explained(folders.explanations / dataset)
     figures = _save(draw_charts(numbers), destination / "figures" / dataset)
     layers = folders.features / dataset / "layers.json"
     tried, untried = (read_json(folders.plans / name) for name in ("tried.json", "untried.json"))
@@ -154,7 +157,7 @@ def _part_of_page(
         evaluations=evaluations,
         verdict=verdict,
         summary=read_json(folders.splits / f"{dataset}.summary.json"),
-        figures=[*_explained(folders.explanations / dataset), *figures],
+        figures=[replace(figure, embedded=embed_image(figure.path)) for figure in (*explained, *figures)],
         backbone=describe_backbone(folders.backbones / dataset, evaluations),
         layers=read_json(layers) if layers.exists() else [],
         robustness=numbers.robustness,
@@ -176,7 +179,11 @@ def _images_of(arrays: Path, members: Sequence[str]) -> Images:
 def _save(drawn: Sequence[Chart], folder: Path) -> list[Figure]:
     figures = []
     for chart in progress(drawn, total=len(drawn), label=f"draw {folder.name}", unit="figures"):
-        png, _ = save_figure(chart.figure, folder / chart.name)
+        if chart.is_gallery:
+            png = folder / f"{chart.name}.png"
+            save_gallery(chart.figure, png)
+        else:
+            png, _ = save_figure(chart.figure, folder / chart.name)
         figures.append(Figure(chart.section, chart.title, png, chart.alt, chart.caption, chart.table))
     return figures
 

@@ -29,6 +29,7 @@ class Chart:
     caption: str  # how to read it
     table: pd.DataFrame | None
     figure: Figure  # gets the title
+    is_gallery: bool = False  # it holds images below their texts, and nothing else
 
     def __post_init__(self) -> None:
         """Write the title on the figure."""

@@ -62,10 +62,14 @@ def fit_images(paths: Sequence[Path], images: Mapping[Path, EmbeddedImage], budg
 
     fitted = dict(images)
     galleries = [path for path, image in images.items() if image.is_gallery]
+    fixed = sum(len(images[path].uri) for path in paths if path not in galleries)
+    widest = sum(len(images[path].uri) for path in paths) - fixed
     for width in GALLERY_WIDTHS[1:]:
         if not too_long():
             break
-        fitted |= {path: embed_image(path, width) for path in galleries}
+        # A narrower JPEG takes more bytes a pixel: where even its share of the pixels is too much, it is not made.
+        if fixed + widest * (width / GALLERY_WIDTHS[0]) ** 2 <= budget or width == GALLERY_WIDTHS[-1]:
+            fitted |= {path: embed_image(path, width) for path in galleries}
     while galleries and too_long():
         last = galleries.pop()
         fitted[last] = replace(fitted[last], uri="")

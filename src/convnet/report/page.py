@@ -33,7 +33,6 @@ from convnet.report.answer import (
     next_steps,
 )
 from convnet.report.backbone_text import fine_tuning_sentences
-from convnet.report.catalogue import language
 from convnet.report.embedding import EmbeddedImage, embed_image, fit_images
 from convnet.report.evidence import Study, evidence
 from convnet.report.next_tries import Suggestion, by_command
@@ -65,6 +64,7 @@ class Figure:
     alt: str
     caption: str = ""  # how to read it
     table: pd.DataFrame | None = None
+    embedded: EmbeddedImage | None = None  # None: the page embeds it
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,7 @@ class DatasetReport:
     def seeds_words(self) -> str:
         """The number of seeds, which may differ between variants."""
         counts = sorted({len(evaluation.seeds) for evaluation in self.evaluations})
-        few, *many = counts
-        return tr("{few} to {many} seeds", few=few, many=many[-1]) if many else plural(few, "seed")
+        return tr("{few} to {many} seeds", few=counts[0], many=counts[-1]) if counts[1:] else plural(counts[0], "seed")
 
     @cached_property
     def answer(self) -> Answer:
@@ -197,8 +196,9 @@ def write_report(datasets: Sequence[DatasetReport], params_text: str, destinatio
     Raises:
         UserError: text and charts alone are larger than the page may be.
     """
-    paths = [figure.path for dataset in datasets for figure in dataset.figures]
-    images = {path: embed_image(path) for path in paths}
+    figures = [figure for dataset in datasets for figure in dataset.figures]
+    paths = [figure.path for figure in figures]
+    images = {figure.path: figure.embedded or embed_image(figure.path) for figure in figures}
     # A dash, because an empty URI means an image that was left out, for which the page has a sentence.
     without_images = _render(datasets, params_text, {path: replace(image, uri="-") for path, image in images.items()})
     text = _render(datasets, params_text, fit_images(paths, images, PAGE_BUDGET - len(without_images.encode())))
@@ -238,7 +238,7 @@ def render(template: str, **content: Any) -> str:
     """Return a page in the one style of all pages."""
     style = (TEMPLATES / "style.css.j2").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    content |= {"style": Markup(style), "style_digest": digest, "tr": tr, "language": language()}
+    content |= {"style": Markup(style), "style_digest": digest, "tr": tr, "language": lesson.language()}
     return _environment().get_template(template).render(content)
 
 

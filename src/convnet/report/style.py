@@ -104,6 +104,12 @@ def title(text: str, dataset: str, kind: str) -> str:
     return f"{text}: {dataset}, {kind_words(kind)}"
 
 
+def save_png(figure: Figure, path: Path) -> None:
+    """Write `figure` as PNG; a second run gives the same bytes."""
+    with atomic_path(path) as temporary, matplotlib.rc_context(STYLE):
+        figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+
+
 def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
     """Write `figure` as PNG and SVG; a second run gives the same bytes.
 
@@ -118,8 +124,7 @@ def save_figure(figure: Figure, path: Path) -> tuple[Path, Path]:
     with matplotlib.rc_context(STYLE):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # arranged once, for both files
-        with atomic_path(png) as temporary:
-            figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+        save_png(figure, png)
         with atomic_path(svg) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
     return png, svg

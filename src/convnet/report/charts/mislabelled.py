@@ -97,4 +97,4 @@ def _chart(
     for ax, image, text in zip(axes, numbers.images(files), texts, strict=True):
         show_image(ax, image)
         ax.set_title(text, fontsize=SMALL_POINTS, loc="left")
-    return Chart(names[0], "mistakes", numbers.title(names[1]), alt, caption, table, figure)
+    return Chart(names[0], "mistakes", numbers.title(names[1]), alt, caption, table, figure, is_gallery=True)

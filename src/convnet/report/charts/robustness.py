@@ -6,12 +6,16 @@ from typing import Any
 
 import matplotlib
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from convnet.comparison.statistics import wilson_interval
 from convnet.report.chart import Chart, Numbers, shares_text
 from convnet.report.drawing import Points, panels, plot_points
-from convnet.report.style import STYLE, label
+from convnet.report.style import STYLE, Style, label
 from convnet.system.language import mark, tr
+
+APART = 0.08  # strengths, between the intervals of two variants
 
 
 def curves(rows: Sequence[Mapping[str, Any]], split: str) -> dict[str, dict[str, Points]]:
@@ -26,15 +30,34 @@ def curves(rows: Sequence[Mapping[str, Any]], split: str) -> dict[str, dict[str,
     return {name: dict(lines) for name, lines in found.items()}
 
 
+def interval_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return a row per copy of the images and variant: the mean over seeds, with Wilson's interval over the images."""
+    table = pd.DataFrame(rows)
+    table["accuracy"] = table["accuracy"].map(fmean)
+    ends = [wilson_interval(share, n) for share, n in zip(table["accuracy"], table["n"], strict=True)]
+    return table.assign(interval_low=[end.lower for end in ends], interval_high=[end.upper for end in ends])
+
+
+def plot_intervals(ax: Axes, table: pd.DataFrame, styles: Mapping[str, Style]) -> None:
+    """Draw the interval of each variant at its greatest strength, side by side."""
+    strongest = table[table["strength"] == table["strength"].max()]
+    for place, row in enumerate(strongest.to_dict("records")):
+        x = row["strength"] + APART * (place + 1)
+        colour = styles[row["variant"]].colour
+        ax.plot([x, x], [row["interval_low"], row["interval_high"]], color=colour, linewidth=1.5, alpha=0.6)
+
+
 @matplotlib.rc_context(STYLE)
 def charts(numbers: Numbers) -> list[Chart]:
     """Return accuracy against the strength of each perturbation, or nothing where it was not measured."""
     if not numbers.robustness:
         return []
     by_perturbation = curves(numbers.robustness, "validation")
+    table = interval_table(numbers.robustness)
     figure, axes = panels(len(by_perturbation), share_y=True)
     for ax, (perturbation, lines) in zip(axes, by_perturbation.items(), strict=True):
         plot_points(ax, lines, numbers.styles)
+        plot_intervals(ax, table[table["perturbation"] == perturbation], numbers.styles)
         ax.set_title(label(tr(perturbation), 28))
         ax.set(xlabel=tr("strength"), ylabel=tr("validation accuracy"))
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -45,9 +68,7 @@ def charts(numbers: Numbers) -> list[Chart]:
         for perturbation, lines in by_perturbation.items()
         for variant, points in lines.items()
     }
-    table = pd.DataFrame(numbers.robustness)
-    table["accuracy"] = table["accuracy"].map(fmean)
-    table[["split", "perturbation"]] = table[["split", "perturbation"]].map(tr)
+    columns = ["perturbation", "strength", "variant", "n", "accuracy", "interval_low", "interval_high"]
     return [
         Chart(
             "robustness",
@@ -56,9 +77,11 @@ def charts(numbers: Numbers) -> list[Chart]:
             shares_text(tr("Validation accuracy at the greatest strength"), ends),
             tr(
                 "The validation images, changed more and more; strength 0 is the original. Lines join means, dots are "
-                "seeds. A variant that falls early has learnt a property of the images, not the object."
+                "seeds. Lines on the right are 95 % intervals at the greatest strength; they count the sample of "
+                "images. A variant that falls early has learnt a property of the images, not the object. A large "
+                "backbone is measured at the greatest strength only."
             ),
-            table[["split", "perturbation", "strength", "variant", "accuracy"]],
+            table.assign(perturbation=table["perturbation"].map(tr))[columns],
             figure,
         )
     ]

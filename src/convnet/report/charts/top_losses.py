@@ -45,6 +45,7 @@ def charts(numbers: Numbers) -> list[Chart]:
                 ),
                 worst[["file", "true", "predicted", "probability", "loss"]],
                 figure,
+                is_gallery=True,
             )
         )
     return made

@@ -1,0 +1,81 @@
+"""Numbers that the data alone decide: trivial models, and the check of the labels. The job store keeps them.
+
+Their modules load scikit-learn and pandas, so they are imported only where the numbers are not stored.
+"""
+
+import importlib.metadata
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convnet.data.arrays import load_arrays
+from convnet.data.splits import SPLITS
+from convnet.jobs.job import STORE, library_versions, source_digest
+from convnet.system.files import file_digest, json_digest, read_json, write_json
+
+Division = Mapping[str, npt.NDArray[np.int64]]  # by split, rows of the joined arrays
+
+
+def trivial_numbers(arrays: Path, divisions: Sequence[Division] | None = None) -> Any:
+    """Return the rows of `trivial.json`.
+
+    Args:
+        arrays: folder of the prepare stage.
+        divisions: by seed, where each has its own split.
+    """
+    described = read_json(arrays / "dataset.json")
+    decides = {
+        "arrays": described["digest"],
+        "classes": described["classes"],
+        "divisions": divisions and [{split: rows.tolist() for split, rows in one.items()} for one in divisions],
+        "code": source_digest(["evaluation/trivial_models.py", "evaluation/metrics.py", "evaluation/schema.py"]),
+    }
+
+    def compute() -> Any:
+        from convnet.evaluation.trivial_models import trivial_rows, trivial_rows_by_seed
+
+        parts = [load_arrays(arrays, split) for split in SPLITS]
+        if divisions is None:
+            train, validation, test = ((part.images, part.labels) for part in parts)
+            rows = trivial_rows(train, validation, test, described["classes"])
+        else:
+            labels = np.concatenate([part.labels for part in parts])
+            rows = trivial_rows_by_seed([part.images for part in parts], labels, divisions, described["classes"])
+        return [row.model_dump() for row in rows]
+
+    return _stored("trivial", decides, compute)
+
+
+def checked_labels(arrays: Path, features: Path, manifest: Path, summary: Path) -> Any:
+    """Return the content of `label_check.json`.
+
+    Args:
+        arrays: folder of the prepare stage.
+        features: folder of the features stage.
+        manifest: CSV of the split stage.
+        summary: JSON of the split stage.
+    """
+    decides = {
+        "arrays": read_json(arrays / "dataset.json")["digest"],
+        "features": read_json(features / "features.json").get("digest"),
+        "manifest": [file_digest(manifest), file_digest(summary)],
+        "code": source_digest(["evaluation/label_check.py", "evaluation/mislabelled.py", "data/label_tables.py"]),
+    }
+
+    def compute() -> Any:
+        from convnet.evaluation.label_check import check_labels
+
+        return check_labels(arrays, features, manifest, summary).model_dump()
+
+    return _stored("labels", decides, compute)
+
+
+def _stored(kind: str, decides: dict[str, Any], compute: Callable[[], Any]) -> Any:
+    decides["versions"] = library_versions() | {"scikit-learn": importlib.metadata.version("scikit-learn")}
+    kept = STORE / f"{kind}-{json_digest(decides)}.json"
+    if not kept.is_file():
+        write_json(kept, compute())
+    return read_json(kept)

@@ -1,0 +1,38 @@
+"""How many copies of how many images a network is measured on."""
+
+import pytest
+
+from convnet.analysis.perturbations import PERTURBATIONS
+from convnet.analysis.robustness import LEAST_IMAGES, MOST_WORK, Extent, extent_for
+from convnet.engine.backbone_work import backbone_multiplications
+from convnet.params.load import load_params
+from helpers.tiny_study import PROJECT
+
+WHOLE = Extent(60, (1, 2, 3))
+
+
+def test_the_original_and_every_strength_are_copies() -> None:
+    assert WHOLE.copies == 1 + 3 * len(PERTURBATIONS)
+    assert Extent(60, (3,)).copies == 1 + len(PERTURBATIONS)
+
+
+def test_small_networks_see_every_strength() -> None:
+    assert extent_for(0.0, 60) == WHOLE
+    assert extent_for(0.999 * MOST_WORK / (60 * WHOLE.copies), 60) == WHOLE
+
+
+@pytest.mark.parametrize("multiplications", [1e9, 2e9, 4e9, 8e9, 4e10])
+def test_large_networks_see_the_greatest_strength_and_work_is_bounded(multiplications: float) -> None:
+    extent = extent_for(multiplications * 2, 60)
+    assert extent.strengths == (3,)
+    assert LEAST_IMAGES <= extent.images <= 60
+    assert extent.images == LEAST_IMAGES or extent.images * extent.copies * multiplications <= MOST_WORK
+    assert extent_for(multiplications, 4).images == 4  # never more than params.yaml allows
+
+
+def test_inception_at_its_own_size_costs_less_than_its_features_of_500_images() -> None:
+    work = sum(backbone_multiplications(load_params(PROJECT / "params.yaml").backbones["inception_v3"], (299, 299)))
+    extent = extent_for(work, 60)
+    assert extent.strengths == (3,)
+    assert extent.images >= 30
+    assert extent.images * extent.copies < 500
