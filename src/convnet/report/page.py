@@ -238,7 +238,7 @@ def render(template: str, **content: Any) -> str:
     """Return a page in the one style of all pages."""
     style = (TEMPLATES / "style.css.j2").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    content |= {"style": Markup(style), "style_digest": digest, "tr": tr, "language": lesson.language()}
+    content |= {"style": Markup(style), "style_digest": digest, "tr": tr, "language": lesson.texts()["language"]}
     return _environment().get_template(template).render(content)
 
 
