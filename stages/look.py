@@ -25,9 +25,11 @@ def main() -> None:
     from convnet.analysis.explain import explain_dataset
     from convnet.analysis.remedy_draws import draw_remedies
     from convnet.analysis.robustness import write_robustness
+    from convnet.report.catalogue import in_language
 
-    explain_dataset(params, arguments.dataset, arguments.arrays, arguments.models, arguments.explanations)
-    draw_remedies(params, arguments.dataset, arguments.arrays, arguments.models, arguments.explanations)
+    with in_language(params.report.language):
+        explain_dataset(params, arguments.dataset, arguments.arrays, arguments.models, arguments.explanations)
+        draw_remedies(params, arguments.dataset, arguments.arrays, arguments.models, arguments.explanations)
     write_robustness(params, arguments.dataset, arguments.arrays, arguments.models, arguments.robustness)
 
 

@@ -18,8 +18,8 @@ def main() -> None:
     parser.add_argument("destination", type=Path, help="the reports folder")
     arguments = vars(parser.parse_args())
     destination = arguments.pop("destination")
-    run = load_params().run
-    report(Folders(**arguments), run.datasets, run.variants, destination)
+    params = load_params()
+    report(Folders(**arguments), params.run.datasets, params.run.variants, destination, params.report.language)
 
 
 if __name__ == "__main__":

@@ -296,10 +296,11 @@ def size_sweep(seeds: int, measured: Sequence[int] = (50, 101, 202, 404)) -> dic
         for seed in range(seeds)
         for size in reversed(measured)  # as jobs may end in any order
     ]
-    law: dict[str, Any] = dict(zip("abc", LAW, strict=True))
+    law: dict[str, Any] = dict(zip("abc", LAW, strict=True)) | {"sizes": measured, "errors": [0.3, 0.2]}
+    doubling: dict[str, Any] = {"from": 404, "to": 808, "gain": 0.01, "interval": [0.0, 0.02], "at_least": False}
     return {
-        "baseline": {"points": points, "curve": {**law, "refused": None, "sentence": "Doubling would help."}},
-        "augmented": {"points": points, "curve": {**law, "refused": "too few", "sentence": "It cannot be said."}},
+        "baseline": {"points": points, "curve": law | {"refused": None, "doubling": doubling}},
+        "augmented": {"points": points, "curve": law | {"refused": "too few", "sizes": measured[:3]}},
     }
 
 
@@ -309,7 +310,7 @@ def test_size_curves_read_a_fitted_sweep() -> None:
     for point in sweep["baseline"]["points"]:
         errors.setdefault(point["training_images"], []).append(1 - point["test_accuracy"])
     fitted = learning_curve(errors, rendered=True)
-    curve = sizes.size_curves({"baseline": sweep["baseline"] | {"curve": fitted}})["baseline"]
+    curve = sizes.size_curves({"baseline": sweep["baseline"] | {"curve": fitted}}, rendered=True)["baseline"]
     assert curve.fit == tuple(fitted[name] for name in "abc")
     assert list(curve.accuracies) == list(curve.gaps) == [50, 101, 202, 404]
     assert curve.accuracies[202] == pytest.approx([0.8 - 2 / 202 + 0.01 * seed for seed in range(3)])
@@ -340,7 +341,8 @@ def test_size_figure_shows_bands_gap_and_the_accepted_power_law() -> None:
 def test_size_chart_is_legible_and_says_what_more_images_bring(seeds: int, measured: Sequence[int]) -> None:
     chart = sizes.charts(numbers_of(make_evaluation("pets", "baseline"), sweep=size_sweep(seeds, measured)))[0]
     check_legible(chart)
-    assert chart.caption.startswith("baseline: Doubling would help. augmented: It cannot be said. ")
+    assert chart.caption.startswith("baseline: Doubling your images from 404 to 808 would bring about 1.0 points of ")
+    assert f" augmented: The gain from more images is unknown: {len(measured[:3])} sizes were measured" in chart.caption
     assert f"augmented with {measured[-1]:,} images" in chart.alt
     assert chart.table is not None
     assert chart.table[["variant", "training_images"]].to_numpy().tolist() == [

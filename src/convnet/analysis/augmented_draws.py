@@ -11,6 +11,7 @@ from convnet.models.augmentation import RandomAffine
 from convnet.params.recipe import resolve
 from convnet.params.schema import Params
 from convnet.params.training import Augmentation
+from convnet.report.charts.augmentation import OFF
 
 # The course's knobs, as far as they move pixels.
 COURSE: Mapping[str, float | bool] = {
@@ -49,7 +50,7 @@ def draw_knobs(image: NDArray[np.uint8], knobs: Augmentation, seed: int) -> dict
     off = {name: False if "flip" in name else 0.0 for name in COURSE}
     used = {name: getattr(knobs, name) or value for name, value in COURSE.items()}
     alone = {
-        name + ("" if getattr(knobs, name) else " (off here)"): _strongest(image, knobs, {**off, name: value}, seed)
+        name + ("" if getattr(knobs, name) else OFF): _strongest(image, knobs, {**off, name: value}, seed)
         for name, value in used.items()
     }
     shift = {**off, "width_shift": used["width_shift"], "height_shift": used["height_shift"]}

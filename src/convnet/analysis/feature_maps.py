@@ -16,6 +16,7 @@ from convnet.analysis.networks import Network, convolutional_part, is_transfer, 
 from convnet.report.chart import Chart
 from convnet.report.charts.feature_maps import feature_maps_chart
 from convnet.system.errors import UserError
+from convnet.system.language import mark, tr
 
 SPATIAL = (layers.Conv2D, layers.MaxPooling2D, layers.AveragePooling2D)
 LARGEST_FLOAT16 = 65504.0
@@ -95,11 +96,12 @@ def draw_feature_maps(
 
 
 def _remarks(network: Network, member: str, others: int, names: Sequence[str]) -> list[str]:
-    remarks = [f"The test image {member}, the same for all networks."]
+    remarks = [tr("The test image {file}, the same for all networks.", file=member)]
     if others:
-        remarks.append(f"The maps of {others} more are in data/explanations, folder feature_maps.")
+        remarks.append(tr("The maps of {count} more are in data/explanations, folder feature_maps.", count=others))
     if len(network.shared_by) > 1:
-        remarks.append(f"The variants {', '.join(network.shared_by)} share this backbone unchanged.")
+        shared = mark("The variants {variants} share this backbone unchanged.")
+        remarks.append(tr(shared, variants=", ".join(network.shared_by)))
     if absent := [name for name in network.layers if name not in names]:
-        remarks.append(f"The cut backbone has no {', '.join(absent)}.")
+        remarks.append(tr("The cut backbone has no {layers}.", layers=", ".join(absent)))
     return remarks

@@ -23,6 +23,7 @@ from convnet.backend.gradients import gradients
 from convnet.jobs.predictions import Prediction
 from convnet.report.chart import Chart
 from convnet.report.charts.grad_cam import grad_cam_chart
+from convnet.system.language import mark, tr
 
 LONGEST_NAME = 8  # characters of a class name above an image: two of them fit
 
@@ -81,11 +82,12 @@ def draw_grad_cam(
     for member, true, chosen, of_classes, heat in zip(
         cases.members, test.labels[cases.rows], said, probabilities, heatmaps, strict=True
     ):
-        verdict = "right" if chosen == true else f"said {_shorten(classes[chosen])}"
-        captions.append(f"{_shorten(classes[true])}, {verdict}")
+        right, wrong = mark("{true}, right"), mark("{true}, said {chosen}")
+        names = {"true": _shorten(classes[true]), "chosen": _shorten(classes[chosen])}
+        captions.append(tr(right if chosen == true else wrong, **names))
         rows.append((member, classes[true], classes[chosen], float(of_classes[chosen]), float(heat.max())))
     chart = grad_cam_chart(cases.images, heatmaps, captions, variant, described)
-    remark = "A dark image holds little of it. All networks are shown the same images."
+    remark = tr("A dark image holds little of it. All networks are shown the same images.")
     table = pd.DataFrame(rows, columns=["file", "true", "said", "probability", "highest_heat"])
     return replace(chart, caption=f"{chart.caption} {remark}", table=table)
 

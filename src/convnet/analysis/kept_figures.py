@@ -9,6 +9,7 @@ from typing import Any
 
 from convnet.jobs.job import STORE, code_digest, library_versions, source_digest
 from convnet.jobs.store import keep
+from convnet.report.catalogue import language
 from convnet.system.files import json_digest, link, read_json, write_json
 
 LISTING = "entries.json"
@@ -28,7 +29,7 @@ def bring_figures(kind: str, decides: Mapping[str, Any], draw: Callable[[Path], 
     """
     versions = library_versions() | {"matplotlib": importlib.metadata.version("matplotlib")}
     code = [code_digest(), source_digest(["analysis", "report"])]
-    kept = STORE / f"{kind}-{json_digest({**decides, 'code': code, 'versions': versions})}"
+    kept = STORE / f"{kind}-{json_digest({**decides, 'language': language(), 'code': code, 'versions': versions})}"
     if not kept.is_dir():
         partial = kept.with_name(f"{kept.name}-{os.getpid()}.partial")
         try:

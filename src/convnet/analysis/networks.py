@@ -14,8 +14,9 @@ from convnet.jobs.feature_sets import FeatureSet, set_of
 from convnet.models.backbones import BACKBONE
 from convnet.params.recipe import FineTuneRecipe, HeadRecipe, PixelRecipe, resolve
 from convnet.params.schema import Params
+from convnet.system.language import mark
 
-FROZEN = "the frozen backbone"
+FROZEN = mark("the frozen backbone")
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from convnet.params.schema import Params
 from convnet.report.chart import Chart, Images
 from convnet.report.charts.remedies import remedy_chart
 from convnet.system.files import read_json, write_json
+from convnet.system.language import mark, tr
 from convnet.training.hooks import Hooks
 
 EPOCHS = (1, 2)
-MIXTURES = "Here each image is mixed with the one on its left, and the first image with the last."
+MIXTURES = mark("Here each image is mixed with the one on its left, and the first image with the last.")
 
 
 def draw_remedies(params: Params, dataset: str, arrays: Path, models: Path, destination: Path) -> None:
@@ -88,12 +89,12 @@ def _chart(
     folder = arrays_of_size(arrays, recipe.image_size)
     images = read_examples(folder, "train", train, chosen, params.run.own_splits).images
     labels, classes = train.labels[chosen], described["classes"]
-    rows = {"original": (images, [classes[label] for label in labels])}
+    rows = {tr("original"): (images, [classes[label] for label in labels])}
     for epoch in EPOCHS:
         changed, shares = apply_remedy(remedy, recipe, images, labels, len(classes), (seed, epoch))
-        rows[f"epoch {epoch}"] = (changed, [_words(of_image, classes) for of_image in shares])
+        rows[tr("epoch {number}", number=epoch)] = (changed, [_words(of_image, classes) for of_image in shares])
     used = find_remedies()[remedy]
-    sentence = f"{used.sentence} {MIXTURES}" if used.mixes else used.sentence
+    sentence = f"{tr(used.sentence)} {tr(MIXTURES)}" if used.mixes else tr(used.sentence)
     return remedy_chart(remedy, sentence, recipe.variant, rows, described)
 
 

@@ -29,6 +29,7 @@ from convnet.comparison.decisions import FEWEST_SEEDS, SIGNIFICANCE
 from convnet.comparison.random_effects import LEAST_FREEDOM, Components, Estimate
 from convnet.comparison.schema import Comparison, Verdict
 from convnet.comparison.statistics import t_critical
+from convnet.system.language import tr
 
 POWER = 0.8
 LOOKS = (3, 5, 10)  # numbers of seeds that are proposed where run.looks declares none
@@ -205,4 +206,6 @@ def _with_images(estimate: Estimate, components: Components, images: int) -> Est
 def chance_words(chance: float) -> str:
     """Return "about 60 %": steps of 5 %, because a chance is only that exact."""
     percent = 5 * round(20 * chance)
-    return "under 5 %" if percent < 5 else "over 95 %" if percent > 95 else f"about {percent} %"
+    if 5 <= percent <= 95:
+        return tr("about {percent} %", percent=percent)
+    return tr("under 5 %") if percent < 5 else tr("over 95 %")

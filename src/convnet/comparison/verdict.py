@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from convnet.comparison.cautions import with_words
 from convnet.comparison.decisions import MARGIN, SIGNIFICANCE, Decided, decide, find_helpers, find_leader
 from convnet.comparison.looks import NO_LOOKS, compare_in_looks, last_look
 from convnet.comparison.paired import Difference, compare
@@ -23,7 +24,6 @@ from convnet.comparison.schema import (
     Verdict,
 )
 from convnet.comparison.variant_summary import summarise_variant
-from convnet.comparison.wording import comparison_sentence, warning_sentences
 from convnet.data.splits import IMBALANCE
 from convnet.evaluation.schema import Evaluation, TrivialModel, TrivialScores
 from convnet.params.section import BASELINE, SplitKind
@@ -85,22 +85,8 @@ def verdict(
         trivial=[TrivialScores(**row.model_dump(exclude={"test_predictions"})) for row in trivial],
         warnings=[],
     )
-    return _with_words(result, [*warning_sentences(result, baseline, against or {}), *_at_cap(ordered)])
-
-
-def _with_words(found: Verdict, warnings: list[str]) -> Verdict:
-    """Return the rounded verdict with its sentences."""
-    rows = [row.model_copy(update={"sentence": comparison_sentence(row, found)}) for row in found.comparisons]
-    worded = found.model_copy(update={"comparisons": rows, "warnings": warnings})
+    worded = with_words(result, ordered, against or {}, baseline)
     return Verdict.model_validate(_rounded(worded.model_dump()))
-
-
-def _at_cap(evaluations: Sequence[Evaluation]) -> list[str]:
-    return [
-        f"{evaluation.variant} is still improving at its cap of epochs; raise `epochs` for the whole dataset."
-        for evaluation in evaluations
-        if any(run.at_cap for run in evaluation.seeds)
-    ]
 
 
 def _check(evaluations: Sequence[Evaluation]) -> None:

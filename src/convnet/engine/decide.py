@@ -7,8 +7,9 @@ any end keep the error rate.
 import itertools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,6 +39,7 @@ from convnet.params.schema import Params
 from convnet.params.seeds import FILE, raised, write_numbers
 from convnet.system.errors import UserError, printable
 from convnet.system.formats import plural
+from convnet.system.language import mark, tr
 
 PAGE = Path("reports/index.html")  # where dvc.yaml puts it
 
@@ -131,7 +133,7 @@ def decide(params: Params, minutes: float | None = None, until: int | None = Non
             block = _next(study, going, left)
             if block is None:
                 break
-            _show(found, [_going_on(step) for step in block.steps])
+            _show(params, found, partial(map, _going_on, block.steps))
             for step in block.steps:
                 _line(_going_on(step))
             study.go_on(block.params)
@@ -149,7 +151,7 @@ def _train_to_first_look(study: Study, looks: Sequence[int], workers: Workers) -
     first = Study(study.params.model_copy(update={"run": alone}).with_numbers({}), study.looks)
 
     def early() -> None:
-        _show(first.verdicts(), _plan(study.params, looks))
+        _show(study.params, first.verdicts(), lambda: _plan(study.params, looks))
 
     train_all(study.params, workers, early if _has_early_page(study.params, looks[0]) else None)
 
@@ -165,10 +167,12 @@ def _has_early_page(params: Params, look: int) -> bool:
     return bool(forecast_run(_all_at(params.with_numbers({}), look)).pending)
 
 
-def _show(verdicts: Sequence[Verdict], plan: Sequence[str]) -> None:
+def _show(params: Params, verdicts: Sequence[Verdict], plan: Callable[[], Iterable[str]]) -> None:
+    from convnet.report.catalogue import in_language
     from convnet.report.provisional import write_provisional  # imported late: the style of figures costs a second
 
-    write_provisional(verdicts, plan, PAGE)
+    with in_language(params.report.language):
+        write_provisional(verdicts, [*plan()], PAGE)
 
 
 def _next(study: Study, going: Sequence[Step], seconds_left: float | None) -> Block | None:
@@ -210,11 +214,13 @@ def _print_plan(study: Study, looks: Sequence[int], minutes: float | None) -> No
 
 
 def _plan(params: Params, looks: Sequence[int]) -> list[str]:
-    return [f"all variants at {look} seeds: {forecast_run(_all_at(params, look))}" for look in looks]
+    words = mark("all variants at {look} seeds: {forecast}")
+    return [tr(words, look=look, forecast=forecast_run(_all_at(params, look))) for look in looks]
 
 
 def _going_on(step: Step) -> str:
-    return f"{step.dataset}/{step.row.variant} goes on to {step.look} seeds (chance {chance_words(step.chance)})"
+    words = mark("{job} goes on to {look} seeds (chance {chance})")
+    return tr(words, job=f"{step.dataset}/{step.row.variant}", look=step.look, chance=chance_words(step.chance))
 
 
 def _print_end(study: Study, steps: Sequence[Step], looks: Sequence[int], seconds: float) -> None:

@@ -23,6 +23,8 @@ from convnet.params.recipe import BackboneRecipe, FineTuneRecipe, PixelRecipe, P
 from convnet.params.training import Fit
 from convnet.system.errors import UserError
 from convnet.system.files import json_digest, read_json, write_json
+from convnet.system.formats import plural
+from convnet.system.language import mark, tr
 
 # Of a recipe, what changes no rate. A head with dropout takes as long as one without.
 WITHOUT_EFFECT = {"dataset", "variant", "start", "backbone", "dropout", "fit", "augmentation"}
@@ -128,13 +130,13 @@ def forecast(works: Sequence[Work], processes: int) -> Forecast:
 
 def sentence(jobs: int, stored: int, expected: Forecast | None) -> str:
     """Return "36 jobs, 9 stored, about 6 min on this machine"; None is a run on other machines."""
-    counts = f"{jobs} job{'' if jobs == 1 else 's'}, {stored} stored"
+    counts = tr("{jobs}, {stored} stored", jobs=plural(jobs, "job"), stored=stored)
     if stored == jobs or expected is None:
         return counts
     if expected.total is None:
-        return f"{counts}; the time is unknown until jobs of each kind have run on this machine"
-    how = "roughly" if expected.rough else "about"
-    return f"{counts}, {how} {duration(expected.total)} on this machine"
+        return tr("{counts}; the time is unknown until jobs of each kind have run on this machine", counts=counts)
+    rough, exact = mark("{counts}, roughly {time} on this machine"), mark("{counts}, about {time} on this machine")
+    return tr(rough if expected.rough else exact, counts=counts, time=duration(expected.total))
 
 
 def duration(seconds: float) -> str:

@@ -21,6 +21,7 @@ from convnet.evaluation.metrics import LEVEL, accuracy
 from convnet.jobs.job import Job
 from convnet.jobs.predictions import CALIBRATION, load_predictions
 from convnet.system.errors import UserError
+from convnet.system.language import tr
 
 Floats = npt.NDArray[np.float64]
 
@@ -125,16 +126,34 @@ def learning_curve(
         "errors": [float(np.mean(points[size])) for size in sizes],
         **dict.fromkeys(("a", "b", "c", "a_interval", "b_interval", "c_interval", "r_squared", "fit_p", "doubling")),
     }
-    if len(sizes) < FEWEST_SIZES:
-        return _refuse(result, f"{len(sizes)} sizes were measured and a trend needs at least {FEWEST_SIZES}")
-    curve = _fit(points, wrong, seed)
-    result |= dict(zip("abc", curve.parameters[0].tolist(), strict=True))
-    result |= {f"{name}_interval": _quantiles(curve.drawn[:, index]) for index, name in enumerate("abc")}
-    result |= {"r_squared": curve.r_squared, "fit_p": curve.fit_p}
-    reason = _reason_to_refuse(curve)
-    if reason:
-        return _refuse(result, reason)
-    return result | {"refused": None} | _double(curve, rendered)
+    if len(sizes) >= FEWEST_SIZES:
+        curve = _fit(points, wrong, seed)
+        result |= dict(zip("abc", curve.parameters[0].tolist(), strict=True))
+        result |= {f"{name}_interval": _quantiles(curve.drawn[:, index]) for index, name in enumerate("abc")}
+        result |= {"r_squared": curve.r_squared, "fit_p": curve.fit_p}
+    result["refused"] = _reason_to_refuse(result)
+    if not result["refused"]:
+        result["doubling"] = _double(curve)
+    return result | {"sentence": curve_sentence(result, rendered)}
+
+
+def curve_sentence(law: Mapping[str, Any], rendered: bool) -> str:
+    """Return the gain from more images, or the reason why it is unknown, from what `learning_curve` returns."""
+    if law["refused"]:
+        return tr("The gain from more images is unknown: {reason}.", reason=_reason_to_refuse(law))
+    found = law["doubling"]
+    lower, upper, gain = (100 * share for share in (*found["interval"], found["gain"]))
+    return tr(
+        "Doubling your images from {before:,} to {after:,} would bring {gain} points of test accuracy (95 % interval "
+        "{lower:.1f} to {upper:.1f}, a power law through {sizes} sizes{rendered}).",
+        before=found["from"],
+        after=found["to"],
+        gain=tr("at least {gain:.1f}", gain=lower) if found["at_least"] else tr("about {gain:.1f}", gain=gain),
+        lower=lower,
+        upper=upper,
+        sizes=len(law["sizes"]),
+        rendered=tr(", rendered images") if rendered else "",
+    )
 
 
 def _fit(points: Mapping[int, Sequence[float]], wrong: Mapping[int, Floats] | None, seed: int) -> Curve:
@@ -176,37 +195,28 @@ def _fit_p(residuals: Floats, parameters: int, freedom: int) -> float:
     return float(special.fdtrc(rest, freedom, float((residuals**2).sum()) / rest))
 
 
-def _reason_to_refuse(curve: Curve) -> str | None:
-    if curve.errors[-1] >= curve.errors[0] or curve.parameters[0, 0] == 0:
-        return "the error does not fall with more images"
-    if curve.r_squared < LEAST_R_SQUARED:
-        return f"a power law explains {100 * curve.r_squared:.0f} % of the spread between sizes, under 90 %"
-    if curve.fit_p is not None and curve.fit_p < LEAST_FIT_P:
-        return f"the errors scatter round a power law more than the seeds explain (p = {curve.fit_p:.2g})"
+def _reason_to_refuse(law: Mapping[str, Any]) -> str | None:
+    if (count := len(law["sizes"])) < FEWEST_SIZES:
+        return tr("{count} sizes were measured and a trend needs at least {fewest}", count=count, fewest=FEWEST_SIZES)
+    if law["errors"][-1] >= law["errors"][0] or law["a"] == 0:
+        return tr("the error does not fall with more images")
+    if law["r_squared"] < LEAST_R_SQUARED:
+        share = 100 * law["r_squared"]
+        return tr("a power law explains {share:.0f} % of the spread between sizes, under 90 %", share=share)
+    if law["fit_p"] is not None and law["fit_p"] < LEAST_FIT_P:
+        return tr("the errors scatter round a power law more than the seeds explain (p = {p:.2g})", p=law["fit_p"])
     return None
 
 
-def _double(curve: Curve, rendered: bool) -> dict[str, Any]:
-    """Return the gain from twice the largest size, and its sentence."""
+def _double(curve: Curve) -> dict[str, Any]:
+    """Return the gain from twice the largest size."""
     largest = int(curve.sizes[-1])
     gain = float(curve.gain(curve.parameters)[0])
     with_floor, without = (_quantiles(curve.gain(drawn)) for drawn in (curve.drawn, curve.without_floor))
     lower, upper = min(with_floor[0], without[0]), max(with_floor[1], without[1])
     # Where the floor decides how large the gain is, only the lower end is known.
     at_least = float(np.median(curve.gain(curve.without_floor))) > with_floor[1]
-    size = f"at least {100 * lower:.1f}" if at_least else f"about {100 * gain:.1f}"
-    doubling = {"from": largest, "to": 2 * largest, "gain": gain, "interval": [lower, upper], "at_least": at_least}
-    sentence = (
-        f"Doubling your images from {largest:,} to {2 * largest:,} would bring {size} points "
-        f"of test accuracy (95 % interval {100 * lower:.1f} to {100 * upper:.1f}, a power law through "
-        f"{len(curve.sizes)} sizes{', rendered images' if rendered else ''})."
-    )
-    return {"doubling": doubling, "sentence": sentence}
-
-
-def _refuse(result: dict[str, Any], reason: str) -> dict[str, Any]:
-    sentence = f"The gain from more images is unknown: {reason}."
-    return result | {"refused": reason, "doubling": None, "sentence": sentence}
+    return {"from": largest, "to": 2 * largest, "gain": gain, "interval": [lower, upper], "at_least": at_least}
 
 
 def _spread(

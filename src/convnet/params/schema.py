@@ -10,7 +10,7 @@ from convnet.params.combined import combine_variants
 from convnet.params.data import Dataset, Images, Split
 from convnet.params.derived import base_of, group_size
 from convnet.params.messages import check_known, merge
-from convnet.params.section import BASELINE, Names, Positive, Section, Seed, SplitKind
+from convnet.params.section import BASELINE, Language, Names, Positive, Section, Seed, SplitKind
 from convnet.params.training import Augmentation, FineTune, Fit, Network, Transfer, Variant
 
 Look = Annotated[int, Field(ge=3)]  # fewer seeds decide nothing
@@ -114,6 +114,12 @@ class Explain(Section):
     channels: Positive  # most active channels shown per layer
 
 
+class Report(Section):
+    """How the report is written."""
+
+    language: Language = "en"  # of the page and its figures
+
+
 class Checkpoints(Section):
     """How often a running job saves its state. It never changes a result."""
 
@@ -156,6 +162,7 @@ class Params(Section):
     sweep: Sweep
     tuning: Tuning = Tuning()
     explain: Explain
+    report: Report = Report()
     checkpoints: Checkpoints
     engine: Engine
     _numbers: Numbers = PrivateAttr(default_factory=dict)  # of seeds.yaml, see params/seeds.py

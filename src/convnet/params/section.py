@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 BASELINE = "baseline"  # the variant without a remedy
 Labels = Literal["sparse", "one_hot"]
+Language = Literal["en", "es"]
 Pooling = Literal["flatten", "average"]
 ImageKind = Literal["rendered", "photographs"]
 Drawn = Literal["pets", "hands", "source"]  # the keys of render.RENDERED, whose import would cost every stage

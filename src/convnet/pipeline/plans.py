@@ -76,6 +76,7 @@ def plans_of(params: Params, dataset: str) -> dict[str, Any]:
             "explain": _dump(params.explain),
             "robustness": _dump(params.robustness),
             "split_seed": params.split.seed,
+            "report": _dump(params.report),
         },
         "sweep": _sweep(params, dataset, jobs),
         "best": {"variants": params.run.variants},

@@ -23,6 +23,7 @@ from convnet.evaluation.schema import Evaluation
 from convnet.params.section import BASELINE
 from convnet.report.gains import cheapest_sentence
 from convnet.system.formats import percent, plural, two_digits
+from convnet.system.language import mark, tr
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,14 @@ def answer_on(verdict: Verdict, evaluations: Sequence[Evaluation]) -> Answer:
     ]
     best = best_of([candidate(evaluation) for evaluation in evaluations])
     reasons = [
-        f"The model is {best.variant} with seed {best.seed}. Of {plural(len(evaluations), 'variant')} "
-        f"{best.variant} has the highest validation accuracy: {percent(best.accuracy)}, mean over seeds.",
+        tr(
+            "The model is {variant} with seed {seed}. Of {variants} {variant} has the highest validation accuracy: "
+            "{accuracy}, mean over seeds.",
+            variant=best.variant,
+            seed=best.seed,
+            variants=plural(len(evaluations), "variant"),
+            accuracy=percent(best.accuracy),
+        ),
         *_on_test_images(verdict, best.variant),
     ]
     cheapest = cheapest_sentence(verdict, evaluations)
@@ -108,16 +115,16 @@ def answer_on(verdict: Verdict, evaluations: Sequence[Evaluation]) -> Answer:
 def _chance(row: Comparison, seeds: int, level: float, margin: float) -> str:
     redrawn = row.interval_kind == "folds and test images"
     chance = chance_of_decision(estimate_of(row), seeds, level, margin, redrawn)
-    return "not known" if chance is None else chance_words(chance)
+    return tr("not known") if chance is None else chance_words(chance)
 
 
 def _images_words(row: Comparison) -> str:
     """Return about how many test images would decide a comparison, if its difference stays as it is."""
     if row.needed is None or row.split == "resplit" or len(row.seeds) < FEWEST_SEEDS:
-        return "not known"
+        return tr("not known")
     if row.needed.test_images is None:
-        return f"over {MOST_TIMES_IMAGES} times the {row.n_test:,} now"
-    return f"about {two_digits(row.needed.test_images):,} ({row.n_test:,} now)"
+        return tr("over {times} times the {now:,} now", times=MOST_TIMES_IMAGES, now=row.n_test)
+    return tr("about {images:,} ({now:,} now)", images=two_digits(row.needed.test_images), now=row.n_test)
 
 
 def _on_test_images(verdict: Verdict, kept: str) -> list[str]:
@@ -125,20 +132,23 @@ def _on_test_images(verdict: Verdict, kept: str) -> list[str]:
     if kept == BASELINE or not verdict.comparisons:
         return []
     if kept not in verdict.helpers:
-        words = {"hurts": "is worse than", "no relevant difference": "makes no relevant difference to"}
+        words = {
+            "hurts": mark("On test images {kept} is worse than {other}."),
+            "no relevant difference": mark("On test images {kept} makes no relevant difference to {other}."),
+        }
+        still_open = mark("The test images do not decide yet whether {kept} is better than {other}.")
         return [
-            f"On test images {kept} {words[row.decision]} {row.baseline}."
-            if row.decision in words
-            else f"The test images do not decide yet whether {kept} is better than {row.baseline}."
+            tr(words.get(row.decision, still_open), kept=kept, other=row.baseline)
             for row in verdict.comparisons
             if row.variant == kept
         ]
     if verdict.leader == kept:
-        return [f"On test images {kept} is ahead of every other helper."]
+        return [tr("On test images {kept} is ahead of every other helper.", kept=kept)]
     if verdict.leader:
-        return [f"On test images {verdict.leader} is ahead of {kept}. The test images judge and do not choose."]
+        behind = mark("On test images {leader} is ahead of {kept}. The test images judge and do not choose.")
+        return [tr(behind, leader=verdict.leader, kept=kept)]
     if len(verdict.helpers) > 1:
-        return ["The test images do not show which of the helpers is best."]
+        return [tr("The test images do not show which of the helpers is best.")]
     return []
 
 
@@ -168,4 +178,6 @@ def next_steps(datasets: Sequence[Sequence[Evaluation]], looks: Sequence[int], d
 
 
 def _duration(seconds: float) -> str:
-    return plural(max(round(seconds / 60), 1), "minute") if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+    if seconds < 5400:
+        return plural(max(round(seconds / 60), 1), "minute")
+    return tr("{hours:.1f} hours", hours=seconds / 3600)

@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from convnet.comparison.schema import read_verdicts
+from convnet.comparison.cautions import with_words
+from convnet.comparison.schema import Verdict, read_verdicts
 from convnet.data.arrays import load_arrays
 from convnet.data.splits import SPLITS
-from convnet.evaluation.schema import read_evaluation, read_label_check
+from convnet.evaluation.schema import Evaluation, read_evaluation, read_label_check
 from convnet.jobs.feature_sets import backbone_folder
+from convnet.params.section import Language
 from convnet.report.backbone_text import describe_backbone
+from convnet.report.catalogue import in_language
 from convnet.report.chart import Chart, Images, Numbers
 from convnet.report.charts import (
     accuracy,
@@ -77,17 +80,20 @@ class Folders:
     tuning: Path
 
 
-def report(folders: Folders, datasets: Sequence[str], variants: Sequence[str], destination: Path) -> None:
+def report(
+    folders: Folders, datasets: Sequence[str], variants: Sequence[str], destination: Path, language: Language = "en"
+) -> None:
     """Write figures, model cards, index.html, summary.md and the images of `dvc plots` to `destination`.
 
-    Equal inputs give equal bytes. Datasets and variants come in the order wanted.
+    Equal inputs give equal bytes. Datasets and variants come in the order wanted. Model cards are English.
     """
-    of_dataset = partial(_report_dataset, folders, variants, destination)
+    of_dataset = partial(_report_dataset, folders, variants, destination, language)
     processes = min(len(datasets), usable_cores())
     drawn = map_in_processes(of_dataset, datasets, processes, items_per_task=1)
     datasets_drawn = list(drawn)
-    write_report(datasets_drawn, _settings(folders.plans, datasets), destination / "index.html")
-    write_summary([(dataset.verdict, dataset.answer) for dataset in datasets_drawn], destination / "summary.md")
+    with in_language(language):
+        write_report(datasets_drawn, _settings(folders.plans, datasets), destination / "index.html")
+        write_summary([(dataset.verdict, dataset.answer) for dataset in datasets_drawn], destination / "summary.md")
     write_plot_images(folders.explanations, datasets, destination / "images")
 
 
@@ -105,7 +111,9 @@ def draw_charts(numbers: Numbers) -> list[Chart]:
     return [chart for charts in CHARTS for chart in charts(numbers)]
 
 
-def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path, dataset: str) -> DatasetReport:
+def _report_dataset(
+    folders: Folders, variants: Sequence[str], destination: Path, language: Language, dataset: str
+) -> DatasetReport:
     """Draw a dataset's charts, write its model cards, and return its part of the page."""
     if multiprocessing.parent_process():
         show_progress_every(None)  # two bars in one terminal would overwrite each other
@@ -113,6 +121,24 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
     evaluations = [
         read_evaluation(folders.evaluations / dataset / "variants" / f"{variant}.json") for variant in variants
     ]
+    for evaluation in evaluations:
+        place = backbone_folder(folders.backbones / dataset, evaluation.backbone or "")
+        backbone = read_json(place / "backbone.json")
+        card = destination / "model_cards" / f"{dataset}-{evaluation.variant}.md"
+        write_model_card(evaluation, verdict, backbone, card)
+    against = read_json(folders.plans / "run.json")["against"]
+    with in_language(language):
+        return _part_of_page(folders, evaluations, with_words(verdict, evaluations, against), variants, destination)
+
+
+def _part_of_page(
+    folders: Folders,
+    evaluations: Sequence[Evaluation],
+    verdict: Verdict,
+    variants: Sequence[str],
+    destination: Path,
+) -> DatasetReport:
+    dataset = verdict.dataset
     numbers = Numbers(
         evaluations,
         variant_styles(variants),
@@ -124,11 +150,6 @@ def _report_dataset(folders: Folders, variants: Sequence[str], destination: Path
     )
     explained = _explained(folders.explanations / dataset)
     figures = _save(draw_charts(numbers), destination / "figures" / dataset)
-    for evaluation in evaluations:
-        place = backbone_folder(folders.backbones / dataset, evaluation.backbone or "")
-        backbone = read_json(place / "backbone.json")
-        card = destination / "model_cards" / f"{dataset}-{evaluation.variant}.md"
-        write_model_card(evaluation, verdict, backbone, card)
     layers = folders.features / dataset / "layers.json"
     tried, untried = (read_json(folders.plans / name) for name in ("tried.json", "untried.json"))
     remedies = {variant: {remedy["name"] for remedy in found} for variant, found in tried[dataset].items()}

@@ -1,6 +1,5 @@
 """What a dataset's own numbers show in each lesson, as sentences."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -9,12 +8,15 @@ from typing import Any
 from convnet.comparison.schema import Comparison, Verdict
 from convnet.comparison.wording import metric_words
 from convnet.evaluation.schema import Evaluation, LabelCheck
+from convnet.report.label_sentences import label_sentences
 from convnet.report.networks import network_layers, output_words
 from convnet.system.formats import percent, plural, points, points_interval
+from convnet.system.language import mark, tr
 
-SWEEP = "`dvc exp run -S sweep.enabled=true` trains on an eighth, a quarter, half and all of the training images"
-
-SHOWN_PAIRS = 6  # of classes, in a sentence
+SWEEP = mark(
+    "How much more images would help is not measured in this run. `dvc exp run -S sweep.enabled=true` trains on an "
+    "eighth, a quarter, half and all of the training images."
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def evidence(study: Study) -> dict[str, list[str]]:
         "dropout": _dropout(study),
         "classes": _classes(study),
         "cost": _saved_by_looks(study),
-        "mistakes": _mistakes(study.labels, study.evaluations[0].kind == "rendered"),
+        "mistakes": label_sentences(study.labels, study.evaluations[0].kind == "rendered"),
     }
     return {section: sentences for section, sentences in found.items() if sentences}
 
@@ -57,9 +59,17 @@ def _see(study: Study) -> list[str]:
     maps = [layer for layer in network_layers(network, ()) if layer.name.startswith(("conv", "pool"))]
     first, last = maps[0], maps[-1]
     return [
-        f"In {network.variant} the maps shrink from {first.shape[0]} × {first.shape[1]} after {first.name} to "  # noqa: RUF001
-        f"{last.shape[0]} × {last.shape[1]} after {last.name}. Their number grows from {first.shape[2]} to "  # noqa: RUF001
-        f"{last.shape[2]}."
+        tr(
+            "In {variant} the maps shrink from {first_size} after {first} to {last_size} after {last}. Their number "
+            "grows from {few} to {many}.",
+            variant=network.variant,
+            first_size=f"{first.shape[0]} × {first.shape[1]}",  # noqa: RUF001
+            first=first.name,
+            last_size=f"{last.shape[0]} × {last.shape[1]}",  # noqa: RUF001
+            last=last.name,
+            few=first.shape[2],
+            many=last.shape[2],
+        )
     ]
 
 
@@ -69,14 +79,25 @@ def _epochs(study: Study) -> list[str]:
     epochs = fmean(run.epochs for run in network.seeds)
     train, validation = (_accuracy(network, split) for split in ("train", "validation"))
     sentences = [
-        f"{network.variant} has its lowest validation loss at epoch {best:.1f} of {epochs:g}, mean over seeds. "
-        f"From there to the end the loss rises by {rise:.3f} nats.",
-        f"Its saved models reach {percent(train)} on training images and {percent(validation)} on validation images.",
+        tr(
+            "{variant} has its lowest validation loss at epoch {best:.1f} of {epochs:g}, mean over seeds. From there "
+            "to the end the loss rises by {rise:.3f} nats.",
+            variant=network.variant,
+            best=best,
+            epochs=epochs,
+            rise=rise,
+        ),
+        tr(
+            "Its saved models reach {train} on training images and {validation} on validation images.",
+            train=percent(train),
+            validation=percent(validation),
+        ),
     ]
     gaps = {e.variant: fmean(run.generalisation_gap for run in e.seeds) for e in study.evaluations}
     least = min(gaps, key=lambda name: abs(gaps[name]))
     if least != network.variant:
-        sentences.append(f"{least} has the smallest gap between the two: {points(gaps[least])} points.")
+        smallest = mark("{variant} has the smallest gap between the two: {points} points.")
+        sentences.append(tr(smallest, variant=least, points=points(gaps[least])))
     return sentences
 
 
@@ -87,11 +108,18 @@ def _small(study: Study) -> list[str]:
     images = network.counts["train"]
     each = round(network.trainable_parameters / images)
     sentences = [
-        f"{network.variant} has {network.trainable_parameters:,} parameters and {plural(images, 'training image')}: "
-        f"{each:,} parameters for each image. It reaches {percent(_accuracy(network, 'train'))} on these images."
+        tr(
+            "{variant} has {parameters:,} parameters and {images}: {each:,} parameters for each image. It reaches "
+            "{accuracy} on these images.",
+            variant=network.variant,
+            parameters=network.trainable_parameters,
+            images=plural(images, "training image"),
+            each=each,
+            accuracy=percent(_accuracy(network, "train")),
+        )
     ]
     if not study.sweep:
-        sentences.append(f"How much more images would help is not measured in this run. {SWEEP}.")
+        sentences.append(tr(SWEEP))
     return sentences
 
 
@@ -101,9 +129,15 @@ def _augmentation(study: Study) -> list[str]:
     if falls:
         least, most = min(falls, key=falls.__getitem__), max(falls, key=falls.__getitem__)
         sentences.append(
-            "The caution of the course: a validation set too much like the training set misleads. On the most changed "
-            f"validation images {most} loses {100 * falls[most]:.1f} points of accuracy, mean over the changes, and "
-            f"{least} {100 * falls[least]:.1f}."
+            tr(
+                "The caution of the course: a validation set too much like the training set misleads. On the most "
+                "changed validation images {most} loses {large:.1f} points of accuracy, mean over the changes, and "
+                "{least} {small:.1f}.",
+                most=most,
+                large=100 * falls[most],
+                least=least,
+                small=100 * falls[least],
+            )
         )
     return sentences
 
@@ -125,7 +159,13 @@ def _cuts(study: Study) -> list[str]:
     """Return a sentence for each comparison of two cuts of one backbone."""
     known = {evaluation.variant: evaluation for evaluation in study.evaluations}
     return [
-        f"Two cuts of {new['backbone']}, {new['last_layer']} and {old['last_layer']}: {_sentence(row, study.verdict)}"
+        tr(
+            "Two cuts of {backbone}, {new} and {old}: {sentence}",
+            backbone=new["backbone"],
+            new=new["last_layer"],
+            old=old["last_layer"],
+            sentence=_sentence(row, study.verdict),
+        )
         for row in study.verdict.comparisons
         if row.baseline in known
         for new, old in [(known[row.variant].recipe, known[row.baseline].recipe)]
@@ -137,62 +177,25 @@ def _dropout(study: Study) -> list[str]:
     heads = _compared(study, lambda new, old: bool(new.backbone) and _only(new, old, "dropout"))
     networks = _compared(study, lambda new, old: not new.backbone and _only(new, old, "dropout"))
     return [
-        *(f"With and without dropout on the same head: {sentence}" for sentence in heads),
-        *(f"With and without dropout in the small CNN: {sentence}" for sentence in networks),
+        *(tr("With and without dropout on the same head: {sentence}", sentence=sentence) for sentence in heads),
+        *(tr("With and without dropout in the small CNN: {sentence}", sentence=sentence) for sentence in networks),
     ]
 
 
 def _classes(study: Study) -> list[str]:
     first = study.evaluations[0]
     classes = len(first.classes)
-    sentences = [f"This dataset has {classes} classes, so the output layer has {output_words(first.classes)}."]
+    has = mark("This dataset has {count} classes, so the output layer has {output}.")
+    sentences = [tr(has, count=classes, output=output_words(first.classes))]
     if classes > 2:
-        sentences.append(f"A guess without looking is right in {percent(1 / classes)} of cases if classes are equal.")
+        guess = mark("A guess without looking is right in {share} of cases if classes are equal.")
+        sentences.append(tr(guess, share=percent(1 / classes)))
         recalls = {name: _recall(first, name) for name in first.classes}
         known = {name: value for name, value in recalls.items() if value is not None}
         hardest = min(known, key=known.__getitem__)
-        sentences.append(f"The hardest class for {first.variant} is {hardest}: {percent(known[hardest])} are found.")
+        found = mark("The hardest class for {variant} is {name}: {share} are found.")
+        sentences.append(tr(found, variant=first.variant, name=hardest, share=percent(known[hardest])))
     return sentences
-
-
-def _mistakes(check: LabelCheck | None, rendered: bool) -> list[str]:
-    """Return how many labels are suspect, between which classes, and how to change them."""
-    if check is None:
-        return []
-    copies = len(check.two_labels)
-    doubled = [f"{plural(copies, 'pair')} of copies of one image {_have(copies)} two labels."] if copies else []
-    if check.unknown:
-        return [check.unknown, *doubled]
-    assert check.folds_accuracy is not None
-    count = len(check.suspects)
-    judged = [
-        f"A logistic regression on the features of the backbone judges each of the {check.images:,} images. It did not "
-        "train on the image, nor on a copy of it.",
-        f"It predicts the given label of {percent(check.folds_accuracy)}. {plural(count, 'image')} "
-        f"({percent(count / check.images)}) {_have(count)} a label to check{_pairs_of_classes(check)}.",
-    ]
-    if not count and not copies:
-        return judged
-    caution = "Labels of rendered images are usually right, so most of these images are hard and not mislabelled."
-    return [
-        *judged,
-        *doubled,
-        caution if rendered else "A hard image looks like a wrong label to a model, so look at each image first.",
-        "To change labels, write their table with `convnet init FOLDER --write-labels labels.csv`. "
-        f"Replace its rows by rows of reports/tables/suggested_labels_{check.dataset}.csv, or write drop as a label. "
-        "Then run `convnet init FOLDER` again.",
-    ]
-
-
-def _have(count: int) -> str:
-    return "has" if count == 1 else "have"
-
-
-def _pairs_of_classes(check: LabelCheck) -> str:
-    """Return the most frequent pairs of a given and a suggested label."""
-    pairs = Counter((image.given, image.suggested) for image in check.suspects).most_common(SHOWN_PAIRS)
-    words = ", ".join(f"{given} that may be {suggested} {count:,}" for (given, suggested), count in pairs)
-    return f": {words}" if words else ""
 
 
 def _recall(evaluation: Evaluation, name: str) -> float | None:
@@ -216,9 +219,14 @@ def _compared(study: Study, concerns: Callable[[Evaluation, Evaluation], bool]) 
 
 
 def _sentence(row: Comparison, verdict: Verdict) -> str:
-    return (
-        f"{row.variant} less {row.baseline} is {points(row.mean)} points of {metric_words(verdict.metric)} "
-        f"(95 % interval {points_interval(*row.interval)}): {row.decision}."
+    return tr(
+        "{variant} less {baseline} is {points} points of {metric} (95 % interval {interval}): {decision}.",
+        variant=row.variant,
+        baseline=row.baseline,
+        points=points(row.mean),
+        metric=metric_words(verdict.metric),
+        interval=points_interval(*row.interval),
+        decision=tr(row.decision),
     )
 
 
@@ -238,6 +246,13 @@ def _saved_by_looks(study: Study) -> list[str]:
         return []
     jobs = sum(len(e.seeds) for e in study.evaluations)
     return [
-        f"The looks took {plural(jobs, 'job')} and {spent:.1f} minutes of training. {last} seeds of all variants take "
-        f"{plural(sum(left.values()), 'more job')} and about {saved:.1f} more minutes."
+        tr(
+            "The looks took {jobs} and {spent:.1f} minutes of training. {last} seeds of all variants take {more} and "
+            "about {saved:.1f} more minutes.",
+            jobs=plural(jobs, "job"),
+            spent=spent,
+            last=last,
+            more=plural(sum(left.values()), "more job"),
+            saved=saved,
+        )
     ]

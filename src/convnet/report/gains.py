@@ -11,12 +11,13 @@ from convnet.evaluation.schema import Evaluation
 from convnet.params.section import BASELINE
 from convnet.report.tables import seconds_per_seed
 from convnet.system.formats import points, points_interval
+from convnet.system.language import mark, tr
 
-ELSEWHERE = "judged against another variant"
+ELSEWHERE = mark("judged against another variant")
 
-ONE = "The cheapest remedy that helps is {gain}, for {minutes} minutes per model."
-SEVERAL = "The cheapest remedies that help take {minutes} minutes per model each: {gains}."
-GAIN = "{variant}: {points} points over {baseline} (95 % interval {interval})"
+ONE = mark("The cheapest remedy that helps is {gain}, for {minutes} minutes per model.")
+SEVERAL = mark("The cheapest remedies that help take {minutes} minutes per model each: {gains}.")
+GAIN = mark("{variant}: {points} points over {baseline} (95 % interval {interval})")
 
 
 class Gain(NamedTuple):
@@ -46,7 +47,7 @@ def minutes_per_model(evaluations: Sequence[Evaluation]) -> dict[str, float]:
 
 def minutes_words(minutes: float) -> str:
     """Return minutes as exact as they repeat: "under 0.1", "0.3", "12"."""
-    return "under 0.1" if minutes < 0.05 else f"{minutes:.1f}" if minutes < 9.95 else f"{minutes:.0f}"
+    return tr("under 0.1") if minutes < 0.05 else f"{minutes:.1f}" if minutes < 9.95 else f"{minutes:.0f}"
 
 
 def gains(evaluations: Sequence[Evaluation], verdict: Verdict) -> list[Gain]:
@@ -100,8 +101,8 @@ def cheapest_sentence(verdict: Verdict, evaluations: Sequence[Evaluation]) -> st
     least = minutes_words(min(minutes[row.variant] for row in helping))
     named = [_gain_words(row) for row in helping if minutes_words(minutes[row.variant]) == least]
     if len(named) == 1:
-        return ONE.format(gain=named[0], minutes=least)
-    return SEVERAL.format(gains="; ".join(named), minutes=least)
+        return tr(ONE, gain=named[0], minutes=least)
+    return tr(SEVERAL, gains="; ".join(named), minutes=least)
 
 
 def _helping_row(verdict: Verdict, helper: str) -> Comparison:
@@ -112,4 +113,4 @@ def _helping_row(verdict: Verdict, helper: str) -> Comparison:
 
 def _gain_words(row: Comparison) -> str:
     interval = points_interval(*row.interval)
-    return GAIN.format(variant=row.variant, points=points(row.mean), baseline=row.baseline, interval=interval)
+    return tr(GAIN, variant=row.variant, points=points(row.mean), baseline=row.baseline, interval=interval)

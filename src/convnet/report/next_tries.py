@@ -15,6 +15,7 @@ from convnet.evaluation.schema import Evaluation
 from convnet.params.section import BASELINE
 from convnet.report.tables import clipped_interval
 from convnet.system.formats import points_interval
+from convnet.system.language import mark, tr
 
 MOST = 3  # suggestions per dataset
 GAP = 0.05  # a gap above it is overfitting, one below it leaves room for a larger network
@@ -79,8 +80,8 @@ def _transfer(known: Known) -> Suggestion | None:
     variant = known.first(lambda one: one["remedies"] == ["transfer"])
     if variant is None or any(evaluation.backbone for evaluation in known.evaluations):
         return None
-    reason = "No variant on {dataset} uses a backbone that was trained on many other images."
-    return _add(variant, reason.format(dataset=known.verdict.dataset))
+    reason = mark("No variant on {dataset} uses a backbone that was trained on many other images.")
+    return _add(variant, tr(reason, dataset=known.verdict.dataset))
 
 
 def _augmentation(known: Known) -> Suggestion | None:
@@ -90,7 +91,7 @@ def _augmentation(known: Known) -> Suggestion | None:
         [] if augments else [one for one in known.evaluations if one.variant == BASELINE],
         known,
         lambda one, _: one["remedies"] == ["augmentation"],
-        "{variant} overfits on {dataset}: its gap is {gap} points over seeds. No variant augments its images.",
+        mark("{variant} overfits on {dataset}: its gap is {gap} points over seeds. No variant augments its images."),
     )
 
 
@@ -101,9 +102,9 @@ def _both(known: Known) -> Suggestion | None:
         if union in (sorted(known.remedies[first]), sorted(known.remedies[second])):
             continue
         if variant := known.first(lambda one, union=union: one["remedies"] == union):  # type: ignore[misc]
-            reason = "{first} and {second} help on {dataset}. {variant} has the remedies of both."
+            reason = mark("{first} and {second} help on {dataset}. {variant} has the remedies of both.")
             names = {"first": first, "second": second, "variant": variant["name"]}
-            return _add(variant, reason.format(dataset=known.verdict.dataset, **names))
+            return _add(variant, tr(reason, dataset=known.verdict.dataset, **names))
     return None
 
 
@@ -112,9 +113,11 @@ def _folds(known: Known) -> Suggestion | None:
     undecided = [row for row in known.verdict.comparisons if row.decision == "not decided"]
     if not undecided or not known.untried["folds"] or known.verdict.n_test >= FEW_TEST_IMAGES:
         return None
-    reason = "{dataset} has {test} test images, so even large differences stay open. Folds test all {all} images once."
+    reason = mark(
+        "{dataset} has {test} test images, so even large differences stay open. Folds test all {all} images once."
+    )
     numbers = {"test": known.verdict.n_test, "all": f"{sum(known.evaluations[0].counts.values()):,}"}
-    return Suggestion(reason.format(dataset=known.verdict.dataset, **numbers), "dvc exp run -S 'run.split=folds'")
+    return Suggestion(tr(reason, dataset=known.verdict.dataset, **numbers), "dvc exp run -S 'run.split=folds'")
 
 
 def _larger(known: Known) -> Suggestion | None:
@@ -124,7 +127,7 @@ def _larger(known: Known) -> Suggestion | None:
         [one for one in known.evaluations if not one.backbone and one.variant in good],
         known,
         lambda one, remedies: one["larger"] and one["remedies"] == sorted(remedies | {"network_size"}),
-        "The gap of {variant} on {dataset} is only {gap} points over seeds, so {other} has room to learn.",
+        mark("The gap of {variant} on {dataset} is only {gap} points over seeds, so {other} has room to learn."),
         closed=True,
     )
 
@@ -135,7 +138,9 @@ def _fewer_weights(known: Known) -> Suggestion | None:
         [one for one in known.helpers if one.recipe.get("pooling") == "flatten"],
         known,
         lambda one, _: one["remedies"] == ["transfer"] and one["pooling"] == "average",
-        "{variant} helps on {dataset} with a gap of {gap} points over seeds. The head of {other} has fewer weights.",
+        mark(
+            "{variant} helps on {dataset} with a gap of {gap} points over seeds. The head of {other} has fewer weights."
+        ),
     )
 
 
@@ -145,7 +150,7 @@ def _stronger(known: Known) -> Suggestion | None:
         [one for one in known.helpers if known.remedies[one.variant] == {"augmentation"}],
         known,
         lambda one, _: one["remedies"] == ["augmented_strong"],
-        "{variant} helps on {dataset} and leaves a gap of {gap} points over seeds. {other} changes images more.",
+        mark("{variant} helps on {dataset} and leaves a gap of {gap} points over seeds. {other} changes images more."),
     )
 
 
@@ -155,9 +160,9 @@ def _other_backbone(known: Known) -> Suggestion | None:
     variant = known.first(lambda one: one["remedies"] == ["transfer"] and one["backbone"] not in (None, *used))
     if not used or variant is None:
         return None
-    reason = "A head on {used} helps on {dataset}. Features of {other} may fit these images better."
+    reason = mark("A head on {used} helps on {dataset}. Features of {other} may fit these images better.")
     names = {"used": used[0], "other": variant["backbone"]}
-    return _add(variant, reason.format(dataset=known.verdict.dataset, **names))
+    return _add(variant, tr(reason, dataset=known.verdict.dataset, **names))
 
 
 RULES: tuple[Rule, ...] = (
@@ -193,5 +198,5 @@ def _by_gap(
         variant = known.first(lambda other, remedies=remedies: fits(other, remedies))  # type: ignore[misc]
         if variant and (high < GAP if closed else low > GAP):
             names = {"variant": one.variant, "dataset": known.verdict.dataset, "other": variant["name"]}
-            return _add(variant, reason.format(gap=points_interval(low, high), **names))
+            return _add(variant, tr(reason, gap=points_interval(low, high), **names))
     return None

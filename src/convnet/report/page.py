@@ -43,6 +43,7 @@ from convnet.report.variant_part import VariantPart, variant_parts
 from convnet.system.errors import UserError, printable
 from convnet.system.files import write_text
 from convnet.system.formats import p_value, percent, plural, points, points_interval
+from convnet.system.language import tr
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE_BUDGET = 5_000_000  # bytes of the whole page: text, tables and images in base64
@@ -126,7 +127,7 @@ class DatasetReport:
     def seeds_words(self) -> str:
         """The number of seeds, which may differ between variants."""
         counts = sorted({len(evaluation.seeds) for evaluation in self.evaluations})
-        return f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else plural(counts[0], "seed")
+        return tr("{few} to {many} seeds", few=counts[0], many=counts[-1]) if counts[1:] else plural(counts[0], "seed")
 
     @cached_property
     def answer(self) -> Answer:
@@ -235,9 +236,10 @@ def _render(datasets: Sequence[DatasetReport], params_text: str, images: Mapping
 
 def render(template: str, **content: Any) -> str:
     """Return a page in the one style of all pages."""
-    style = (TEMPLATES / "report.css.j2").read_text("utf-8")
+    style = (TEMPLATES / "style.css.j2").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return _environment().get_template(template).render(**content, style=Markup(style), style_digest=digest)
+    content |= {"style": Markup(style), "style_digest": digest, "tr": tr, "language": lesson.texts()["language"]}
+    return _environment().get_template(template).render(content)
 
 
 def _next_steps(datasets: Sequence[DatasetReport]) -> list[NextStep]:

@@ -11,6 +11,7 @@ from convnet.comparison.schema import Verdict
 from convnet.report.page import render
 from convnet.system.files import write_text
 from convnet.system.formats import plural, points, points_interval
+from convnet.system.language import mark, tr
 
 
 def write_provisional(verdicts: Sequence[Verdict], plan: Sequence[str], destination: Path) -> None:
@@ -28,16 +29,25 @@ def write_provisional(verdicts: Sequence[Verdict], plan: Sequence[str], destinat
 
 def _row(verdict: Verdict, variant: str) -> tuple[str, int, float, str]:
     (summary,) = (row for row in verdict.variants if row.variant == variant)
+    against = mark("{decision} against {baseline}: {points} points ({interval})")
     decided = [
-        f"{row.decision} against {row.baseline}: {points(row.mean)} points ({points_interval(*row.interval)})"
+        tr(
+            against,
+            decision=tr(row.decision),
+            baseline=row.baseline,
+            points=points(row.mean),
+            interval=points_interval(*row.interval),
+        )
         for row in verdict.comparisons
         if row.variant == variant and row.decision != "not decided"
     ]
-    nothing = "baseline" if variant == verdict.baseline else "not decided"
+    nothing = tr("baseline" if variant == verdict.baseline else "not decided")
     return variant, len(summary.seeds), summary.accuracy.mean, "; ".join(decided) or nothing
 
 
 def _state(verdict: Verdict) -> str:
     decided = sum(row.decision != "not decided" for row in verdict.comparisons)
-    first = f"On {verdict.dataset} {decided} of {plural(len(verdict.comparisons), 'comparison')} are decided."
+    all_of_them = plural(len(verdict.comparisons), "comparison")
+    words = mark("On {dataset} {decided} of {comparisons} are decided.")
+    first = tr(words, dataset=verdict.dataset, decided=decided, comparisons=all_of_them)
     return f"{first} {looks_sentence(verdict)}" if verdict.looks else first

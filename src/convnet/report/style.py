@@ -12,6 +12,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from convnet.system.errors import printable
 from convnet.system.files import atomic_path
+from convnet.system.language import tr
 
 # Okabe and Ito (2008), "Color Universal Design": distinct for all common forms of colour blindness. Yellow is left
 # out, because it vanishes on white.
@@ -87,7 +88,15 @@ def label(text: str, longest: int | None = None) -> str:
 
 def kind_words(kind: str) -> str:
     """Return "rendered images" or "photographs": results on rendered images must never pass for photographs."""
-    return "rendered images" if kind == "rendered" else "photographs"
+    return tr("rendered images") if kind == "rendered" else tr("photographs")
+
+
+def network_words(name: str) -> str:
+    """Return the name of a network: a variant's stays, that of a backbone is translated."""
+    backbone, _, variant = name.partition(" of ")
+    if " " not in backbone:
+        return name
+    return tr("{backbone} of {variant}", backbone=tr(backbone), variant=variant) if variant else tr(backbone)
 
 
 def title(text: str, dataset: str, kind: str) -> str:

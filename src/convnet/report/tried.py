@@ -8,6 +8,7 @@ import pandas as pd
 from convnet.evaluation.schema import Evaluation
 from convnet.report.gains import minutes_words
 from convnet.report.tables import seconds_per_seed
+from convnet.system.language import tr
 
 IN_NETWORK_LINE = ("transfer", "fine tune", "network size")
 
@@ -24,7 +25,7 @@ def tried_table(evaluations: Sequence[Evaluation], tried: Mapping[str, Sequence[
         {
             "variant": evaluation.variant,
             "remedy": remedy["name"].replace("_", " "),
-            "effect": remedy["sentence"],
+            "effect": tr(remedy["sentence"]),
             "knobs": ", ".join(f"{knob.replace('_', ' ')} {_text(value)}" for knob, value in remedy["knobs"].items()),
             "minutes per seed": minutes_words(seconds[evaluation.variant] / 60),
             "file, MB": f"{evaluation.model_bytes / 1e6:.1f}",
@@ -45,7 +46,7 @@ def effects(tried: pd.DataFrame | None) -> dict[str, list[str]]:
 
 def _text(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return tr("yes") if value else tr("no")
     if isinstance(value, list):
         return "-".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from convnet.system.language import tr
+
 
 class TunedVariant(NamedTuple):
     """What tuning found for one variant."""
@@ -45,4 +47,4 @@ def _in_words(settings: Mapping[str, Any]) -> str:
     for name, value in settings.items():
         flat |= {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, Mapping) else {name: value}
     parts = [f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in flat.items()]
-    return ", ".join(parts) or "the settings of params.yaml"
+    return ", ".join(parts) or tr("the settings of params.yaml")

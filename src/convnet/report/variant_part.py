@@ -8,6 +8,7 @@ from convnet.comparison.schema import Verdict
 from convnet.evaluation.schema import Evaluation
 from convnet.report.networks import Layer, loss_words, network_layers
 from convnet.system.formats import plural
+from convnet.system.language import tr
 
 NOT_SETTINGS = ("dataset", "variant", "image_size", "kind")
 
@@ -59,16 +60,14 @@ def _part(
 ) -> VariantPart:
     own = dict(flat_settings(evaluation.recipe))
     theirs = dict(flat_settings(other.recipe)) if other else own
-    names = [*own, *(name for name in theirs if name not in own)]
+    names = [name for name in (own | theirs) if name not in NOT_SETTINGS]
     same_network = other is not None and network_line(other) == network_line(evaluation)
     return VariantPart(
         name=evaluation.variant,
         line=" ".join(effects if effects and same_network else [network_line(evaluation), *effects]),
         loss=loss_words(len(evaluation.classes), evaluation.recipe["fit"]["labels"]),
         compared_with=other.variant if other else None,
-        settings=[
-            (name, own.get(name, "not set"), theirs.get(name, "not set")) for name in names if name not in NOT_SETTINGS
-        ],
+        settings=[(name, own.get(name, tr("not set")), theirs.get(name, tr("not set"))) for name in names],
         layers=network_layers(evaluation, backbone) if _has_layers(evaluation, backbone) else [],
     )
 
@@ -83,16 +82,20 @@ def network_line(evaluation: Evaluation) -> str:
     recipe = evaluation.recipe
     if recipe["kind"] == "fine_tune":
         rate = f"{recipe['fit']['learning_rate']:.10f}".rstrip("0")  # never 1e-05
-        return (
-            f"{recipe['start']} trained further at the rate {rate}, with the backbone unfrozen from "
-            f"{recipe['trainable_from']} up."
+        return tr(
+            "{start} trained further at the rate {rate}, with the backbone unfrozen from {first} up.",
+            start=recipe["start"],
+            rate=rate,
+            first=recipe["trainable_from"],
         )
     if "probe" in recipe.get("remedies", {}):
-        return f"A logistic regression on the frozen backbone {recipe['backbone']}."
+        return tr("A logistic regression on the frozen backbone {backbone}.", backbone=recipe["backbone"])
     if evaluation.backbone:
-        return f"A new head of {plural(recipe['dense'], 'unit')} on the frozen backbone {recipe['backbone']}."
+        units, backbone = plural(recipe["dense"], "unit"), recipe["backbone"]
+        return tr("A new head of {units} on the frozen backbone {backbone}.", units=units, backbone=backbone)
     filters = "-".join(map(str, recipe["network"]["filters"]))
-    return f"A small CNN with {filters} filters and {plural(recipe['network']['dense'], 'dense unit')}."
+    units = plural(recipe["network"]["dense"], "dense unit")
+    return tr("A small CNN with {filters} filters and {units}.", filters=filters, units=units)
 
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

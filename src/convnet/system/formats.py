@@ -1,5 +1,9 @@
 """Numbers as people read them."""
 
+from collections.abc import Sequence
+
+from convnet.system.language import tr
+
 
 def percent(share: float) -> str:
     """Return a share in percent: 0.8512 -> "85.1 %"."""
@@ -14,7 +18,7 @@ def points(share: float) -> str:
 
 def points_interval(lower: float, upper: float) -> str:
     """Return the ends of an interval: "+4.2 to +15.7". No end is rounded to zero: 0.0003 -> "+0.03"."""
-    return f"{_end(lower)} to {_end(upper)}"
+    return tr("{lower} to {upper}", lower=_end(lower), upper=_end(upper))
 
 
 def _end(share: float) -> str:
@@ -24,7 +28,13 @@ def _end(share: float) -> str:
 
 def plural(count: int, noun: str) -> str:
     """Return "1 seed", "5 seeds", "1,200 seeds"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {tr(noun if count == 1 else f'{noun}s')}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return "a", "a and b" or "a, b and c"."""
+    *first, last = words
+    return tr("{first} and {last}", first=", ".join(first), last=last) if first else last
 
 
 def two_digits(count: int) -> int:

@@ -10,10 +10,11 @@ from convnet.report.chart import Chart, Numbers, shares_text
 from convnet.report.drawing import plot_dots
 from convnet.report.style import GREY, STYLE, WIDTH, new_figure
 from convnet.report.tables import by_variant, variants_table
+from convnet.system.language import mark, tr
 
-BOTH = "The line is the 95 % interval of the mean over seeds and test images."
-ONE_SEED = "The line is the 95 % interval over test images; one seed shows no spread of training."
-DOTS = "Each marker is a seed, the upright bar their mean."
+BOTH = mark("The line is the 95 % interval of the mean over seeds and test images.")
+ONE_SEED = mark("The line is the 95 % interval over test images; one seed shows no spread of training.")
+DOTS = mark("Each marker is a seed, the upright bar their mean.")
 
 
 def charts(numbers: Numbers) -> list[Chart]:
@@ -23,9 +24,9 @@ def charts(numbers: Numbers) -> list[Chart]:
             numbers,
             "test_accuracy",
             section="verdict",
-            title="Test accuracy",
-            subject="Mean test accuracy",
-            caption=f"{DOTS} {BOTH}" if numbers.several_seeds else ONE_SEED,
+            title=tr("Test accuracy"),
+            subject=tr("Mean test accuracy"),
+            caption=f"{tr(DOTS)} {tr(BOTH)}" if numbers.several_seeds else tr(ONE_SEED),
             intervals={evaluation.variant: accuracy_interval(evaluation) for evaluation in numbers.evaluations},
         )
     ]

@@ -13,6 +13,7 @@ from convnet.report.chart import Chart, Numbers, of_one_dataset, shares_text
 from convnet.report.drawing import COLUMNS, panels
 from convnet.report.style import SMALL_POINTS, STYLE, WIDTH, label, new_figure
 from convnet.report.tables import by_variant, confusion_table
+from convnet.system.language import mark, tr
 
 MOST_WITH_SHARES = 6  # classes: smaller cells hold the count only
 MOST_WITH_TEXT = 12  # classes: a matrix of more classes is not legible
@@ -32,7 +33,7 @@ def plot_confusion(ax: Axes, counts: Sequence[Sequence[int]], classes: Sequence[
     names = [label(name, 14) for name in classes]
     ax.set_xticks(range(len(classes)), names, rotation=0 if max(map(len, names)) * len(names) < 24 else 90)
     ax.set_yticks(range(len(classes)), names)
-    ax.set(xlabel="predicted", ylabel="true")
+    ax.set(xlabel=tr("predicted"), ylabel=tr("true"))
     ax.grid(visible=False)
 
 
@@ -53,9 +54,12 @@ def charts(numbers: Numbers) -> list[Chart]:
         Chart(
             "confusion",
             "mistakes",
-            numbers.title("Test images by true and predicted class"),
-            shares_text("Share of test images predicted as their true class", shares),
-            "Rows are true classes, columns predicted ones. Counts are summed over seeds; percentages are of the row.",
+            numbers.title(tr("Test images by true and predicted class")),
+            shares_text(tr("Share of test images predicted as their true class"), shares),
+            tr(
+                "Rows are true classes, columns predicted ones. Counts are summed over seeds; percentages are of the "
+                "row."
+            ),
             table,
             figure,
         )
@@ -81,16 +85,24 @@ def _pairs_chart(numbers: Numbers, variant: str, cells: pd.DataFrame) -> Chart:
     ax.set_ylim(len(pairs) - 0.4, -0.6)
     ax.set_xlim(0, 1.15 * max(pairs["count"].max() if len(pairs) else 0, 1))
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    ax.set_xlabel("test images, summed over seeds")
+    ax.set_xlabel(tr("test images, summed over seeds"))
     ax.grid(axis="y", visible=False)
-    named = "; ".join(f"{true} taken for {predicted} {count} times" for true, predicted, count, _ in rows[:4])
+    taken = mark("{true} taken for {predicted} {count} times")
+    named = "; ".join(tr(taken, true=true, predicted=guess, count=count) for true, guess, count, _ in rows[:4])
     return Chart(
         f"confusion_{variant}",
         "mistakes",
-        numbers.title(f"Most confused classes of {variant}"),
-        f"The {len(rows)} pairs of classes that {variant} confuses most: {named}.",
-        "The true class is left of the arrow, the predicted one right of it. The share is of all test images of the "
-        "true class. All pairs are in reports/tables/confusion.csv.",
+        numbers.title(tr("Most confused classes of {variant}", variant=variant)),
+        tr(
+            "The {count} pairs of classes that {variant} confuses most: {pairs}.",
+            count=len(rows),
+            variant=variant,
+            pairs=named,
+        ),
+        tr(
+            "The true class is left of the arrow, the predicted one right of it. The share is of all test images of "
+            "the true class. All pairs are in reports/tables/confusion.csv."
+        ),
         pairs,
         figure,
     )

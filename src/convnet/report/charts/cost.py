@@ -17,10 +17,14 @@ from convnet.report.charts.differences import LOOKS
 from convnet.report.gains import ELSEWHERE, Gain, gains, minutes_words, pareto
 from convnet.report.style import GREY, STYLE, WIDTH, label, new_figure
 from convnet.system.formats import points, points_interval
+from convnet.system.language import mark, tr
 
 LOOK: dict[str, tuple[str, str]] = {str(decision): look for decision, look in LOOKS.items()}
 LOOK |= {ELSEWHERE: (GREY, "D"), BASELINE: ("#000000", "X")}
-COSTS = {"minutes": "minutes per model (log scale)", "megabytes": "megabytes of the saved model (log scale)"}
+COSTS = {
+    "minutes": mark("minutes per model (log scale)"),
+    "megabytes": mark("megabytes of the saved model (log scale)"),
+}
 SMALLEST = 1e-3  # of a cost that is drawn on a log scale
 THIN: dict[str, Any] = {"arrowstyle": "-", "color": "#C4C4C4", "linewidth": 0.8, "shrinkA": 0.0, "shrinkB": 0.0}
 
@@ -52,11 +56,22 @@ def plot_gains(ax: Axes, found: Sequence[Gain], cost: str, line: Sequence[Gain])
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(costs) < 200 * min(costs) else (1,)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.set_xlabel(COSTS[cost])
+    ax.set_xlabel(tr(COSTS[cost]))
 
 
 def _cost(one: Gain, cost: str) -> float:
     return max(float(getattr(one, cost)), SMALLEST)
+
+
+def _words(one: Gain) -> str:
+    return tr(
+        "{variant} {points} ({interval}), {minutes} minutes, {megabytes:.1f} MB",
+        variant=one.variant,
+        points=points(one.gain),
+        interval=points_interval(one.interval_low, one.interval_high),
+        minutes=minutes_words(one.minutes),
+        megabytes=one.megabytes,
+    )
 
 
 def _draw(found: Sequence[Gain], lines: Mapping[str, Sequence[Gain]]) -> Figure:
@@ -96,31 +111,31 @@ def charts(numbers: Numbers) -> list[Chart]:
         return []
     lines = {cost: pareto(found, cost, verdict.margin) for cost in COSTS}
     figure = _draw(found, lines)
-    figure.axes[0].set_ylabel(f"gain in {metric_words(verdict.metric)}, points")
+    figure.axes[0].set_ylabel(tr("gain in {metric}, points", metric=metric_words(verdict.metric)))
     shown = [name for name in LOOK if any(one.verdict == name for one in found)]
     handles = [Line2D([], [], color=LOOK[name][0], marker=LOOK[name][1], linewidth=2.0) for name in shown]
     if any(lines.values()):
-        shown.append("no cheaper variant reaches it")
+        shown.append(mark("no cheaper variant reaches it"))
         handles.append(Line2D([], [], **RING))
-    figure.legend(handles, shown, loc="outside lower center", ncols=3)
-    words = (
-        f"{one.variant} {points(one.gain)} ({points_interval(one.interval_low, one.interval_high)}), "
-        f"{minutes_words(one.minutes)} minutes, {one.megabytes:.1f} MB"
-        for one in found
-        if one.verdict != BASELINE
-    )
+    figure.legend(handles, [tr(name) for name in shown], loc="outside lower center", ncols=3)
     return [
         Chart(
             "cost",
             "cost",
-            numbers.title("Gain against cost"),
-            f"Gain over {verdict.baseline} in points, with its 95 % interval: {'; '.join(words)}.",
-            "Up and to the left is better. The upright lines are 95 % intervals. "
-            f"A ring marks the baseline and each remedy that helps, if it gains over {100 * verdict.margin:g} points "
-            "more than all cheaper ones. The black line joins the rings. "
-            "The minutes of a model are its training, the training that it starts from, and one pass of the backbone "
-            "over all images. They were measured on the machine named below.",
-            pd.DataFrame(found),
+            numbers.title(tr("Gain against cost")),
+            tr(
+                "Gain over {baseline} in points, with its 95 % interval: {list}.",
+                baseline=verdict.baseline,
+                list="; ".join(_words(one) for one in found if one.verdict != BASELINE),
+            ),
+            tr(
+                "Up and to the left is better. The upright lines are 95 % intervals. A ring marks the baseline and "
+                "each remedy that helps, if it gains over {margin:g} points more than all cheaper ones. The black line "
+                "joins the rings. The minutes of a model are its training, the training that it starts from, and one "
+                "pass of the backbone over all images. They were measured on the machine named below.",
+                margin=100 * verdict.margin,
+            ),
+            pd.DataFrame(one._replace(verdict=tr(one.verdict)) for one in found),
             figure,
         )
     ]

@@ -14,7 +14,13 @@ from convnet.report.drawing import panels, percent_axis
 from convnet.report.style import GREY, STYLE, Style, label
 from convnet.report.tables import by_variant, history_table
 from convnet.system.formats import percent
+from convnet.system.language import mark, tr
 
+PER_EPOCH = {"accuracy": mark("Accuracy per epoch"), "loss": mark("Loss per epoch")}
+TRAINING = mark(
+    "Every panel has its own number of epochs. Training values are means over an epoch with augmentation and dropout "
+    "on, so they may be worse than the validation values."
+)
 FEW_EPOCHS = 5  # up to here each epoch has a marker, because a line of one epoch is invisible
 
 
@@ -50,19 +56,20 @@ def plot_learning_curves(ax: Axes, history: pd.DataFrame, metric: str, style: St
 
 @matplotlib.rc_context(STYLE)
 def _chart(numbers: Numbers, history: pd.DataFrame, metric: str) -> Chart:
-    title = numbers.title(f"{metric.capitalize()} per epoch")
+    subject = tr(PER_EPOCH[metric])
     figure, axes = panels(len(numbers.evaluations), share_y=True)
     means, ends = [], []
     runs = {evaluation.variant: evaluation.seeds for evaluation in numbers.evaluations}
     for ax, (variant, rows) in zip(axes, by_variant(history).items(), strict=True):
         plot_learning_curves(ax, rows, metric, numbers.styles[variant])
         ax.set_title(label(variant, 28))
-        ax.set(xlabel="epoch", ylabel=metric)
+        ax.set(xlabel=tr("epoch"), ylabel=tr(metric))
         best = fmean(run.best_epoch for run in runs[variant])
         ax.axvline(best, color="black", linewidth=1.0, linestyle=":")
         mean = mean_curve(rows, metric)
         train, validation = (percent(v) if metric == "accuracy" else f"{v:.3f}" for v in mean.iloc[-1])
-        ends.append(f"{variant} ends at {train} on training and {validation} on validation images")
+        end = mark("{variant} ends at {train} on training and {validation} on validation images")
+        ends.append(tr(end, variant=variant, train=train, validation=validation))
         means.append(mean.add_suffix(f"_{metric}").reset_index().assign(variant=variant))
     if metric == "accuracy":
         percent_axis(axes[0].yaxis)
@@ -70,19 +77,19 @@ def _chart(numbers: Numbers, history: pd.DataFrame, metric: str) -> Chart:
         axes[0].set_ylim(bottom=0)
     handles = [Line2D([], [], color=GREY, linestyle="--", linewidth=2), Line2D([], [], color="black", linewidth=2)]
     handles.append(Line2D([], [], color="black", linewidth=1.0, linestyle=":"))
-    names = ["train", "validation (colour of the variant)", "lowest validation loss"]
+    names = [tr("train"), tr("validation (colour of the variant)"), tr("lowest validation loss")]
     figure.legend(handles, names, loc="outside lower center", ncols=3)
-    turn = (
-        "Overfitting starts at the dotted line where the validation loss rises behind it. " if metric == "loss" else ""
-    )
-    seeds = "Thick lines are means over seeds, thin lines seeds. " if numbers.several_seeds else ""
+    caption = [tr(TRAINING)]
+    if numbers.several_seeds:
+        caption.insert(0, tr("Thick lines are means over seeds, thin lines seeds."))
+    if metric == "loss":
+        caption.insert(0, tr("Overfitting starts at the dotted line where the validation loss rises behind it."))
     return Chart(
         f"curves_{metric}",
         "epochs",
-        title,
-        f"{metric.capitalize()} per epoch, mean over seeds: {'; '.join(ends)}.",
-        f"{turn}{seeds}Every panel has its own number of epochs. Training values are means over an epoch with "
-        "augmentation and dropout on, so they may be worse than the validation values.",
+        numbers.title(subject),
+        tr("{subject}, mean over seeds: {list}.", subject=subject, list="; ".join(ends)),
+        " ".join(caption),
         pd.concat(means)[["variant", "epoch", f"train_{metric}", f"validation_{metric}"]],
         figure,
     )

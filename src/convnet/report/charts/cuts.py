@@ -12,6 +12,7 @@ from convnet.report.chart import Chart, shares_text
 from convnet.report.drawing import percent_axis
 from convnet.report.style import GREY, STYLE, WIDTH, label, new_figure, title
 from convnet.system.formats import percent
+from convnet.system.language import tr
 
 CUT, OTHER = "#0072B2", GREY
 
@@ -27,7 +28,7 @@ def cuts_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "accuracy": row["accuracy"],
             "interval_low": wilson_interval(row["accuracy"], row["n"]).lower,
             "interval_high": wilson_interval(row["accuracy"], row["n"]).upper,
-            "cut": "yes" if row["cut"] else "no",
+            "cut": tr("yes") if row["cut"] else tr("no"),
         }
         for row in rows
     )
@@ -36,11 +37,11 @@ def cuts_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def plot_cuts(ax: Axes, table: pd.DataFrame) -> None:
     """Draw a row per layer: its accuracy, the interval, and the number on the right."""
     for place, row in enumerate(table.to_dict("records")):
-        colour = CUT if row["cut"] == "yes" else OTHER
+        colour = CUT if row["cut"] == tr("yes") else OTHER
         ax.plot([row["interval_low"], row["interval_high"]], [place, place], color=colour, linewidth=2.5)
-        ax.plot(row["accuracy"], place, color=colour, marker="s" if row["cut"] == "yes" else "o", linestyle="none")
+        ax.plot(row["accuracy"], place, color=colour, marker="s" if row["cut"] == tr("yes") else "o", linestyle="none")
     names = [
-        f"{label(row['layer'], 24)}{' (cut)' if row['cut'] == 'yes' else ''}\n"
+        f"{label(row['layer'], 24)}{tr(' (cut)') if row['cut'] == tr('yes') else ''}\n"
         f"{row['height']} × {row['width']} × {row['channels']}"  # noqa: RUF001
         for row in table.to_dict("records")
     ]
@@ -61,15 +62,17 @@ def cuts_chart(rows: Sequence[Mapping[str, Any]], backbone: str, dataset: Mappin
     figure = new_figure(WIDTH, 1.4 + 0.5 * len(table))
     ax = figure.add_subplot()
     plot_cuts(ax, table)
-    ax.set_xlabel(f"accuracy on {rows[0]['n']:,} validation images, with its 95 % interval")
+    ax.set_xlabel(tr("accuracy on {count:,} validation images, with its 95 % interval", count=rows[0]["n"]))
     return Chart(
         "cuts",
         "transfer",
-        title(f"Cuts of the backbone {backbone}", dataset["dataset"], dataset["kind"]),
-        shares_text("Accuracy by the last layer used", dict(zip(table["layer"], table["accuracy"], strict=True))),
-        "A logistic regression on the mean of each feature map, for several cuts of one backbone. The first layer is "
-        "nearest to the image; below its name is the size of its maps. A head on all values may reach more. The "
-        "interval counts the sample of validation images.",
+        title(tr("Cuts of the backbone {backbone}", backbone=backbone), dataset["dataset"], dataset["kind"]),
+        shares_text(tr("Accuracy by the last layer used"), dict(zip(table["layer"], table["accuracy"], strict=True))),
+        tr(
+            "A logistic regression on the mean of each feature map, for several cuts of one backbone. The first layer "
+            "is nearest to the image; below its name is the size of its maps. A head on all values may reach more. The "
+            "interval counts the sample of validation images."
+        ),
         table,
         figure,
     )

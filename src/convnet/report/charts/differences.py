@@ -13,6 +13,7 @@ from convnet.comparison.wording import metric_words
 from convnet.report.chart import Chart, Numbers
 from convnet.report.style import GREY, STYLE, WIDTH, label, new_figure
 from convnet.system.formats import points, points_interval
+from convnet.system.language import mark, tr
 
 # A colour and a marker for each verdict, so that nobody needs the colour.
 LOOKS: Mapping[Decision, tuple[str, str]] = {
@@ -51,30 +52,41 @@ def charts(numbers: Numbers) -> list[Chart]:
     figure = new_figure(WIDTH, 1.6 + 0.4 * len(rows))
     ax = figure.add_subplot()
     plot_differences(ax, rows, verdict.margin)
-    ax.set_xlabel(f"difference in {metric_words(verdict.metric)}, points, with its 95 % interval")
+    metric = metric_words(verdict.metric)
+    ax.set_xlabel(tr("difference in {metric}, points, with its 95 % interval", metric=metric))
     found = [decision for decision in LOOKS if any(row.decision == decision for row in rows)]
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=LOOKS[decision][0], marker=LOOKS[decision][1], linewidth=2.5) for decision in found
     ]
-    band = f"within ±{100 * verdict.margin:g} points: does not matter"
-    figure.legend([*handles, Patch(color=BAND)], [*found, band], loc="outside lower center", ncols=3)
-    words = (
-        f"{row.variant} less {row.baseline} {points(row.mean)} ({points_interval(*row.interval)}), {row.decision}"
-        for row in rows
-    )
+    band = tr("within ±{margin:g} points: does not matter", margin=100 * verdict.margin)
+    names = [*(tr(decision) for decision in found), band]
+    figure.legend([*handles, Patch(color=BAND)], names, loc="outside lower center", ncols=3)
     return [
         Chart(
             "differences",
             "answer",
-            numbers.title("What each remedy changes"),
-            f"Difference in {metric_words(verdict.metric)} in points, with its 95 % interval: {'; '.join(words)}.",
-            f"Each row is a remedy less the variant that it changes. The line is the 95 % interval over "
-            f"{rows[0].interval_kind}. The verdict also corrects for {len(rows)} comparisons, so an interval beside 0 "
-            "alone decides nothing.",
+            numbers.title(tr("What each remedy changes")),
+            tr(
+                "Difference in {metric} in points, with its 95 % interval: {list}.",
+                metric=metric,
+                list="; ".join(map(_words, rows)),
+            ),
+            tr(
+                "Each row is a remedy less the variant that it changes. The line is the 95 % interval over {kind}. The "
+                "verdict also corrects for {count} comparisons, so an interval beside 0 alone decides nothing.",
+                kind=tr(rows[0].interval_kind),
+                count=len(rows),
+            ),
             _table(rows),
             figure,
         )
     ]
+
+
+def _words(row: Comparison) -> str:
+    words = mark("{variant} less {baseline} {points} ({interval}), {decision}")
+    difference = {"points": points(row.mean), "interval": points_interval(*row.interval)}
+    return tr(words, variant=row.variant, baseline=row.baseline, **difference, decision=tr(row.decision))
 
 
 def _table(rows: Sequence[Comparison]) -> pd.DataFrame:
@@ -85,7 +97,7 @@ def _table(rows: Sequence[Comparison]) -> pd.DataFrame:
             "difference": row.mean,
             "interval_low": row.interval.lower,
             "interval_high": row.interval.upper,
-            "verdict": row.decision,
+            "verdict": tr(row.decision),
         }
         for row in rows
     )

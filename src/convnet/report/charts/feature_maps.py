@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from convnet.report.chart import Chart, Floats
 from convnet.report.drawing import TILE_COLUMNS, TITLE_HEIGHT, show_image, tiled
-from convnet.report.style import SMALL_POINTS, STYLE, WIDTH, label, new_figure, title
+from convnet.report.style import SMALL_POINTS, STYLE, WIDTH, label, network_words, new_figure, title
+from convnet.system.language import tr
 
 MOST_CHANNELS = 32  # of one layer; InceptionV3's mixed7 has 768
 DEAD = (200, 200, 200)  # no colour of viridis
@@ -75,23 +76,36 @@ def feature_maps_chart(
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     ax = figure.add_subplot(grid[0])
     show_image(ax, image)
-    ax.set_title("the image")
+    ax.set_title(tr("the image"))
     for row, (name, of_layer) in enumerate(tiles.items(), start=1):
         ax = figure.add_subplot(grid[row])
         show_image(ax, of_layer.image)
         ax.set_anchor("W")
-        height, width = layers[name].shape[:2]
-        text = f"{label(name, 40)}: {height} × {width}, {of_layer.shown} of {of_layer.channels} channels shown"  # noqa: RUF001
-        ax.set_title(text + (f", {of_layer.dead} dead" if of_layer.dead else ""), loc="left", fontsize=SMALL_POINTS)
-    words = title(f"Feature maps of {variant}", dataset["dataset"], dataset["kind"])
+        text = tr(
+            "{layer}: {size}, {shown} of {all} channels shown",
+            layer=label(name, 40),
+            size=" × ".join(map(str, layers[name].shape[:2])),  # noqa: RUF001
+            shown=of_layer.shown,
+            all=of_layer.channels,
+        )
+        dead = tr(", {count} dead", count=of_layer.dead) if of_layer.dead else ""
+        ax.set_title(text + dead, loc="left", fontsize=SMALL_POINTS)
+    words = title(tr("Feature maps of {variant}", variant=network_words(variant)), dataset["dataset"], dataset["kind"])
     return Chart(
         f"feature_maps_{variant}",
         "see",
         words,
-        f"One image and its feature maps in {len(layers)} layers of {variant}, from {next(iter(layers))} on. The maps "
-        "get smaller and more abstract.",
-        "Each tile is a channel, standardised on its own: colours show where it reacts, not how strongly. A grey tile "
-        "is dead: it has the same value everywhere. Of wide layers the most active channels are shown.",
+        tr(
+            "One image and its feature maps in {count} layers of {variant}, from {first} on. The maps get smaller and "
+            "more abstract.",
+            count=len(layers),
+            variant=network_words(variant),
+            first=next(iter(layers)),
+        ),
+        tr(
+            "Each tile is a channel, standardised on its own: colours show where it reacts, not how strongly. A grey "
+            "tile is dead: it has the same value everywhere. Of wide layers the most active channels are shown."
+        ),
         pd.DataFrame(
             {"layer": name, "channels": t.channels, "shown": t.shown, "dead": t.dead} for name, t in tiles.items()
         ),

@@ -8,7 +8,8 @@ import numpy as np
 
 from convnet.report.chart import Chart, Floats
 from convnet.report.drawing import TILE_COLUMNS, TITLE_HEIGHT, show_image, tiled
-from convnet.report.style import SMALL_POINTS, STYLE, WIDTH, label, new_figure, title
+from convnet.report.style import SMALL_POINTS, STYLE, WIDTH, label, network_words, new_figure, title
+from convnet.system.language import tr
 
 MOST_FILTERS = 64
 
@@ -23,15 +24,21 @@ def filters_chart(kernels: Floats, layer: str, variant: str, dataset: Mapping[st
     figure = new_figure(WIDTH, WIDTH / TILE_COLUMNS * -(-shown // TILE_COLUMNS) + TITLE_HEIGHT + 0.3)
     ax = figure.add_subplot()
     show_image(ax, image)
-    text = f"{label(layer, 40)}: {height} × {width}, {shown} of {count} filters, grey is 0"  # noqa: RUF001
+    text = tr(
+        "{layer}: {size}, {shown} of {all} filters, grey is 0",
+        layer=label(layer, 40),
+        size=f"{height} × {width}",  # noqa: RUF001
+        shown=shown,
+        all=count,
+    )
     ax.set_title(text, fontsize=SMALL_POINTS, loc="left")
-    words = title(f"Filters of the first layer of {variant}", dataset["dataset"], dataset["kind"])
+    words = tr("Filters of the first layer of {variant}", variant=network_words(variant))
     return Chart(
         f"filters_{variant}",
         "see",
-        words,
-        f"The {count} filters of {layer} as small colour images.",
-        "Grey is 0. A filter reacts most to image patches that look like the filter. All share one scale.",
+        title(words, dataset["dataset"], dataset["kind"]),
+        tr("The {count} filters of {layer} as small colour images.", count=count, layer=layer),
+        tr("Grey is 0. A filter reacts most to image patches that look like the filter. All share one scale."),
         None,
         figure,
     )

@@ -8,6 +8,7 @@ import matplotlib
 from convnet.report.chart import Chart, Floats, Images
 from convnet.report.drawing import gallery, show_image
 from convnet.report.style import SMALL_POINTS, STYLE, label, title
+from convnet.system.language import tr
 
 
 @matplotlib.rc_context(STYLE)
@@ -37,14 +38,19 @@ def grad_cam_chart(
         )
     if drawn is not None:
         bar = figure.colorbar(drawn, ax=axes, shrink=0.6, pad=0.02)
-        bar.set_label("Grad-CAM, one scale for all images")
-    words = title(f"Where {variant} looks", dataset["dataset"], dataset["kind"])
+        bar.set_label(tr("Grad-CAM, one scale for all images"))
+    words = title(tr("Where {variant} looks", variant=variant), dataset["dataset"], dataset["kind"])
     return Chart(
         f"grad_cam_{variant}",
         "see",
         words,
-        f"Grad-CAM of {variant} over {len(images)} test images: {'; '.join(captions)}.",
-        "Bright places are evidence for the predicted class. All images share one scale.",
+        tr(
+            "Grad-CAM of {variant} over {count} test images: {list}.",
+            variant=variant,
+            count=len(images),
+            list="; ".join(captions),
+        ),
+        tr("Bright places are evidence for the predicted class. All images share one scale."),
         None,
         figure,
     )

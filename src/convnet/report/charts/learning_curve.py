@@ -13,14 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
-from convnet.evaluation.learning_curve import predict_error
+from convnet.evaluation.learning_curve import curve_sentence, predict_error
 from convnet.report.chart import Chart, Numbers, shares_text
 from convnet.report.drawing import PANEL_HEIGHT, Points, plot_points
 from convnet.report.style import STYLE, WIDTH, Style, new_figure
 from convnet.report.tables import clipped_interval
+from convnet.system.language import mark, tr
 
-BANDS = "Lines join means, dots are seeds, bands are Student's 95 % intervals of the means."
-POWER_LAW = "The dotted line is the fitted power law; its open marker is at twice the largest number of images."
+BANDS = mark("Lines join means, dots are seeds, bands are Student's 95 % intervals of the means.")
+POWER_LAW = mark("The dotted line is the fitted power law; its open marker is at twice the largest number of images.")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class SizeCurve:
         return [1.0 - float(predict_error(np.array([self.fit]), size)[0]) for size in sizes]
 
 
-def size_curves(sweep: Mapping[str, Any]) -> dict[str, SizeCurve]:
+def size_curves(sweep: Mapping[str, Any], rendered: bool) -> dict[str, SizeCurve]:
     """Return the curve of every variant of a size sweep, from `evaluation.learning_curve.summarise_sweep`."""
     curves = {}
     for variant, measured in sweep.items():
@@ -47,7 +48,7 @@ def size_curves(sweep: Mapping[str, Any]) -> dict[str, SizeCurve]:
         accuracies, gaps = (_by_size(points, name) for name in ("test_accuracy", "generalisation_gap"))
         law = measured["curve"]
         fit = None if law["refused"] else (law["a"], law["b"], law["c"])
-        curves[variant] = SizeCurve(accuracies, gaps, fit, law["sentence"])
+        curves[variant] = SizeCurve(accuracies, gaps, fit, curve_sentence(law, rendered))
     return curves
 
 
@@ -83,7 +84,7 @@ def charts(numbers: Numbers) -> list[Chart]:
     """Return the chart of the size sweep, or nothing where it was not run."""
     if not numbers.sweep:
         return []
-    curves, styles = size_curves(numbers.sweep), numbers.styles
+    curves, styles = size_curves(numbers.sweep, numbers.evaluations[0].kind == "rendered"), numbers.styles
     figure = new_figure(WIDTH, 2 * PANEL_HEIGHT + 0.9)
     upper = figure.add_subplot(2, 1, 1)
     lower = figure.add_subplot(2, 1, 2, sharex=upper)
@@ -97,22 +98,24 @@ def charts(numbers: Numbers) -> list[Chart]:
     upper.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     upper.xaxis.set_minor_locator(NullLocator())
     upper.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    upper.set(ylabel="test accuracy")
-    lower.set(xlabel="training images (log scale)", ylabel="generalisation gap")
+    upper.set(ylabel=tr("test accuracy"))
+    lower.set(xlabel=tr("training images (log scale)"), ylabel=tr("generalisation gap"))
     handles, names = upper.get_legend_handles_labels()
     fits = any(curve.fit for curve in curves.values())
     if fits:
         handles.append(Line2D([], [], color="black", linewidth=1.0, linestyle=":"))
-        names.append("power law")
+        names.append(tr("power law"))
     figure.legend(handles, names, loc="outside lower center", ncols=3)
-    ends = {f"{name} with {max(p):,.0f} images": fmean(p[max(p)]) for name, p in accuracies.items()}
+    end = mark("{variant} with {count:,.0f} images")
+    ends = {tr(end, variant=name, count=max(p)): fmean(p[max(p)]) for name, p in accuracies.items()}
+    captions = [*(f"{name}: {curve.sentence}" for name, curve in curves.items()), tr(BANDS), *([tr(POWER_LAW)] * fits)]
     return [
         Chart(
             "training_size",
             "small",
-            numbers.title("Accuracy by number of training images"),
-            shares_text("Mean test accuracy", ends),
-            " ".join([*(f"{name}: {curve.sentence}" for name, curve in curves.items()), BANDS, *([POWER_LAW] * fits)]),
+            numbers.title(tr("Accuracy by number of training images")),
+            shares_text(tr("Mean test accuracy"), ends),
+            " ".join(captions),
             _table(curves),
             figure,
         )

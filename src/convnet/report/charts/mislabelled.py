@@ -7,6 +7,8 @@ from convnet.evaluation.schema import Suspect
 from convnet.report.chart import Chart, Numbers
 from convnet.report.drawing import gallery, show_image
 from convnet.report.style import SMALL_POINTS, STYLE, label
+from convnet.system.formats import listed
+from convnet.system.language import mark, tr
 
 COUNT = 12  # images in each gallery
 
@@ -22,24 +24,35 @@ def _suspects(numbers: Numbers) -> list[Chart]:
     if check is None or not check.suspects:
         return []
     shown = check.suspects[:COUNT]
-    texts = [f"label: {label(image.given, 18)}\n{_guess(image)}\n{label(image.file, 24)}" for image in shown]
-    named = "; ".join(f"a {image.given} that may be {image.suggested}" for image in shown[:4])
+    texts = [_below(image.given, image.file, _guess(image)) for image in shown]
+    may_be = mark("a {given} that may be {suggested}")
+    named = "; ".join(tr(may_be, given=image.given, suggested=image.suggested) for image in shown[:4])
     table = pd.DataFrame([image.model_dump(exclude={"row"}) for image in check.suspects])
     return [
         _chart(
             numbers,
-            ("labels_to_check", "Labels to check"),
+            ("labels_to_check", tr("Labels to check")),
             ([image.file for image in shown], texts),
-            f"The {len(shown)} images whose label is most likely wrong: {named}.",
-            f"The first {len(shown)} of {len(check.suspects):,}, the most certain one first. The percentage is the "
-            "probability of the suggested class, by a model that did not train on the image.",
+            tr("The {count} images whose label is most likely wrong: {list}.", count=len(shown), list=named),
+            tr(
+                "The first {count} of {all:,}, the most certain one first. The percentage is the probability of the "
+                "suggested class, by a model that did not train on the image.",
+                count=len(shown),
+                all=len(check.suspects),
+            ),
             table,
         )
     ]
 
 
 def _guess(image: Suspect) -> str:
-    return f"model: {label(image.suggested, 12)} {100 * image.probability_suggested:.0f} %"
+    name, share = label(image.suggested, 12), 100 * image.probability_suggested
+    return tr("model: {name} {share:.0f} %", name=name, share=share)
+
+
+def _below(given: str, file: str, *lines: str) -> str:
+    """Return the text of an image: its label, other lines, and its file."""
+    return "\n".join([tr("label: {name}", name=label(given, 18)), *lines, label(file, 24)])
 
 
 def _copies(numbers: Numbers) -> list[Chart]:
@@ -48,19 +61,23 @@ def _copies(numbers: Numbers) -> list[Chart]:
     if not pairs:
         return []
     sides = [side for pair in pairs[: COUNT // 2] for side in zip(pair.files, pair.labels, strict=True)]
-    texts = [f"label: {label(given, 18)}\n{label(file, 24)}" for file, given in sides]
+    texts = [_below(given, file) for file, given in sides]
     table = pd.DataFrame(
         {"file": p.files[0], "label": p.labels[0], "copy": p.files[1], "label_of_copy": p.labels[1]} for p in pairs
     )
-    named = "; ".join(f"{pair.labels[0]} and {pair.labels[1]}" for pair in pairs[:4])
+    named = "; ".join(listed(pair.labels) for pair in pairs[:4])
     return [
         _chart(
             numbers,
-            ("two_labels", "One image under two labels"),
+            ("two_labels", tr("One image under two labels")),
             ([file for file, _ in sides], texts),
-            f"Pairs of copies of one image with different labels: {named}.",
-            f"Each pair shows one image twice, with two labels. At least one of the two is wrong. "
-            f"The first {len(sides) // 2} of {len(pairs):,}.",
+            tr("Pairs of copies of one image with different labels: {list}.", list=named),
+            tr(
+                "Each pair shows one image twice, with two labels. At least one of the two is wrong. The first {count} "
+                "of {all:,}.",
+                count=len(sides) // 2,
+                all=len(pairs),
+            ),
             table,
         )
     ]

@@ -12,6 +12,7 @@ from convnet.report.drawing import COLUMNS, panels, percent_axis
 from convnet.report.style import GREY, STYLE, WIDTH, Style, label
 from convnet.report.tables import by_variant, reliability_table
 from convnet.system.formats import percent
+from convnet.system.language import tr
 
 
 def pooled(bins: pd.DataFrame) -> pd.DataFrame:
@@ -47,16 +48,18 @@ def charts(numbers: Numbers) -> list[Chart]:
     figure, axes = panels(len(errors), height=WIDTH / COLUMNS)
     for ax, (variant, bins) in zip(axes, by_variant(table).items(), strict=True):
         plot_reliability(ax, pooled(bins), numbers.styles[variant])
-        ax.set_title(f"{label(variant, 28)}\ncalibration error {percent(errors[variant])}")
-        ax.set(xlabel="confidence", ylabel="accuracy")
+        ax.set_title(f"{label(variant, 28)}\n{tr('calibration error')} {percent(errors[variant])}")
+        ax.set(xlabel=tr("confidence"), ylabel=tr("accuracy"))
     return [
         Chart(
             "reliability",
             "mistakes",
-            numbers.title("Reliability on test images"),
-            shares_text("Expected calibration error on test images", errors),
-            "Does the confidence match the accuracy? Markers below the diagonal are overconfident. Their area is the "
-            "number of images. Seeds are pooled.",
+            numbers.title(tr("Reliability on test images")),
+            shares_text(tr("Expected calibration error on test images"), errors),
+            tr(
+                "Does the confidence match the accuracy? Markers below the diagonal are overconfident. Their area is "
+                "the number of images. Seeds are pooled."
+            ),
             table,
             figure,
         )

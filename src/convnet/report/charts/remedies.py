@@ -8,6 +8,7 @@ import matplotlib
 from convnet.report.chart import Chart, Images
 from convnet.report.drawing import TITLE_HEIGHT, show_image
 from convnet.report.style import SMALL_POINTS, STYLE, label, new_figure, title
+from convnet.system.language import tr
 
 SIDE = 1.5  # inches, of an image
 LONGEST = 18  # characters above an image
@@ -46,9 +47,18 @@ def remedy_chart(
     return Chart(
         f"remedy_{remedy}",
         "variants",
-        title(f"Training images with {words}", dataset["dataset"], dataset["kind"]),
-        f"{count} training images, and the same images as {words} changes them in {len(rows) - 1} epochs.",
-        f"{sentence} The settings are those of {variant}. Every epoch draws new changes.",
+        title(tr("Training images with {remedy}", remedy=words), dataset["dataset"], dataset["kind"]),
+        tr(
+            "{count} training images, and the same images as {remedy} changes them in {epochs} epochs.",
+            count=count,
+            remedy=words,
+            epochs=len(rows) - 1,
+        ),
+        tr(
+            "{sentence} The settings are those of {variant}. Every epoch draws new changes.",
+            sentence=sentence,
+            variant=variant,
+        ),
         None,
         figure,
     )

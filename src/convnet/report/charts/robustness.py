@@ -13,6 +13,7 @@ from convnet.comparison.statistics import wilson_interval
 from convnet.report.chart import Chart, Numbers, shares_text
 from convnet.report.drawing import Points, panels, plot_points
 from convnet.report.style import STYLE, Style, label
+from convnet.system.language import mark, tr
 
 APART = 0.08  # strengths, between the intervals of two variants
 
@@ -57,26 +58,30 @@ def charts(numbers: Numbers) -> list[Chart]:
     for ax, (perturbation, lines) in zip(axes, by_perturbation.items(), strict=True):
         plot_points(ax, lines, numbers.styles)
         plot_intervals(ax, table[table["perturbation"] == perturbation], numbers.styles)
-        ax.set_title(label(perturbation, 28))
-        ax.set(xlabel="strength", ylabel="validation accuracy")
+        ax.set_title(label(tr(perturbation), 28))
+        ax.set(xlabel=tr("strength"), ylabel=tr("validation accuracy"))
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    end = mark("{kind} at strength {strength:g}, {variant}")
     ends = {
-        f"{perturbation} at strength {max(points):g}, {variant}": fmean(points[max(points)])
+        tr(end, kind=tr(perturbation), strength=max(points), variant=variant): fmean(points[max(points)])
         for perturbation, lines in by_perturbation.items()
         for variant, points in lines.items()
     }
+    columns = ["perturbation", "strength", "variant", "n", "accuracy", "interval_low", "interval_high"]
     return [
         Chart(
             "robustness",
             "augmentation",
-            numbers.title("Accuracy on perturbed validation images"),
-            shares_text("Validation accuracy at the greatest strength", ends),
-            "The validation images, changed more and more; strength 0 is the original. Lines join means, dots are "
-            "seeds. Lines on the right are 95 % intervals at the greatest strength; they count the sample of images. "
-            "A variant that falls early has learnt a property of the images, not the object. A large backbone is "
-            "measured at the greatest strength only.",
-            table[["perturbation", "strength", "variant", "n", "accuracy", "interval_low", "interval_high"]],
+            numbers.title(tr("Accuracy on perturbed validation images")),
+            shares_text(tr("Validation accuracy at the greatest strength"), ends),
+            tr(
+                "The validation images, changed more and more; strength 0 is the original. Lines join means, dots are "
+                "seeds. Lines on the right are 95 % intervals at the greatest strength; they count the sample of "
+                "images. A variant that falls early has learnt a property of the images, not the object. A large "
+                "backbone is measured at the greatest strength only."
+            ),
+            table.assign(perturbation=table["perturbation"].map(tr))[columns],
             figure,
         )
     ]
