@@ -152,7 +152,12 @@ def read_settings(name: str, value: Any, where: str) -> Section | None:
     if value is False:
         return None
     if value is not True and not isinstance(value, dict):
-        value = {next(iter(section.model_fields)): value}
+        first = next(iter(section.model_fields), None)
+        if first is None:
+            raise UserError(
+                f"params.yaml: {where}.{name} is {value!r}, but it has no settings; write true, or delete it"
+            )
+        value = {first: value}
     settings: Section = validate(section, {} if value is True else value, f"{where}.{name}")
     return settings
 
