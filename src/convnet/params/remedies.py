@@ -154,9 +154,7 @@ def read_settings(name: str, value: Any, where: str) -> Section | None:
     if value is not True and not isinstance(value, dict):
         first = next(iter(section.model_fields), None)
         if first is None:
-            raise UserError(
-                f"params.yaml: {where}.{name} is {value!r}, but it has no settings; write true, or delete it"
-            )
+            raise UserError(f"params.yaml: {where}.{name} is {value!r}, but it has no settings; write true")
         value = {first: value}
     settings: Section = validate(section, {} if value is True else value, f"{where}.{name}")
     return settings
