@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -145,11 +146,12 @@ def main() -> None:
     """Profile one study."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", choices=STUDIES, default="default")
+    parser.add_argument("--folder", type=Path, help="new folder for the study, which stays; default: a temporary one")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the result file")
     arguments = parser.parse_args()
     out = arguments.out.resolve()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    with nullcontext(arguments.folder) if arguments.folder else tempfile.TemporaryDirectory() as place:
+        folder = Path(place).resolve()
         project = folder / "project"
         variables = os.environ | copy_project(project, LARGE if arguments.study == "large" else {})
         (project / ".venv").symlink_to(PROJECT / ".venv")
