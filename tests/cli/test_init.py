@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convnet.cli import backbone_choice
 from convnet.cli.init import add_arguments, initialise, run
 from convnet.data.manifest import build_manifest
 from convnet.data.sources import bring_sources
@@ -34,6 +35,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "params.yaml").write_text(text.replace(WEIGHTS, f"file://{tmp_path}/weights/"), "utf-8")
     monkeypatch.chdir(folder)
     monkeypatch.delenv("CONVNET_DATA", raising=False)
+    monkeypatch.setattr(backbone_choice, "measure_features", lambda *_: 1.0)  # tests/features measures
     return folder
 
 

@@ -37,6 +37,12 @@ def linked_pages(count: int) -> bytes:
     return data[:end] + struct.pack("<I", start) + data[end + 4 :] + pages
 
 
+def test_frame_without_components_is_a_damaged_file() -> None:
+    data = encoded(picture(0), "JPEG")
+    frame = data.index(b"\xff\xc0")
+    assert fault(data[: frame + 9] + b"\0" + data[frame + 10 :])
+
+
 def test_usual_files_have_no_fault() -> None:
     for options in ({}, {"progressive": True}, {"optimize": True, "quality": 1}, {"subsampling": 0}):
         for image in (Image.new("RGB", (317, 203), "red"), picture(1, (200, 300)), picture(2).convert("L")):

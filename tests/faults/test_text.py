@@ -125,6 +125,7 @@ def _report(folder: Path, classes: list[str], members: list[str]) -> None:
     write_json(folder / "explanations" / "tiny" / "figures.json", [])
     write_json(folder / "robustness" / "tiny.json", {"rows": []})
     write_json(folder / "sweeps" / "tiny.json", {"variants": {}})
+    write_json(folder / "plans" / "run.json", {"against": {"baseline": [], "augmented": ["baseline"]}})
     write_json(folder / "plans" / "tried.json", {"tiny": {"baseline": [], "augmented": []}})
     write_json(folder / "plans" / "untried.json", {"folds": False, "variants": []})
     write_json(folder / "tuning" / "tiny.json", {"trials": 0, "variants": {}})

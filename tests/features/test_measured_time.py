@@ -1,13 +1,10 @@
 """Measuring a backbone on a few images: it runs without a weight file, up to the cut of params.yaml."""
 
-import pytest
-
 from convnet.features.measured_time import measure_features
 from convnet.params.schema import Params
 from helpers.tiny_study import committed
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "EfficientNetV2B0"])
-def test_network_runs_with_random_weights(name: str) -> None:
-    backbone = Params.model_validate(committed()).backbones[name]
+def test_network_runs_with_random_weights() -> None:
+    backbone = Params.model_validate(committed()).backbones["mobilenet_v2"]
     assert measure_features(backbone, 96, 1) > 0.0

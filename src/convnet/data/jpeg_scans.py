@@ -105,7 +105,8 @@ def _read(data: bytes, found: JpegScans) -> None:
 def _read_frame(marker: int, segment: bytes, found: JpegScans) -> None:
     height, width, count = struct.unpack_from(">HHB", segment, 1)
     parts = [(segment[6 + 3 * i], segment[7 + 3 * i] >> 4, segment[7 + 3 * i] & 15) for i in range(count)]
-    widest, highest = max(max(part[1] for part in parts), 1), max(max(part[2] for part in parts), 1)
+    # A damaged frame may have no parts, or parts without a size.
+    widest, highest = max([1, *(part[1] for part in parts)]), max([1, *(part[2] for part in parts)])
     found.kind, found.width, found.height = marker, width, height
     found.blocks = {
         number: -(-width * across // (8 * widest)) * -(-height * down // (8 * highest))

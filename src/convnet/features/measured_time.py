@@ -1,8 +1,11 @@
 """The time that a backbone takes on this machine, measured on a few images."""
 
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 from convnet.params.backbone import Backbone
+from convnet.system.processes import stay_with_parent
 
 IMAGES = 20
 
@@ -10,13 +13,20 @@ IMAGES = 20
 def measure_features(backbone: Backbone, side: int, threads: int) -> float:
     """Return the seconds in which a network of keras.applications computes the features of 20 images.
 
-    Its weights are random, because they do not change the time. A first pass, which compiles, does not count.
+    Its weights are random, because they do not change the time. A first pass, which compiles, does not count. The
+    number of threads holds for a whole process, so this one has a process of its own.
 
     Args:
         backbone: its entry in params.yaml.
         side: of the images, in pixels.
         threads: processor threads.
     """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=stay_with_parent) as pool:
+        return pool.submit(_measure, backbone, side, threads).result()
+
+
+def _measure(backbone: Backbone, side: int, threads: int) -> float:
     # Imported late, because these cost seconds. The device comes first: it sets up the libraries that follow.
     from convnet.backend.device import configure_device
 
