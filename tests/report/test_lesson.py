@@ -84,7 +84,16 @@ def test_overfitting_is_described_by_the_numbers_of_the_baseline() -> None:
     assert f"at epoch {fmean(run.best_epoch for run in runs):.1f} of 15" in sentences[0]
     assert f"rises by {fmean(run.validation_loss_rise for run in runs):.3f} nats" in sentences[0]
     gaps = {e.variant: abs(fmean(run.generalisation_gap for run in e.seeds)) for e in given.evaluations}
-    assert sentences[2].startswith(f"{min(gaps, key=gaps.__getitem__)} has the smallest gap")
+    assert sentences[2].startswith(f"The smallest generalisation gap is that of {min(gaps, key=gaps.__getitem__)}: ")
+
+
+def test_variants_of_equal_gaps_as_printed_are_named_together() -> None:
+    made = [make_evaluation("pets", name, 2) for name in ("baseline", "dropout", "transfer")]
+    for evaluation, gap in zip(made, (0.2, 0.0301, 0.0302), strict=True):
+        for run in evaluation["seeds"]:
+            run["generalisation_gap"] = gap
+    sentences = evidence(Study(typed(*made), verdict(made), layers=LAYERS))["epochs"]
+    assert sentences[2] == "The smallest generalisation gap is that of dropout and transfer: +3.0 points."
 
 
 def test_fall_on_changed_images_is_the_mean_over_changes_and_seeds() -> None:

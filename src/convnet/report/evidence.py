@@ -10,7 +10,7 @@ from convnet.comparison.wording import metric_words
 from convnet.evaluation.schema import Evaluation, LabelCheck
 from convnet.report.label_sentences import label_sentences
 from convnet.report.networks import network_layers, output_words
-from convnet.system.formats import percent, plural, points, points_interval
+from convnet.system.formats import listed, percent, plural, points, points_interval
 from convnet.system.language import mark, tr
 
 SWEEP = mark(
@@ -94,10 +94,11 @@ def _epochs(study: Study) -> list[str]:
         ),
     ]
     gaps = {e.variant: fmean(run.generalisation_gap for run in e.seeds) for e in study.evaluations}
-    least = min(gaps, key=lambda name: abs(gaps[name]))
-    if least != network.variant:
-        smallest = mark("{variant} has the smallest gap between the two: {points} points.")
-        sentences.append(tr(smallest, variant=least, points=points(gaps[least])))
+    least = points(min(gaps.values(), key=abs))
+    named = [name for name, gap in gaps.items() if points(gap) == least]  # equal as printed
+    if network.variant not in named:
+        smallest = mark("The smallest generalisation gap is that of {variants}: {points} points.")
+        sentences.append(tr(smallest, variants=listed(named), points=least))
     return sentences
 
 
