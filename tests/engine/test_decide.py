@@ -54,6 +54,7 @@ def test_killed_decision_goes_on_to_equal_results(finished: Clone, tmp_path: Pat
         change_params(clone.path, LOOKS)
     said = unbroken.run(*DECIDE).stderr
     assert "all variants at 3 seeds: " in said
+    assert "up to date" in unbroken.run("dvc", "status", "plan").stdout  # with the new numbers of seeds
     ends = re.findall(r"^pets/\w+ against \w+: .*", said, re.MULTILINE)
     assert len(ends) == 3
     assert all(re.search(r"decided with \d seeds|not decided \(.*\): ", end) for end in ends)

@@ -27,3 +27,5 @@ def run(arguments: argparse.Namespace) -> None:
     decide(params, arguments.minutes, arguments.until)
     if not arguments.no_report:
         make_data(None)
+    elif load_params().numbers != params.numbers:  # so that no stage runs for the former numbers of seeds
+        make_data("plan")
