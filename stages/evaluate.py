@@ -28,10 +28,11 @@ def main() -> None:
     for variant in run.variants:
         evaluation = evaluate(arguments.arrays, arguments.models / variant, arguments.features)
         write_json(arguments.destination / "variants" / f"{variant}.json", evaluation.model_dump())
-    by_seed = load_predictions(arguments.models / run.variants[0] / "predictions.npz")
-    divisions = [{split: of_seed[split].index for split in SPLITS} for _, of_seed in sorted(by_seed.items())]
-    trivial = trivial_numbers(arguments.arrays, divisions if run.own_splits else None)
-    write_json(arguments.destination / "trivial.json", trivial)
+    divisions = None
+    if run.own_splits:
+        by_seed = load_predictions(arguments.models / run.variants[0] / "predictions.npz")
+        divisions = [{split: of_seed[split].index for split in SPLITS} for _, of_seed in sorted(by_seed.items())]
+    write_json(arguments.destination / "trivial.json", trivial_numbers(arguments.arrays, divisions))
     if arguments.manifest is not None:
         check = checked_labels(arguments.arrays, arguments.features, arguments.manifest, arguments.summary)
         write_json(arguments.destination / CHECK, check)
