@@ -24,10 +24,10 @@ KILLS_OF_TWO = 2
 MOMENTS = {
     "before the first state is named": ("os.rename", "checkpoint-00001", 1),
     "while a state is written": ("open", ".checkpoint-00004", 2),
-    "between a state and forgetting the oldest": ("os.remove", "checkpoint-00003", 1),
+    "between a state and forgetting the oldest": ("os.remove", "/checkpoint-00003", 1),
     "while the model is written": ("open", "partial/model.keras", 1),
     "before the result is named": ("os.rename", "/result", 1),
-    "between two jobs": ("os.remove", "checkpoint-00009", 1),
+    "between the result and forgetting the states": ("os.remove", "/checkpoint-00009", 1),
     "in the second job": ("os.rename", "checkpoint-00002", 2),
     "while results are gathered": ("os.link", "seed-1.keras", 1),
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from convnet.backend.memory import memory_advice
 from convnet.engine.forecast import remember
+from convnet.jobs.checkpoints import clear_checkpoints
 from convnet.jobs.job import Job
 from convnet.jobs.store import damaged_file
 from convnet.system.errors import UserError, printable
@@ -20,14 +21,14 @@ from convnet.system.locks import locked
 def stored(job: Job) -> bool:
     """Return whether the store holds the job's whole result; a damaged one is deleted and named on standard error.
 
-    This reads every file of the result.
+    This reads every file of the result, and deletes what a process left that was killed after it named the result.
 
     Raises:
         UserError: the result cannot be read.
     """
     if not job.done:
         return False
-    if damaged_file(job) is None:
+    if damaged_file(job) is None and [path.name for path in job.folder.iterdir()] == [job.result.name]:
         return True
     with _locked(job):  # another process may have trained it again meanwhile
         return _whole(job)
@@ -76,11 +77,17 @@ def _locked(job: Job) -> AbstractContextManager[None]:
 
 
 def _whole(job: Job) -> bool:
-    """Delete a damaged result, under the lock; return whether there is a whole one."""
-    if job.done and (damaged := damaged_file(job)):
+    """Delete a damaged result, or all files beside a whole one, under the lock; return whether there is a whole one."""
+    if not job.done:
+        return False
+    if damaged := damaged_file(job):
         _print(f"{damaged} is missing or damaged: {job.label} is trained again")
         shutil.rmtree(job.result)
-    return job.done
+        return False
+    clear_checkpoints(job.folder)
+    _delete_remains(job.folder)
+    forget_failure(job)
+    return True
 
 
 @contextmanager
