@@ -192,9 +192,10 @@ def test_one_seed_decides_nothing_and_says_so():
 
 
 def test_missing_seeds_leave_the_shared_ones():
-    found = verdict([evaluation("baseline", 0.6, (0, 1, 2, 3)), evaluation("up", 0.75, (1, 2, 3, 4))])
+    up, twin = (evaluation(name, 0.75, (1, 2, 3, 4)) for name in ("up", "twin"))
+    found = verdict([evaluation("baseline", 0.6, (0, 1, 2, 3)), up, twin])
     assert row(found, "up").seeds == [1, 2, 3]
-    assert "up is compared on shared seeds only; left out: 0, 4." in found.warnings
+    assert "Compared on shared seeds only, without the seeds 0, 4: twin, up." in found.warnings
 
 
 def test_no_shared_seed_is_a_user_error():

@@ -64,6 +64,12 @@ def test_next_steps_keep_the_seeds_and_add_unused_ones() -> None:
     assert (five.duration, ten.duration) == ("8 minutes", "28 minutes")  # 2 and 7 seeds of 4 variants, a minute each
 
 
+def test_the_next_step_names_as_many_seeds_as_it_promises_where_variants_have_more() -> None:
+    few, many = typed(*make_evaluations(1, 1, 3)), typed(*make_evaluations(1, 1, 6))
+    (five,) = next_steps([[*many, *few]], [5], declared=False)
+    assert five.command == "dvc exp run -S 'run.seeds=[0,1,2,3,4]'"
+
+
 def test_the_kept_model_has_the_highest_validation_accuracy() -> None:
     found, evaluations = study()
     reached = {e.variant: fmean(run.splits["validation"].accuracy for run in e.seeds) for e in evaluations}

@@ -393,6 +393,20 @@ def test_galleries_without_room_are_named_and_charts_stay(
         write(tmp_path, large[0])
 
 
+def test_the_open_figures_stay_where_there_is_no_room_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def figure(title: str, section: str) -> page.Figure:
+        path = noise(tmp_path / f"{title.replace(' ', '_')}.png", len(title))
+        return page.Figure(section, title, path, title)
+
+    maps = [figure(f"Feature maps of {'x' * number}", "see") for number in range(1, 7)]
+    last = figure("Accuracy per epoch", "epochs")
+    report = dataset_report(tmp_path, "pets", 1, 1, figures=[*maps, last])
+    monkeypatch.setattr(page, "PAGE_BUDGET", 500_000)
+    shown = {str(image["alt"]) for image in Parsed(write(tmp_path, report)).all("img")}
+    assert {maps[0].alt, last.alt} <= shown
+    assert len(shown) < 7
+
+
 def test_accuracy_comes_with_its_interval_over_seeds_and_images(full: Path) -> None:
     parsed = Parsed(full.read_text("utf-8"))
     for evaluation in typed(*make_evaluations(1, 5, 3)):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from convnet.comparison.look_sentences import spent_sentence
-from convnet.comparison.schema import Deciding, VariantSummary, Verdict
+from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
 from convnet.comparison.wording import comparison_sentence, metric_words
 from convnet.evaluation.schema import Evaluation
 from convnet.params.section import BASELINE
@@ -70,18 +70,22 @@ def warning_sentences(verdict: Verdict, baseline: str, against: Mapping[str, Seq
         )
         numbers = {"most": counts[largest], "fewest": counts[smallest]}
         warnings.append(tr(unequal, largest=largest, smallest=smallest, **numbers))
-    for row in verdict.comparisons:
-        if row.seeds_left_out and not verdict.looks:
-            left_out = ", ".join(str(seed) for seed in row.seeds_left_out)
-            shared = mark("{variant} is compared on shared seeds only; left out: {seeds}.")
-            warnings.append(tr(shared, variant=row.variant, seeds=left_out))
-    if verdict.looks:
-        warnings.append(spent_sentence(verdict))
+    warnings += [spent_sentence(verdict)] if verdict.looks else _left_out(verdict.comparisons)
     if any(len(row.seeds) == 1 for row in verdict.comparisons):
         one = mark("One seed only: the intervals count the sample of test images, not the randomness of training.")
         warnings.append(tr(one))
     beaten = [row for row in verdict.variants if row.trivial and not row.trivial.beats]
     return warnings + [trivial_sentence(row, verdict.metric) for row in beaten]
+
+
+def _left_out(rows: Sequence[Comparison]) -> list[str]:
+    """Return a sentence for each set of seeds that some comparisons leave out."""
+    variants: dict[str, list[str]] = {}
+    for row in rows:
+        if row.seeds_left_out:
+            variants.setdefault(", ".join(map(str, row.seeds_left_out)), []).append(row.variant)
+    shared = mark("Compared on shared seeds only, without the seeds {seeds}: {variants}.")
+    return [tr(shared, seeds=seeds, variants=", ".join(dict.fromkeys(names))) for seeds, names in variants.items()]
 
 
 def trivial_sentence(row: VariantSummary, metric: Deciding) -> str:

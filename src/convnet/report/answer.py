@@ -160,8 +160,9 @@ def next_steps(datasets: Sequence[Sequence[Evaluation]], looks: Sequence[int], d
         looks: numbers of seeds that are still ahead of an open comparison.
         declared: the run declares its looks, so `convnet decide` trains up to them.
     """
-    seeds = sorted({run.seed for evaluations in datasets for e in evaluations for run in e.seeds})
-    unused = (seed for seed in range(max(seeds) + 100) if seed not in seeds)
+    # Some variants may have more seeds than all have; the next numbers are theirs.
+    seeds = sorted(set.intersection(*({run.seed for run in e.seeds} for evaluations in datasets for e in evaluations)))
+    unused = (seed for seed in range(max(seeds, default=0) + 100) if seed not in seeds)
     added = [next(unused) for _ in range(max(looks, default=0) - len(seeds))]
     steps = []
     for look in looks:

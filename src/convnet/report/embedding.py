@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 CSS_DPI = 96  # a CSS pixel is 1/96 inch
-GALLERY_WIDTHS = (1200, 1000, 800, 600, 400, 300)  # pixels; the first width that keeps the page within its budget
+GALLERY_WIDTHS = (1200, 1000, 800, 600)  # pixels; the first width that keeps the page within its budget, all legible
 CHART_COLOURS = 8192  # smooth edges of text and lines have a few thousand colours, galleries 10,000 and more
 
 
@@ -54,14 +54,14 @@ def embed_image(path: Path, widest: int = GALLERY_WIDTHS[0]) -> EmbeddedImage:
 def fit_images(paths: Sequence[Path], images: Mapping[Path, EmbeddedImage], budget: int) -> dict[Path, EmbeddedImage]:
     """Make the URIs keep to `budget` bytes: galleries get narrower, then the last galleries are left out.
 
-    `paths` are those of all images on the page, in their order; an image that comes twice counts twice.
+    `paths` are those of all images on the page, the most important first; an image that comes twice counts twice.
     """
 
     def too_long() -> bool:
         return sum(len(fitted[path].uri) for path in paths) > budget
 
     fitted = dict(images)
-    galleries = [path for path, image in images.items() if image.is_gallery]
+    galleries = [path for path in dict.fromkeys(paths) if images[path].is_gallery]
     fixed = sum(len(images[path].uri) for path in paths if path not in galleries)
     widest = sum(len(images[path].uri) for path in paths) - fixed
     for width in GALLERY_WIDTHS[1:]:

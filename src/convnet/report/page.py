@@ -152,6 +152,11 @@ class DatasetReport:
                 of_section.append([figure])
         return {section: [self._group(figures) for figures in found] for section, found in groups.items()}
 
+    @property
+    def opened(self) -> list[Figure]:
+        """The figures that a reader sees without a click."""
+        return [group.figures[group.opened] for groups in self.groups.values() for group in groups]
+
     def _group(self, figures: Sequence[Figure]) -> FigureGroup:
         kept = [i for i, figure in enumerate(figures) if figure.path.stem.endswith(f"_{self.answer.kept}")]
         return FigureGroup(figures, kept[0] if kept else 0)
@@ -197,7 +202,8 @@ def write_report(datasets: Sequence[DatasetReport], params_text: str, destinatio
         UserError: text and charts alone are larger than the page may be.
     """
     figures = [figure for dataset in datasets for figure in dataset.figures]
-    paths = [figure.path for figure in figures]
+    opened = {id(figure) for dataset in datasets for figure in dataset.opened}
+    paths = [figure.path for figure in sorted(figures, key=lambda figure: id(figure) not in opened)]
     images = {figure.path: figure.embedded or embed_image(figure.path) for figure in figures}
     # A dash, because an empty URI means an image that was left out, for which the page has a sentence.
     without_images = _render(datasets, params_text, {path: replace(image, uri="-") for path, image in images.items()})
