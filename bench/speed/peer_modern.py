@@ -18,8 +18,10 @@ images is in Keras' first epoch. Our ingest is beside.
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -139,11 +141,17 @@ def make_features(task: Task, work: Path) -> float:
 
 
 class Sides(NamedTuple):
-    """The processes, all started before anything is timed."""
+    """Our processes, all started before anything is timed."""
 
     whole: Side  # ours with all cores
     halves: tuple[Side, Side]  # ours with one thread each
-    keras: Side
+
+
+@contextmanager
+def our_sides() -> Iterator[Sides]:
+    """Start them, and end them after the block."""
+    with Side(start_all_cores) as whole, Side(start_one_thread) as left, Side(start_one_thread) as right:
+        yield Sides(whole, (left, right))
 
 
 def ours_one(task: Task, sides: Sides, repeat: int) -> Trained:
@@ -194,34 +202,59 @@ def _work(task: Task, name: str) -> Path:
     return work
 
 
-def measure(task: Task, sides: Sides) -> list[dict[str, Any]]:
-    """Return two rows of a case: one seed, and all seeds."""
+def train_with(peer: Side, task: Task, epochs: int, seed: int) -> Trained:
+    """Train one seed in Keras' way."""
+    guide = Guide(task.case, task.folder / "files", task.scale.image_size, epochs, task.weights)
+    return peer(train_keras, guide, seed)
+
+
+def measure(
+    task: Task, sides: Sides, other_name: str, train_other: Callable[[Task, int, int], Trained]
+) -> list[dict[str, Any]]:
+    """Return two rows of a case: one seed, and all seeds.
+
+    Args:
+        task: what both sides train.
+        sides: ours.
+        other_name: what the other side is.
+        train_other: the other side: task, epochs and seed.
+    """
     scale = task.scale
     epochs = {"transfer": scale.head_epochs, "fine_tune": TUNED_EPOCHS}.get(task.case, scale.epochs)
-    guide = Guide(task.case, task.folder / "files", scale.image_size, epochs, task.weights)
     calls: dict[str, Callable[[int], list[Trained]]] = {
         "one": lambda repeat: [ours_one(task, sides, repeat)],
         "all": lambda repeat: ours_all(task, sides, repeat),
-        "keras": lambda repeat: [sides.keras(train_keras, guide, seed) for seed in range(task.scale.seeds)],
+        "other": lambda repeat: [train_other(task, epochs, seed) for seed in range(scale.seeds)],
     }
     found = alternate(calls, task.scale.repeats, task.case)
-    other = [sum(one.seconds for one in repeat) for repeat in found["keras"]]
+    other = [sum(one.seconds for one in repeat) for repeat in found["other"]]
     accuracy = None
     if task.case in ("plain", "augmented"):  # where both sides train all epochs; repeats train the same seeds again
-        accuracy = compare_accuracy(*([one.accuracy for one in found[side][0]] for side in ("all", "keras")))
-    seeds = task.scale.seeds
+        accuracy = compare_accuracy(*([one.accuracy for one in found[side][0]] for side in ("all", "other")))
+    seeds = scale.seeds
     return [
         compare(
             f"{task.case}, 1 seed, {usable_cores()} threads", "s",
             [repeat[0].seconds for repeat in found["one"]], [seconds / seeds for seconds in other],
-            other_name="Keras' way, mean of its seeds", target=TARGETS[task.case][0], epochs=epochs,
+            other_name=f"{other_name}, mean of its seeds", target=TARGETS[task.case][0], epochs=epochs,
         ),
         compare(
             f"{task.case}, {seeds} seeds, two at once", "s",
             [sum(one.seconds for one in repeat) for repeat in found["all"]], other,
-            other_name="Keras' way", target=TARGETS[task.case][1], accuracy=accuracy, epochs=epochs,
+            other_name=other_name, target=TARGETS[task.case][1], accuracy=accuracy, epochs=epochs,
         ),
     ]  # fmt: skip
+
+
+def bring_images(folder: Path, scale: Scale) -> dict[str, Any]:
+    """Write the images into `folder`, as arrays and as files, and return what the result file has about them."""
+    pictures = bring_archive(folder / "archives", 4 * scale.images_per_class, scale.image_size, real=scale.real)
+    start = time.perf_counter()
+    rows = ingest(folder / "archives", folder / "arrays", scale.image_size, scale.images_per_class)
+    seconds = round(time.perf_counter() - start, 2)
+    unpack(rows, folder / "archives", folder / "files")
+    counts = read_json(folder / "arrays" / "dataset.json")["counts"]
+    return {"pictures": pictures, "images": counts, "ingest_seconds": seconds}
 
 
 def main() -> None:
@@ -231,28 +264,17 @@ def main() -> None:
     arguments = parser.parse_args()
     announce(arguments.scale, {"toy": "1 minute", "short": "10 minutes", "full": "40 minutes"})
     scale = SCALES[arguments.scale]
-    with tempfile.TemporaryDirectory(prefix="peer-modern-") as name:
-        folder = Path(name)
-        images = bring_archive(folder / "archives", 4 * scale.images_per_class, scale.image_size, real=scale.real)
-        start = time.perf_counter()
-        rows = ingest(folder / "archives", folder / "arrays", scale.image_size, scale.images_per_class)
-        ingest_seconds = time.perf_counter() - start
-        unpack(rows, folder / "archives", folder / "files")
-        with (
-            Side(start_all_cores) as whole,
-            Side(start_one_thread) as left,
-            Side(start_one_thread) as right,
-            Side(start_keras) as peer,
-        ):
+    with tempfile.TemporaryDirectory(prefix="peer-modern-") as temporary:
+        folder = Path(temporary)
+        facts = bring_images(folder, scale)
+        with our_sides() as sides, Side(start_keras) as peer:
             weights, known = find_weights("InceptionV3", folder, peer)
-            sides = Sides(whole, (left, right), peer)
             cases = [arguments.case] if arguments.case else scale.cases
-            found = [row for case in cases for row in measure(Task(case, scale, folder, weights), sides)]
-        counts = read_json(folder / "arrays" / "dataset.json")["counts"]
-    write_result(
-        arguments, found, name=f"peer_modern_{arguments.case}" if arguments.case else None,
-        pictures=images, images=counts, weights=known, ingest_seconds=round(ingest_seconds, 2),
-    )  # fmt: skip
+            tasks = [Task(case, scale, folder, weights) for case in cases]
+            train = partial(train_with, peer)
+            found = [row for task in tasks for row in measure(task, sides, "Keras' way", train)]
+    name = f"peer_modern_{arguments.case}" if arguments.case else None
+    write_result(arguments, found, name=name, weights=known, **facts)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The measurements run at toy scale and leave valid results; what they compute from repeats is checked by hand."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 from helpers.tiny_study import PROJECT, environment
 
 BENCH = PROJECT / "bench"
+FASTAI = os.environ.get("CONVNET_FASTAI")
 
 
 def _start(module: str, *options: str) -> str:
-    variables = {key: value for key, value in environment().items() if key != "CONVNET_DATA"}
+    variables = {key: value for key, value in environment().items() if key not in ("CONVNET_DATA", "CONVNET_FASTAI")}
     command = [sys.executable, "-m", f"bench.{module}", *options]
     done = subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -234,6 +236,28 @@ def test_both_ways_train_the_same_pictures(tmp_path: Path) -> None:
 def test_measurement_leaves_a_valid_result(script: str, tmp_path: Path) -> None:
     _measure(script, tmp_path)
     assert _result(tmp_path / f"{script}-toy.json")["rows"]
+
+
+def test_without_a_python_that_has_fastai_nothing_is_measured(tmp_path: Path) -> None:
+    assert _measure("peer_fastai", tmp_path) == ""
+    assert not list(tmp_path.iterdir())
+    from bench.speed.peer_fastai import Fastai
+
+    bare = tmp_path / "bare"  # without site-packages
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    bare.chmod(0o755)
+    with pytest.raises(RuntimeError, match=r"bare.* ended with 1"):
+        Fastai(bare)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(FASTAI is None, reason="CONVNET_FASTAI names no Python that has fastai")
+def test_fastai_takes_turns_with_this_program(tmp_path: Path) -> None:
+    assert FASTAI is not None
+    assert "of fastai" in _measure("peer_fastai", tmp_path, "--python", FASTAI, "--case", "augmented")
+    one, every = _result(tmp_path / "peer_fastai_augmented-toy.json")["rows"]
+    assert one["other"]["name"] == f"{every['other']['name']}, mean of its seeds"
+    assert 0 <= every["accuracy"]["other"]["median"] <= 1
 
 
 @pytest.mark.slow
