@@ -31,6 +31,8 @@ TWO_AT_A_TIME := $(BIN)/pytest -n 2 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export DVC_NO_ANALYTICS := 1
+# Importing Keras takes half the time from bytecode. A shell may forbid to write it; here it is written.
+export PYTHONDONTWRITEBYTECODE :=
 export PIP_NO_INPUT := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -193,7 +193,7 @@ def test_longest_jobs_begin_first_and_each_kind_after_its_data(study: Params, mo
     monkeypatch.setattr(queue, "run_jobs", lambda jobs, *_: events.extend(job.label for job in jobs))
     queue.train_all(study)
     pixels = ["tiny/baseline seed 0", "tiny/baseline seed 0", "tiny/baseline seed 0 50.0% of training"]
-    assert events == ["prepare", *pixels, "features", "tiny/transfer seed 0"]
+    assert events == [*pixels, "features", "tiny/transfer seed 0"]
 
 
 def with_seeds(study: Params, *seeds: int) -> Params:

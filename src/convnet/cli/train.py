@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from convnet.engine.queue import TUNING, forecast_run, make_data, train_all, unfinished
+from convnet.engine.queue import TUNING, before_jobs, forecast_run, make_data, train_all, unfinished
 from convnet.engine.run import choose_engine
 from convnet.params.load import load_params
 from convnet.params.schema import Params
@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
         make_data()
         _print_plan(params)
         return
+    make_data(before_jobs(params))
     train_all(params)
     print("every job has its result; `dvc repro` takes them from the store", file=sys.stderr)
 

@@ -42,7 +42,7 @@ def before_jobs(params: Params) -> str:
 
 
 def train_all(params: Params, workers: Workers | None = None, early: Callable[[], None] | None = None) -> None:
-    """Make the data that the jobs need, and run all jobs, each kind once its inputs exist.
+    """Run all jobs, each kind once its inputs exist; the outputs of `before_jobs` exist.
 
     Args:
         params: the whole of params.yaml.
@@ -50,9 +50,8 @@ def train_all(params: Params, workers: Workers | None = None, early: Callable[[]
         early: the first seed of all variants trains first, and this is called behind it unless a job failed.
 
     Raises:
-        UserError: the data cannot be made, or at least one job failed; the others have their results.
+        UserError: the features cannot be made, or at least one job failed; the others have their results.
     """
-    make_data(before_jobs(params))
     seeds = None if early is None else params.run.seeds[:1]
     with _Queue(params, workers) as queue:
         with _dvc_repro(BEFORE_HEADS):  # beside: pixels need no features

@@ -18,6 +18,8 @@ class UserError(Exception):
 
 def printable(text: str) -> str:
     """Return `text` with control characters escaped, so a file name cannot drive the terminal."""
+    if text.isprintable():  # nearly always, and far quicker
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
