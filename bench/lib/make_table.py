@@ -3,7 +3,7 @@
     python -m bench.lib.make_table
 
 Of each measurement the result at full scale counts. A short result is used where there is no full one, and marked as
-short. Toy results are never shown.
+short. Toy results are never shown. The differences of all remedies come last.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.lib.numbers import RESULTS
+from bench.lib.remedy_table import remedy_section
 from convnet.system.files import read_json, write_text
 
 PAGE = RESULTS / "tables.md"
@@ -144,7 +145,8 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=PAGE, help="page to write")
     arguments = parser.parse_args()
     results = [result for result in newest_scales(arguments.results) if "rows" in result or "kinds" in result]
-    lines = [line for result in results for line in section(result)] or [NONE_YET, ""]
+    lines = [line for result in results for line in section(result)]
+    lines = lines + remedy_section(arguments.results) or [NONE_YET, ""]
     write_text(arguments.page, "\n".join([*HEAD, *lines]))
 
 

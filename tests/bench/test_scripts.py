@@ -193,6 +193,26 @@ def test_table_tells_what_else_was_seen_on_a_gpu() -> None:
     assert table._rows([{**row, "agreement": agreement}])[-1] == expected
 
 
+def test_table_of_remedies_has_a_row_for_each_comparison(tmp_path: Path) -> None:
+    from bench.lib.remedy_table import remedy_section
+
+    row = {"variant": "mixup", "against": "baseline", "dataset": "pets", "kind": "rendered", "n_test": 240,
+           "difference_points": 1.5, "interval_points": [-0.5, 3.5], "seeds": 3, "decision": "not decided"}  # fmt: skip
+    on_hands = row | {"dataset": "hands", "seeds": 6, "decision": "helps"}
+    other = row | {"variant": "ema"}
+    assert remedy_section(tmp_path) == []
+    result = {"command": "python -m x", "machine": {"processor": "P"}, "rows": [row, on_hands, other]}
+    (tmp_path / "all_remedies_default.json").write_text(json.dumps(result))
+    assert remedy_section(tmp_path)[2:-1] == [
+        "`python -m x` on P.",
+        "",
+        "| variant | beside | pets, rendered, 240 test images | hands, rendered, 240 test images |",
+        "| --- | --- | --- | --- |",
+        "| ema | baseline | +1.5 (-0.5 to +3.5) not decided |  |",
+        "| mixup | baseline | +1.5 (-0.5 to +3.5) not decided | +1.5 (-0.5 to +3.5, n 6) helps |",
+    ]
+
+
 def test_table_without_results_names_the_command(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     _start("lib.make_table", "--results", str(tmp_path), "--page", str(page))

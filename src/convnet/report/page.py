@@ -48,7 +48,7 @@ from convnet.system.language import tr
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE_BUDGET = 5_000_000  # bytes of the whole page: text, tables and images in base64
 SHOWN_FILES = 50  # of each list of files; the manifest holds the rest
-SHOWN_ROWS = 1000  # of each table of numbers; the confusion matrices of 100 classes alone would have 10,000 a variant
+SHOWN_ROWS = 200  # of each table of numbers, so that a run of many variants keeps room for its figures
 OWN_PARTS = ("verdict", "variants", "epochs", "transfer", "cost", "data")  # sections with a template of their own
 SHOWN_CLASSES = 12  # in a sentence; the table of the data lists all
 NO_NUMBER = "–"  # noqa: RUF001 - a dash
@@ -201,9 +201,11 @@ def write_report(datasets: Sequence[DatasetReport], params_text: str, destinatio
     Raises:
         UserError: text and charts alone are larger than the page may be.
     """
-    figures = [figure for dataset in datasets for figure in dataset.figures]
     opened = {id(figure) for dataset in datasets for figure in dataset.opened}
-    paths = [figure.path for figure in sorted(figures, key=lambda figure: id(figure) not in opened)]
+    placed = [pair for dataset in datasets for pair in enumerate(dataset.figures)]
+    placed.sort(key=lambda pair: (id(pair[1]) not in opened, pair[0]))  # datasets take turns
+    figures = [figure for _, figure in placed]
+    paths = [figure.path for figure in figures]
     images = {figure.path: figure.embedded or embed_image(figure.path) for figure in figures}
     # A dash, because an empty URI means an image that was left out, for which the page has a sentence.
     without_images = _render(datasets, params_text, {path: replace(image, uri="-") for path, image in images.items()})
