@@ -12,7 +12,7 @@ PATTERN = "all_remedies_*.json"
 def remedy_section(folder: Path) -> list[str]:
     """Return the lines of the table of all results in a folder; none without a result.
 
-    A cell holds the difference in points, its 95 % interval, the number of shared seeds if it is not 3, and the decision.
+    A cell holds the difference in points, its 95 % interval, the number of seeds if it is not 3, and the decision.
     """
     results = [read_json(path) for path in sorted(folder.glob(PATTERN))]
     if not results:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from convnet.analysis.example_images import Examples, choose_evenly, read_examples
 from convnet.analysis.feature_maps import mapped_layers
 from convnet.analysis.networks import Network, convolutional_part, load_network, to_numpy
-from convnet.jobs.job import STORE, code_digest, library_versions, source_digest
+from convnet.jobs.job import code_digest, library_versions, source_digest
 from convnet.jobs.predictions import Predictions
-from convnet.system.files import file_digest, json_digest, read_json, write_json
+from convnet.jobs.store import stored_json
+from convnet.system.files import file_digest, read_json
 
 MOST_IMAGES = 1_000  # of each split: more would hardly move the accuracies
 AT_ONCE = 50  # images; bounds memory
@@ -53,16 +54,17 @@ def measure_cuts(
         "code": [code_digest(), source_digest(["analysis/cuts.py", "evaluation/mislabelled.py"])],
         "versions": library_versions(),
     }
-    kept = STORE / f"cuts-{json_digest(decides)}.json"
-    if not kept.is_file():
+
+    def compute() -> list[dict[str, Any]]:
         read: Mapping[str, Examples] = {
             split: read_examples(arrays, split, predictions[split], rows, own_splits) for split, rows in chosen.items()
         }
         train, validation = (
             Labelled(read[split].images, predictions[split].labels[rows]) for split, rows in chosen.items()
         )
-        write_json(kept, probe_cuts(load_network(path), network.layers, train, validation))
-    rows: list[dict[str, Any]] = read_json(kept)
+        return probe_cuts(load_network(path), network.layers, train, validation)
+
+    rows: list[dict[str, Any]] = stored_json("cuts", decides, compute)
     return rows
 
 

@@ -4,7 +4,7 @@ Their modules load scikit-learn and pandas, so they are imported only where the 
 """
 
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from convnet.data.arrays import load_arrays
 from convnet.data.splits import SPLITS
-from convnet.jobs.job import STORE, library_versions, source_digest
-from convnet.system.files import file_digest, json_digest, read_json, write_json
+from convnet.jobs.job import library_versions, source_digest
+from convnet.jobs.store import stored_json
+from convnet.system.files import file_digest, read_json
 
 Division = Mapping[str, npt.NDArray[np.int64]]  # by split, rows of the joined arrays
 
@@ -32,6 +33,7 @@ def trivial_numbers(arrays: Path, divisions: Sequence[Division] | None = None) -
         "classes": described["classes"],
         "divisions": divisions and [{split: rows.tolist() for split, rows in one.items()} for one in divisions],
         "code": source_digest(["evaluation/trivial_models.py", "evaluation/metrics.py", "evaluation/schema.py"]),
+        "versions": _versions(),
     }
 
     def compute() -> Any:
@@ -46,7 +48,7 @@ def trivial_numbers(arrays: Path, divisions: Sequence[Division] | None = None) -
             rows = trivial_rows_by_seed([part.images for part in parts], labels, divisions, described["classes"])
         return [row.model_dump() for row in rows]
 
-    return _stored("trivial", decides, compute)
+    return stored_json("trivial", decides, compute)
 
 
 def checked_labels(arrays: Path, features: Path, manifest: Path, summary: Path) -> Any:
@@ -63,6 +65,7 @@ def checked_labels(arrays: Path, features: Path, manifest: Path, summary: Path) 
         "features": read_json(features / "features.json").get("digest"),
         "manifest": [file_digest(manifest), file_digest(summary)],
         "code": source_digest(["evaluation/label_check.py", "evaluation/mislabelled.py", "data/label_tables.py"]),
+        "versions": _versions(),
     }
 
     def compute() -> Any:
@@ -70,12 +73,8 @@ def checked_labels(arrays: Path, features: Path, manifest: Path, summary: Path) 
 
         return check_labels(arrays, features, manifest, summary).model_dump()
 
-    return _stored("labels", decides, compute)
+    return stored_json("labels", decides, compute)
 
 
-def _stored(kind: str, decides: dict[str, Any], compute: Callable[[], Any]) -> Any:
-    decides["versions"] = library_versions() | {"scikit-learn": importlib.metadata.version("scikit-learn")}
-    kept = STORE / f"{kind}-{json_digest(decides)}.json"
-    if not kept.is_file():
-        write_json(kept, compute())
-    return read_json(kept)
+def _versions() -> dict[str, str]:
+    return library_versions() | {"scikit-learn": importlib.metadata.version("scikit-learn")}

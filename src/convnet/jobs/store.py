@@ -1,13 +1,13 @@
-"""The store of finished jobs: the place of a result, and whether it is still whole."""
+"""The store of finished jobs: the place of a result, whether it is still whole, and numbers kept beside."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from convnet.jobs.job import Job
+from convnet.jobs.job import STORE, Job
 from convnet.system.errors import UserError
 from convnet.system.files import file_digest, json_digest, read_json, write_json
 
@@ -83,3 +83,17 @@ def keep(made: Path, kept: Path) -> None:
     except OSError:
         if not kept.is_dir():
             raise
+
+
+def stored_json(kind: str, decides: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+    """Return numbers from the store, or compute them and keep them there.
+
+    Args:
+        kind: begins the name in the store.
+        decides: all that decides the numbers, code and versions included.
+        compute: returns them, as JSON can hold them.
+    """
+    kept = STORE / f"{kind}-{json_digest(decides)}.json"
+    if not kept.is_file():
+        write_json(kept, compute())
+    return read_json(kept)
