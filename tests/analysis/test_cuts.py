@@ -16,6 +16,7 @@ from convnet.analysis.cuts import Labelled, measure_cuts, probe_cuts
 from convnet.analysis.networks import Network
 from convnet.comparison.statistics import wilson_interval
 from convnet.data.arrays import load_arrays
+from convnet.jobs import store
 from convnet.jobs.predictions import Prediction
 from convnet.models.backbones import build_compact, cut
 from convnet.models.cnn import build_head
@@ -72,7 +73,7 @@ def test_accuracies_are_those_of_a_regression_on_channel_means(model: keras.Mode
 def test_second_measurement_comes_from_the_store(
     model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cuts, "STORE", tmp_path / "jobs")
+    monkeypatch.setattr(store, "STORE", tmp_path / "jobs")
     write_arrays(tmp_path / "arrays")
     path = tmp_path / "seed-0.keras"
     path.write_bytes(b"network")

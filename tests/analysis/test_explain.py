@@ -18,7 +18,7 @@ from keras import layers
 from numpy.typing import NDArray
 from PIL import Image
 
-from convnet.analysis import cuts, kept_figures, network_drawing
+from convnet.analysis import kept_figures, network_drawing
 from convnet.analysis.augmented_draws import draw_augmented, draw_knobs
 from convnet.analysis.example_images import choose_cases, choose_evenly
 from convnet.analysis.explain import explain_dataset
@@ -28,6 +28,7 @@ from convnet.analysis.grad_cam import grad_cam
 from convnet.analysis.networks import FROZEN, load_network, plan_networks
 from convnet.backend.gradients import gradients
 from convnet.data.arrays import load_arrays
+from convnet.jobs import store
 from convnet.jobs.predictions import Prediction, Predictions, save_predictions
 from convnet.models.backbones import build_compact, cut
 from convnet.models.cnn import build_cnn, build_head
@@ -125,7 +126,7 @@ def make_study(folder: Path, changes: dict[str, Any]) -> Study:
 @pytest.fixture(scope="module", autouse=True)
 def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (kept_figures, cuts):
+        for module in (kept_figures, store):
             patch.setattr(module, "STORE", tmp_path_factory.mktemp("store"))
         yield
 

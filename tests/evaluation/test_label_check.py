@@ -13,6 +13,7 @@ from convnet.evaluation import label_check, of_data
 from convnet.evaluation.label_check import NO_FEATURES
 from convnet.evaluation.mislabelled import Judged, judge
 from convnet.evaluation.schema import LabelCheck, Pair
+from convnet.jobs import store
 from convnet.params.data import LabelSource
 from convnet.report.tables import suggested_labels_table
 from convnet.system.csv_tables import write_csv
@@ -25,7 +26,7 @@ WRONG = (3, 126, 190)  # rows with the other label
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Digits 0 and 1 as a dataset whose features are the pixels, with three wrong labels and one pair of copies."""
-    monkeypatch.setattr(of_data, "STORE", tmp_path / "jobs")
+    monkeypatch.setattr(store, "STORE", tmp_path / "jobs")
     digits, truth = load_digits(n_class=2, return_X_y=True)
     digits, labels = digits[:200], truth[:200].copy()
     labels[list(WRONG)] = 1 - labels[list(WRONG)]

@@ -7,12 +7,13 @@ from convnet.data.arrays import load_arrays
 from convnet.data.splits import SPLITS
 from convnet.evaluation import of_data, trivial_models
 from convnet.evaluation.trivial_models import trivial_rows
+from convnet.jobs import store
 from convnet.system.files import read_json
 from helpers.tiny_study import write_arrays
 
 
 def test_trivial_numbers_are_stored_and_the_divisions_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(of_data, "STORE", tmp_path / "jobs")
+    monkeypatch.setattr(store, "STORE", tmp_path / "jobs")
     arrays = tmp_path / "arrays"
     write_arrays(arrays)
     train, validation, test = ((part.images, part.labels) for part in (load_arrays(arrays, name) for name in SPLITS))
