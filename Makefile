@@ -20,8 +20,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PLOTS_PAGE := .dvc/plots_page.html
-# --no-compile: Python compiles what is really imported, which is a small part.
-INSTALL := $(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes
+# No bytecode: Python compiles what is really imported, which is a small part.
+LOCKED := --quiet --no-deps --require-hashes -r requirements.lock
 STARTED := $(shell date +%s)
 CORES = $(shell getconf _NPROCESSORS_ONLN)
 DATASETS = $(shell $(BIN)/python -c 'from convnet.params.load import load_params; print(*load_params().run.datasets)' 2>/dev/null)
@@ -84,11 +84,10 @@ bench: .venv/.stamp
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "make: $(PYTHON) cannot make virtual environments: install its venv module (Debian: apt install python3-venv)." >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
-	# The installer first: what comes with Python may need minutes for what a new one does in seconds.
-	$(BIN)/python -m pip install --quiet --require-hashes -r <(sed -n '/^pip==/,/[^\\]$$/p' requirements.lock)
-	# TensorFlow, half of all that there is to unpack, beside the others. The lock file names everything: --no-deps.
-	$(INSTALL) -r <(sed -n '/^tensorflow==/,/[^\\]$$/p' requirements.lock) & beside=$$!; \
-	  $(INSTALL) -r <(sed '/^tensorflow==/,/[^\\]$$/d' requirements.lock) || { kill $$beside; exit 1; }; wait $$beside
+	# The installers first: what comes with Python may need minutes for what a new one does in seconds.
+	$(BIN)/python -m pip install --quiet --require-hashes -r <(sed -nE '/^(pip|uv)==/,/[^\]$$/p' requirements.lock)
+	# uv is the fast one; pip knows indexes and certificates that only its own settings name. The lock file names everything.
+	$(BIN)/uv pip install $(LOCKED) || $(BIN)/python -m pip install --no-compile $(LOCKED)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
