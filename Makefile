@@ -10,7 +10,7 @@
 #   make test         the tests that take seconds
 #   make test-slow    the tests that train or run whole pipelines
 #   make bench        the measurements of speed; those of correctness take hours and have options
-#   make lock         resolve requirements.lock (needs uv); UPGRADE=--upgrade takes newer versions
+#   make lock         resolve requirements.lock; UPGRADE=--upgrade takes newer versions
 #   make clean        remove the environment, caches and drawn pages; data, models and finished jobs stay
 
 SHELL := /bin/bash
@@ -105,9 +105,8 @@ scm: .venv/.stamp
 	  echo "make: no git history here: dvc repro, metrics show and plots show work, dvc exp and every dvc ... diff do not." >&2; \
 	fi
 
-lock:
-	@command -v uv >/dev/null || { echo "make: uv was not found: pip install uv" >&2; exit 1; }
-	uv pip compile pyproject.toml --extra test --extra export --extra ray --universal --python-version 3.11 --generate-hashes \
+lock: .venv/.stamp
+	$(BIN)/uv pip compile pyproject.toml --extra test --extra export --extra ray --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE) -o requirements.lock
 
 clean:
