@@ -1,10 +1,28 @@
 """Stage look: draw what the networks of a dataset see, and measure them on perturbed copies of its images."""
 
 import argparse
+import multiprocessing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from convnet.params.load import load_params
 from convnet.system.errors import command
+from convnet.system.processes import map_in_processes, usable_cores
+from convnet.system.progress import show_progress_every
+
+HALVES = ("explanations", "robustness")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is looked at, and where the outputs go."""
+
+    dataset: str
+    arrays: Path
+    models: Path
+    explanations: Path
+    robustness: Path
 
 
 @command
@@ -16,21 +34,34 @@ def main() -> None:
     parser.add_argument("models", type=Path, help="folder that holds one folder per variant")
     parser.add_argument("explanations", type=Path, help="folder for the figures and their list")
     parser.add_argument("robustness", type=Path, help="JSON for the accuracy on perturbed copies")
-    arguments = parser.parse_args()
+    look = Look(**vars(parser.parse_args()))
+    # `make repro` looks at all datasets at once. Cores beyond those would be idle, so the two halves run at once.
+    at_once = len(HALVES) if usable_cores() > len(load_params().run.datasets) else 1
+    for _ in map_in_processes(partial(_write, look), HALVES, at_once, items_per_task=1):
+        pass
+
+
+def _write(look: Look, half: str) -> None:
     params = load_params()
     # Imported late, because it costs seconds. The device comes first: it silences the libraries that follow.
     from convnet.backend.device import configure_device
 
     configure_device(threads=params.engine.threads_per_job, precision="float32")
+    inputs = params, look.dataset, look.arrays, look.models
+    if half == "robustness":
+        from convnet.analysis.robustness import write_robustness
+
+        if multiprocessing.parent_process():
+            show_progress_every(None)  # two bars in one terminal would overwrite each other
+        write_robustness(*inputs, look.robustness)
+        return
     from convnet.analysis.explain import explain_dataset
     from convnet.analysis.remedy_draws import draw_remedies
-    from convnet.analysis.robustness import write_robustness
     from convnet.report.catalogue import in_language
 
     with in_language(params.report.language):
-        explain_dataset(params, arguments.dataset, arguments.arrays, arguments.models, arguments.explanations)
-        draw_remedies(params, arguments.dataset, arguments.arrays, arguments.models, arguments.explanations)
-    write_robustness(params, arguments.dataset, arguments.arrays, arguments.models, arguments.robustness)
+        explain_dataset(*inputs, look.explanations)
+        draw_remedies(*inputs, look.explanations)
 
 
 if __name__ == "__main__":
