@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from convnet.comparison.cautions import with_words
 from convnet.comparison.paired import compare
 from convnet.comparison.power import estimate_of
 from convnet.comparison.random_effects import crossed_estimate
@@ -297,9 +298,23 @@ def test_variant_that_does_not_beat_the_trivial_model_is_called_out():
     found = verdict(evaluations, trivial=[trivial_row(0.3), trivial_row(0.6)])
     beats = {r.variant: r.trivial.beats for r in found.variants}
     assert beats == {"baseline": False, "close": False, "up": True}
-    assert any(w.startswith("baseline does not beat the trivial model") for w in found.warnings)
-    assert any(w.startswith("close does not clearly beat the trivial model") for w in found.warnings)
+    trivial = r"the trivial model 'colours and thumbnail' with test accuracy 60\.0 %"
+    not_above, unclear = (w for w in found.warnings if "trivial" in w)
+    assert re.fullmatch(rf"Not above {trivial}: baseline \(\d\d\.\d %\)\.", not_above)
+    assert re.fullmatch(rf"Not clearly above {trivial}: close \(\d\d\.\d %\)\.", unclear)
     assert "test_predictions" not in found.trivial[0].model_dump()
+
+
+def test_variants_with_one_caution_share_a_sentence():
+    capped, free = evaluation("baseline", 0.62), evaluation("close", 0.62)
+    seeds = [run.model_copy(update={"at_cap": run.seed == 4}) for run in capped.seeds]
+    capped = capped.model_copy(update={"seeds": seeds})
+    evaluations = [capped, free, capped.model_copy(update={"variant": "up"})]
+    found = verdict(evaluations, trivial=[trivial_row(0.6)])
+    (unclear,) = (w for w in found.warnings if "trivial" in w)
+    assert re.search(r"baseline \([^)]*\), close \([^)]*\), up \([^)]*\)\.$", unclear)
+    words = with_words(found, evaluations, {}).warnings
+    assert "Still improving at the cap of epochs: baseline, up; raise `epochs` for the whole dataset." in words
 
 
 def test_trivial_rows_of_another_split_are_a_user_error():

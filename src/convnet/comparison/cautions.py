@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from convnet.comparison.look_sentences import spent_sentence
-from convnet.comparison.schema import Comparison, Deciding, VariantSummary, Verdict
+from convnet.comparison.schema import Comparison, Verdict
 from convnet.comparison.wording import comparison_sentence, metric_words
 from convnet.evaluation.schema import Evaluation
 from convnet.params.section import BASELINE
@@ -31,9 +31,10 @@ def with_words(
 
 
 def _at_cap(found: Verdict, evaluations: Sequence[Evaluation]) -> list[str]:
-    improving = mark("{variant} is still improving at its cap of epochs; raise `epochs` for the whole dataset.")
     capped = {e.variant for e in evaluations if any(run.at_cap for run in e.seeds)}
-    return [tr(improving, variant=row.variant) for row in found.variants if row.variant in capped]
+    names = [row.variant for row in found.variants if row.variant in capped]
+    improving = mark("Still improving at the cap of epochs: {variants}; raise `epochs` for the whole dataset.")
+    return [tr(improving, variants=", ".join(names))] if names else []
 
 
 def warning_sentences(verdict: Verdict, baseline: str, against: Mapping[str, Sequence[str]]) -> list[str]:
@@ -74,8 +75,7 @@ def warning_sentences(verdict: Verdict, baseline: str, against: Mapping[str, Seq
     if any(len(row.seeds) == 1 for row in verdict.comparisons):
         one = mark("One seed only: the intervals count the sample of test images, not the randomness of training.")
         warnings.append(tr(one))
-    beaten = [row for row in verdict.variants if row.trivial and not row.trivial.beats]
-    return warnings + [trivial_sentence(row, verdict.metric) for row in beaten]
+    return warnings + _trivial(verdict)
 
 
 def _left_out(rows: Sequence[Comparison]) -> list[str]:
@@ -88,19 +88,20 @@ def _left_out(rows: Sequence[Comparison]) -> list[str]:
     return [tr(shared, seeds=seeds, variants=", ".join(dict.fromkeys(names))) for seeds, names in variants.items()]
 
 
-def trivial_sentence(row: VariantSummary, metric: Deciding) -> str:
-    """Return the warning about a variant that does not beat the best trivial model."""
-    assert row.trivial is not None
-    words = (
-        mark("{variant} does not beat the trivial model '{trivial}': {metric} {own} against {reached}.")
-        if row.trivial.difference <= 0
-        else mark("{variant} does not clearly beat the trivial model '{trivial}': {metric} {own} against {reached}.")
+def _trivial(verdict: Verdict) -> list[str]:
+    """Return a sentence for the variants that do not beat a trivial model, and one for those without a clear lead."""
+    above, unclear = (
+        mark("Not above the trivial model '{trivial}' with {metric} {reached}: {variants}."),
+        mark("Not clearly above the trivial model '{trivial}' with {metric} {reached}: {variants}."),
     )
-    return tr(
-        words,
-        variant=row.variant,
-        trivial=tr(row.trivial.name),
-        metric=metric_words(metric),
-        own=percent(row.mean_of(metric)),
-        reached=percent(row.trivial.reached),
-    )
+    metric = verdict.metric
+    variants: dict[tuple[str, str, float], list[str]] = {}
+    for row in verdict.variants:
+        if row.trivial and not row.trivial.beats:
+            words = above if row.trivial.difference <= 0 else unclear
+            own = f"{row.variant} ({percent(row.mean_of(metric))})"
+            variants.setdefault((words, row.trivial.name, row.trivial.reached), []).append(own)
+    return [
+        tr(words, trivial=tr(name), metric=metric_words(metric), reached=percent(reached), variants=", ".join(names))
+        for (words, name, reached), names in variants.items()
+    ]
