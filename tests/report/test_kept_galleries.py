@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from convnet.jobs import store as job_store
 from convnet.report import kept_galleries
 from convnet.report.drawing import gallery, show_image
-from convnet.report.kept_galleries import save_gallery
+from convnet.report.embedding import embed_image
+from convnet.report.kept_galleries import embed_gallery, save_gallery
 from convnet.report.style import save_png
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype(np.uint8)
@@ -47,3 +49,17 @@ def test_title_texts_and_pixels_decide(store: Path, tmp_path: Path) -> None:
     for number, figure in enumerate([make(), make("Labels"), make(texts="abd"), make(images=other)]):
         save_gallery(figure, tmp_path / f"{number}.png")
         assert len(list(store.iterdir())) == number + 1
+
+
+def test_kept_image_is_the_embedded_one_and_the_file_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_store, "STORE", tmp_path / "jobs")
+    first, second = tmp_path / "first.png", tmp_path / "second.png"
+    save_png(make(), first)
+    save_png(make(title="Other"), second)
+    expected = [embed_image(path) for path in (first, second)]
+    assert [embed_gallery(path) for path in (first, second)] == expected
+    monkeypatch.setattr(kept_galleries, "embed_image", None)
+    assert [embed_gallery(path) for path in (first, second)] == expected
+    save_png(make(texts="xyz"), first)
+    with pytest.raises(TypeError):
+        embed_gallery(first)

@@ -2,7 +2,7 @@
 
 import multiprocessing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from convnet.report.charts import (
     top_losses,
 )
 from convnet.report.embedding import embed_image
-from convnet.report.kept_galleries import save_gallery
+from convnet.report.kept_galleries import embed_gallery, save_gallery
 from convnet.report.model_card import write_model_card
 from convnet.report.next_tries import Known, next_tries
 from convnet.report.page import DatasetReport, Figure, write_report
@@ -157,7 +157,7 @@ def _part_of_page(
         evaluations=evaluations,
         verdict=verdict,
         summary=read_json(folders.splits / f"{dataset}.summary.json"),
-        figures=[replace(figure, embedded=embed_image(figure.path)) for figure in (*explained, *figures)],
+        figures=[*explained, *figures],
         backbone=describe_backbone(folders.backbones / dataset, evaluations),
         layers=read_json(layers) if layers.exists() else [],
         robustness=numbers.robustness,
@@ -182,9 +182,11 @@ def _save(drawn: Sequence[Chart], folder: Path) -> list[Figure]:
         if chart.is_gallery:
             png = folder / f"{chart.name}.png"
             save_gallery(chart.figure, png)
+            embedded = embed_gallery(png)
         else:
             png, _ = save_figure(chart.figure, folder / chart.name)
-        figures.append(Figure(chart.section, chart.title, png, chart.alt, chart.caption, chart.table))
+            embedded = embed_image(png)
+        figures.append(Figure(chart.section, chart.title, png, chart.alt, chart.caption, chart.table, embedded))
     return figures
 
 
@@ -194,5 +196,6 @@ def _explained(folder: Path) -> list[Figure]:
     for entry in read_json(folder / "figures.json"):
         table = pd.DataFrame(entry["table"]["rows"], columns=entry["table"]["columns"]) if entry["table"] else None
         path = folder / entry["file"]
-        figures.append(Figure(entry["section"], entry["title"], path, entry["alt"], entry["caption"], table))
+        words = entry["alt"], entry["caption"]
+        figures.append(Figure(entry["section"], entry["title"], path, *words, table, embed_gallery(path)))
     return figures

@@ -1,10 +1,11 @@
-"""Galleries of images, drawn once: the job store keeps them for runs in which they did not change.
+"""Galleries of images, drawn and made small once: the job store keeps them for runs in which they did not change.
 
 They are PNG only: a drawing of lines would hold the same pixels.
 """
 
 import hashlib
 import importlib.metadata
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from convnet.jobs.job import STORE, source_digest
+from convnet.jobs.store import stored_json
+from convnet.report.embedding import EmbeddedImage, embed_image
 from convnet.report.style import save_png
-from convnet.system.files import json_digest, link
+from convnet.system.files import file_digest, json_digest, link
 
 
 def save_gallery(figure: Figure, path: Path) -> None:
@@ -33,6 +36,16 @@ def save_gallery(figure: Figure, path: Path) -> None:
         save_png(figure, kept)
     path.parent.mkdir(parents=True, exist_ok=True)
     link(kept, path)
+
+
+def embed_gallery(path: Path) -> EmbeddedImage:
+    """Return the image as `embed_image` does, from the store or from the file."""
+    decides = {
+        "image": file_digest(path),
+        "code": source_digest(["report/embedding.py"]),
+        "versions": {"pillow": importlib.metadata.version("pillow")},
+    }
+    return EmbeddedImage(**stored_json("embedded", decides, lambda: asdict(embed_image(path))))
 
 
 def _digest(image: NDArray[Any] | None) -> list[object]:
