@@ -2,16 +2,16 @@
 
 import argparse
 import multiprocessing
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from convnet.params.load import load_params
+from convnet.params.schema import Params
 from convnet.system.errors import command
 from convnet.system.processes import map_in_processes, usable_cores
 from convnet.system.progress import show_progress_every
-
-HALVES = ("explanations", "robustness")
 
 
 @dataclass(frozen=True)
@@ -36,32 +36,37 @@ def main() -> None:
     parser.add_argument("robustness", type=Path, help="JSON for the accuracy on perturbed copies")
     look = Look(**vars(parser.parse_args()))
     # `make repro` looks at all datasets at once. Cores beyond those would be idle, so the two halves run at once.
-    at_once = len(HALVES) if usable_cores() > len(load_params().run.datasets) else 1
-    for _ in map_in_processes(partial(_write, look), HALVES, at_once, items_per_task=1):
+    halves = (_explain, _measure)
+    at_once = len(halves) if usable_cores() > len(load_params().run.datasets) else 1
+    for _ in map_in_processes(partial(_run, look), halves, at_once, items_per_task=1):
         pass
 
 
-def _write(look: Look, half: str) -> None:
+def _run(look: Look, half: Callable[[Look, Params], None]) -> None:
     params = load_params()
     # Imported late, because it costs seconds. The device comes first: it silences the libraries that follow.
     from convnet.backend.device import configure_device
 
     configure_device(threads=params.engine.threads_per_job, precision="float32")
-    inputs = params, look.dataset, look.arrays, look.models
-    if half == "robustness":
-        from convnet.analysis.robustness import write_robustness
+    half(look, params)
 
-        if multiprocessing.parent_process():
-            show_progress_every(None)  # two bars in one terminal would overwrite each other
-        write_robustness(*inputs, look.robustness)
-        return
+
+def _explain(look: Look, params: Params) -> None:
     from convnet.analysis.explain import explain_dataset
     from convnet.analysis.remedy_draws import draw_remedies
     from convnet.report.catalogue import in_language
 
     with in_language(params.report.language):
-        explain_dataset(*inputs, look.explanations)
-        draw_remedies(*inputs, look.explanations)
+        explain_dataset(params, look.dataset, look.arrays, look.models, look.explanations)
+        draw_remedies(params, look.dataset, look.arrays, look.models, look.explanations)
+
+
+def _measure(look: Look, params: Params) -> None:
+    from convnet.analysis.robustness import write_robustness
+
+    if multiprocessing.parent_process():
+        show_progress_every(None)  # two bars in one terminal would overwrite each other
+    write_robustness(params, look.dataset, look.arrays, look.models, look.robustness)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.lib.studies import difference_of
 from convnet.system.files import read_json
 
 PATTERN = "all_remedies_*.json"
@@ -40,6 +41,5 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _cell(row: Mapping[str, Any]) -> str:
-    low, high = row["interval_points"]
     seeds = "" if row["seeds"] == 3 else f", n {row['seeds']}"
-    return f"{row['difference_points']:+.1f} ({low:+.1f} to {high:+.1f}{seeds}) {row['decision']}"
+    return f"{difference_of(row, seeds)} {row['decision']}"

@@ -63,12 +63,17 @@ def rows_of(verdict: Verdict) -> list[dict[str, Any]]:
     ]
 
 
+def difference_of(row: Mapping[str, Any], more: str = "") -> str:
+    """Return the difference of a row of `rows_of` with its interval, and `more` behind that."""
+    low, high = row["interval_points"]
+    return f"{row['difference_points']:+.1f} ({low:+.1f} to {high:+.1f}{more})"
+
+
 def line_of(row: Mapping[str, Any]) -> str:
     """Return a row of `rows_of` as one line of text."""
-    low, high = row["interval_points"]
     return (
         f"{row['dataset']} ({row['kind']}), {row['variant']} {100 * row['accuracy']:.1f} % against {row['against']}: "
-        f"{row['difference_points']:+.1f} ({low:+.1f} to {high:+.1f}), {row['decision']}"
+        f"{difference_of(row)}, {row['decision']}"
     )
 
 

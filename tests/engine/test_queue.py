@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from convnet.cli import train
 from convnet.cli.train import add_arguments, run
 from convnet.engine import queue
 from convnet.engine.queue import ARRAYS, BACKBONES, BEFORE_HEADS, BEFORE_PIXELS, FEATURES
@@ -194,6 +195,14 @@ def test_longest_jobs_begin_first_and_each_kind_after_its_data(study: Params, mo
     queue.train_all(study)
     pixels = ["tiny/baseline seed 0", "tiny/baseline seed 0", "tiny/baseline seed 0 50.0% of training"]
     assert events == [*pixels, "features", "tiny/transfer seed 0"]
+
+
+def test_train_makes_the_data_before_the_jobs(study: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(train, "make_data", events.append)
+    monkeypatch.setattr(train, "train_all", lambda _: events.append("jobs"))
+    run(parsed())
+    assert events == ["prepare", "jobs"]
 
 
 def with_seeds(study: Params, *seeds: int) -> Params:

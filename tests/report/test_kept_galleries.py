@@ -10,7 +10,7 @@ from convnet.jobs import store as job_store
 from convnet.report import kept_galleries
 from convnet.report.drawing import gallery, show_image
 from convnet.report.embedding import embed_image
-from convnet.report.kept_galleries import embed_gallery, save_gallery
+from convnet.report.kept_galleries import embed_kept, save_gallery
 from convnet.report.style import save_png
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype(np.uint8)
@@ -57,9 +57,9 @@ def test_kept_image_is_the_embedded_one_and_the_file_decides(tmp_path: Path, mon
     save_png(make(), first)
     save_png(make(title="Other"), second)
     expected = [embed_image(path) for path in (first, second)]
-    assert [embed_gallery(path) for path in (first, second)] == expected
+    assert [embed_kept(path) for path in (first, second)] == expected
     monkeypatch.setattr(kept_galleries, "embed_image", None)
-    assert [embed_gallery(path) for path in (first, second)] == expected
+    assert [embed_kept(path) for path in (first, second)] == expected
     save_png(make(texts="xyz"), first)
     with pytest.raises(TypeError):
-        embed_gallery(first)
+        embed_kept(first)

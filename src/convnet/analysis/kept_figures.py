@@ -1,6 +1,5 @@
 """Figures that the job store keeps for runs in which nothing that decides them changed."""
 
-import importlib.metadata
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ def bring_figures(kind: str, decides: Mapping[str, Any], draw: Callable[[Path], 
     Returns:
         The listing.
     """
-    versions = library_versions() | {"matplotlib": importlib.metadata.version("matplotlib")}
+    versions = library_versions("matplotlib")
     code = [code_digest(), source_digest(["analysis", "report"])]
     kept = STORE / f"{kind}-{json_digest({**decides, 'language': language(), 'code': code, 'versions': versions})}"
     if not kept.is_dir():

@@ -90,7 +90,7 @@ def _left_out(rows: Sequence[Comparison]) -> list[str]:
 
 def _trivial(verdict: Verdict) -> list[str]:
     """Return a sentence for the variants that do not beat a trivial model, and one for those without a clear lead."""
-    above, unclear = (
+    below, unclear = (
         mark("Not above the trivial model '{trivial}' with {metric} {reached}: {variants}."),
         mark("Not clearly above the trivial model '{trivial}' with {metric} {reached}: {variants}."),
     )
@@ -98,7 +98,7 @@ def _trivial(verdict: Verdict) -> list[str]:
     variants: dict[tuple[str, str, float], list[str]] = {}
     for row in verdict.variants:
         if row.trivial and not row.trivial.beats:
-            words = above if row.trivial.difference <= 0 else unclear
+            words = below if row.trivial.difference <= 0 else unclear
             own = f"{row.variant} ({percent(row.mean_of(metric))})"
             variants.setdefault((words, row.trivial.name, row.trivial.reached), []).append(own)
     return [

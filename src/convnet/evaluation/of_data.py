@@ -3,7 +3,6 @@
 Their modules load scikit-learn and pandas, so they are imported only where the numbers are not stored.
 """
 
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ def trivial_numbers(arrays: Path, divisions: Sequence[Division] | None = None) -
         "classes": described["classes"],
         "divisions": divisions and [{split: rows.tolist() for split, rows in one.items()} for one in divisions],
         "code": source_digest(["evaluation/trivial_models.py", "evaluation/metrics.py", "evaluation/schema.py"]),
-        "versions": _versions(),
+        "versions": library_versions("scikit-learn"),
     }
 
     def compute() -> Any:
@@ -65,7 +64,7 @@ def checked_labels(arrays: Path, features: Path, manifest: Path, summary: Path) 
         "features": read_json(features / "features.json").get("digest"),
         "manifest": [file_digest(manifest), file_digest(summary)],
         "code": source_digest(["evaluation/label_check.py", "evaluation/mislabelled.py", "data/label_tables.py"]),
-        "versions": _versions(),
+        "versions": library_versions("scikit-learn"),
     }
 
     def compute() -> Any:
@@ -74,7 +73,3 @@ def checked_labels(arrays: Path, features: Path, manifest: Path, summary: Path) 
         return check_labels(arrays, features, manifest, summary).model_dump()
 
     return stored_json("labels", decides, compute)
-
-
-def _versions() -> dict[str, str]:
-    return library_versions() | {"scikit-learn": importlib.metadata.version("scikit-learn")}

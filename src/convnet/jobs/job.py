@@ -160,10 +160,10 @@ def source_digest(names: Sequence[str]) -> str:
 
 
 @cache
-def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that decide a result, without importing them."""
+def library_versions(*more: str) -> dict[str, str]:
+    """Return the versions of the libraries that decide a result, and of `more`, without importing them."""
     found = {}
-    for name in LIBRARIES:
+    for name in (*LIBRARIES, *more):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -34,10 +34,11 @@ from convnet.report.charts import (
     top_losses,
 )
 from convnet.report.embedding import embed_image
-from convnet.report.kept_galleries import embed_gallery, save_gallery
+from convnet.report.figures import Figure
+from convnet.report.kept_galleries import embed_kept, save_gallery
 from convnet.report.model_card import write_model_card
 from convnet.report.next_tries import Known, next_tries
-from convnet.report.page import DatasetReport, Figure, write_report
+from convnet.report.page import DatasetReport, write_report
 from convnet.report.plot_images import write_plot_images
 from convnet.report.style import save_figure, variant_styles
 from convnet.report.summary import write_summary
@@ -182,7 +183,7 @@ def _save(drawn: Sequence[Chart], folder: Path) -> list[Figure]:
         if chart.is_gallery:
             png = folder / f"{chart.name}.png"
             save_gallery(chart.figure, png)
-            embedded = embed_gallery(png)
+            embedded = embed_kept(png)
         else:
             png, _ = save_figure(chart.figure, folder / chart.name)
             embedded = embed_image(png)
@@ -197,5 +198,5 @@ def _explained(folder: Path) -> list[Figure]:
         table = pd.DataFrame(entry["table"]["rows"], columns=entry["table"]["columns"]) if entry["table"] else None
         path = folder / entry["file"]
         words = entry["alt"], entry["caption"]
-        figures.append(Figure(entry["section"], entry["title"], path, *words, table, embed_gallery(path)))
+        figures.append(Figure(entry["section"], entry["title"], path, *words, table, embed_kept(path)))
     return figures

@@ -38,7 +38,7 @@ def save_gallery(figure: Figure, path: Path) -> None:
     link(kept, path)
 
 
-def embed_gallery(path: Path) -> EmbeddedImage:
+def embed_kept(path: Path) -> EmbeddedImage:
     """Return the image as `embed_image` does, from the store or from the file."""
     decides = {
         "image": file_digest(path),

@@ -7,7 +7,6 @@ from a user's archive: every text goes through autoescape, and control character
 import base64
 import hashlib
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -35,6 +34,7 @@ from convnet.report.answer import (
 from convnet.report.backbone_text import fine_tuning_sentences
 from convnet.report.embedding import EmbeddedImage, embed_image, fit_images
 from convnet.report.evidence import Study, evidence
+from convnet.report.figures import Figure, FigureGroup, by_importance, group_figures
 from convnet.report.next_tries import Suggestion, by_command
 from convnet.report.style import kind_words
 from convnet.report.tried import effects
@@ -52,48 +52,6 @@ SHOWN_ROWS = 200  # of each table of numbers, so that a run of many variants kee
 OWN_PARTS = ("verdict", "variants", "epochs", "transfer", "cost", "data")  # sections with a template of their own
 SHOWN_CLASSES = 12  # in a sentence; the table of the data lists all
 NO_NUMBER = "–"  # noqa: RUF001 - a dash
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure on the page, with its words for readers who cannot see it."""
-
-    section: str  # a key of `lesson.SECTIONS`
-    title: str
-    path: Path  # PNG
-    alt: str
-    caption: str = ""  # how to read it
-    table: pd.DataFrame | None = None
-    embedded: EmbeddedImage | None = None  # None: the page embeds it
-
-
-@dataclass(frozen=True)
-class FigureGroup:
-    """Figures of one kind: one figure, or one per variant, of which one is open."""
-
-    figures: Sequence[Figure]
-    opened: int = 0  # place of the open figure
-
-    @property
-    def caption(self) -> str:
-        """The sentences that all captions share."""
-        others = [_sentences(figure.caption) for figure in self.figures[1:]]
-        first = _sentences(self.figures[0].caption)
-        return " ".join(sentence for sentence in first if all(sentence in of_one for of_one in others))
-
-    def own_words(self, figure: Figure) -> str:
-        """Return the rest of a figure's caption."""
-        shared = _sentences(self.caption)
-        return " ".join(sentence for sentence in _sentences(figure.caption) if sentence not in shared)
-
-
-def _sentences(text: str) -> list[str]:
-    return re.split(r"(?<=[.!?]) ", text)
-
-
-def _kind(figure: Figure) -> str:
-    """Return the first two words of the title: figures of one kind differ in the variant behind them."""
-    return " ".join(figure.title.split()[:2])
 
 
 @dataclass(frozen=True)
@@ -141,25 +99,8 @@ class DatasetReport:
 
     @cached_property
     def groups(self) -> dict[str, list[FigureGroup]]:
-        """The figures by section; neighbours of one kind form a group."""
-        groups: dict[str, list[list[Figure]]] = {}
-        for figure in self.figures:
-            of_section = groups.setdefault(figure.section, [])
-            before = of_section[-1][0] if of_section else None
-            if before and (_kind(before) == _kind(figure) or before.caption == figure.caption != ""):
-                of_section[-1].append(figure)
-            else:
-                of_section.append([figure])
-        return {section: [self._group(figures) for figures in found] for section, found in groups.items()}
-
-    @property
-    def opened(self) -> list[Figure]:
-        """The figures that a reader sees without a click."""
-        return [group.figures[group.opened] for groups in self.groups.values() for group in groups]
-
-    def _group(self, figures: Sequence[Figure]) -> FigureGroup:
-        kept = [i for i, figure in enumerate(figures) if figure.path.stem.endswith(f"_{self.answer.kept}")]
-        return FigureGroup(figures, kept[0] if kept else 0)
+        """The figures by section; the one of the kept variant is open."""
+        return group_figures(self.figures, self.answer.kept)
 
     @cached_property
     def variants(self) -> list[VariantPart]:
@@ -201,10 +142,7 @@ def write_report(datasets: Sequence[DatasetReport], params_text: str, destinatio
     Raises:
         UserError: text and charts alone are larger than the page may be.
     """
-    opened = {id(figure) for dataset in datasets for figure in dataset.opened}
-    placed = [pair for dataset in datasets for pair in enumerate(dataset.figures)]
-    placed.sort(key=lambda pair: (id(pair[1]) not in opened, pair[0]))  # datasets take turns
-    figures = [figure for _, figure in placed]
+    figures = by_importance([(dataset.figures, dataset.groups) for dataset in datasets])
     paths = [figure.path for figure in figures]
     images = {figure.path: figure.embedded or embed_image(figure.path) for figure in figures}
     # A dash, because an empty URI means an image that was left out, for which the page has a sentence.
