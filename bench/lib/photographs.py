@@ -29,10 +29,19 @@ def write_photographs(folder: Path) -> None:
                 path.write_bytes(contents[name])
 
 
-def write_five_classes(folder: Path, images_per_class: int = 240) -> None:
-    """Write `<class>/<file>` for five classes of three archives: photographs of two, rendered images of three."""
+def write_two_classes(folder: Path) -> None:
+    """Write 400 photographs as `<class>/<file>`."""
+    _write_classes(folder, {REAL_ARCHIVE: CLASSES}, 200)
+
+
+def write_five_classes(folder: Path) -> None:
+    """Write `<class>/<file>` for five classes of three archives: 480 photographs and 720 rendered images."""
+    _write_classes(folder, FIVE_CLASSES, 240)
+
+
+def _write_classes(folder: Path, classes: dict[str, tuple[str, ...]], images_per_class: int) -> None:
     archives = _archives()
-    for archive, names in FIVE_CLASSES.items():
+    for archive, names in classes.items():
         contents = _images_of(archives / archive)
         for class_name in names:
             found = sorted(name for name in contents if f"/{class_name}/" in f"/{name}")

@@ -1,7 +1,8 @@
 """Where wall time and core time go, from `convnet init` to the page; idle cores are a row.
 
     python -m bench.speed.profile_study --study default
-    CONVNET_DATA=<folder> python -m bench.speed.profile_study --study photographs    200 per class
+    CONVNET_DATA=<folder> python -m bench.speed.profile_study --study photographs    400, of two classes
+    CONVNET_DATA=<folder> python -m bench.speed.profile_study --study parts          400 to train, 700 in other parts
     CONVNET_DATA=<folder> python -m bench.speed.profile_study --study five           1,200 images in five classes
     python -m bench.speed.profile_study --study large           25,000 rendered images: ingest, features, one variant
 
@@ -27,7 +28,7 @@ import psutil
 
 from bench.lib.material import PROJECT, copy_project
 from bench.lib.numbers import RESULTS
-from bench.lib.photographs import write_five_classes, write_photographs
+from bench.lib.photographs import write_five_classes, write_photographs, write_two_classes
 from bench.lib.studies import facts_of_run
 from convnet.system.files import write_json
 from convnet.system.processes import usable_cores
@@ -39,7 +40,8 @@ OWNERS = (
     (re.compile(r"bin/dvc |pipeline\.repro"), "dvc"),
     (re.compile(r"\bmake\b"), "make"),
 )
-STUDIES = ("default", "photographs", "five", "large")
+WRITE = {"photographs": write_two_classes, "parts": write_photographs, "five": write_five_classes}
+STUDIES = ("default", *WRITE, "large")
 LARGE = {
     "run.datasets": ["pets"],
     "run.pixel_variants": ["baseline"],
@@ -122,10 +124,10 @@ class Meter:
 def commands_of(study: str, folder: Path) -> list[list[str]]:
     """Return the commands of a study, run in its copy of the project."""
     run = ["make", "repro"]
-    if study in ("default", "large"):
+    if study not in WRITE:
         return [run]
     images = folder / study
-    (write_photographs if study == "photographs" else write_five_classes)(images)
+    WRITE[study](images)
     return [["convnet", "init", str(images)], run]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from convnet.engine.job_log import JobLog
-from convnet.engine.local import death
+from convnet.engine.local import LARGE_PAGES, death
 from convnet.engine.run import parallel_processes
 from convnet.jobs.job import STORE
 from convnet.jobs.planning import plan_jobs
@@ -168,6 +168,7 @@ def test_killed_process_is_named_with_its_job_and_the_others_go_on(study: Path) 
     with start(study, 2, "endless", "baseline") as driver:
         wait_for_states(study, 2, driver)
         for process in trainers(driver.pid):
+            assert "=".join(LARGE_PAGES).encode() in Path(f"/proc/{process}/environ").read_bytes()
             os.kill(process, signal.SIGKILL)
         _, errors = driver.communicate(timeout=400)
     assert driver.returncode == 2

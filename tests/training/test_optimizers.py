@@ -56,3 +56,16 @@ def test_two_trainings_give_equal_bits() -> None:
     one, other = trained(FusedRMSprop(0.001), 4), trained(FusedRMSprop(0.001), 4)
     for first, second in zip(values(one.variables), values(other.variables), strict=True):
         assert np.array_equal(first, second)
+
+
+def test_a_gradient_of_bfloat16_is_read_in_full_precision() -> None:
+    short = keras.ops.cast(np.random.default_rng(0).normal(size=(1024, 1024)), "bfloat16")
+    results = []
+    for gradient in (short, keras.ops.cast(short, "float32")):
+        variable = keras.Variable(np.zeros((1024, 1024), np.float32))
+        optimizer = FusedRMSprop(0.001)
+        optimizer.build([variable])
+        optimizer.apply([gradient])
+        results.append([*values([variable]), *values(optimizer.variables)])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)

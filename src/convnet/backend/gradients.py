@@ -27,3 +27,21 @@ def gradients(function: Callable[[Any], Any], tensor: Any) -> Any:
     if backend == "jax":
         return importlib.import_module("jax").grad(lambda value: ops.sum(function(value)))(tensor)
     raise NotImplementedError(f"gradients on the backend {backend}")
+
+
+def shorten(weights: Any, dtype: str) -> Any:
+    """Return `weights` in a shorter type. Under TensorFlow their gradient keeps that type: who uses it casts it.
+
+    Args:
+        weights: a variable of float32.
+        dtype: name of a floating-point type.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return ops.cast(weights, dtype)
+    import tensorflow as tf
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def cast(values: Any) -> Any:
+        return tf.cast(values, dtype), lambda upstream: upstream
+
+    return cast(ops.convert_to_tensor(weights))

@@ -24,6 +24,8 @@ from convnet.system.progress import show_progress_every
 SECONDS_BETWEEN_LINES_OF_A_JOB = 30.0
 JOBS_PER_PROCESS = 20  # then a new one, because the libraries may keep memory between jobs
 KILLED = -9  # exit code of a process that SIGKILL ended
+# glibc asks Linux for large pages under large arrays, which a step reads from end to end. Read when a process starts.
+LARGE_PAGES = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
 LINE, ENDED = "line", "ended"  # messages: a line for standard error; a job ended, with the reason if it failed
 
 
@@ -103,6 +105,7 @@ def death(code: int, batch_size: int) -> str:
 
 
 def _start() -> _Worker:
+    os.environ.setdefault(*LARGE_PAGES)
     # New interpreters instead of forks: TensorFlow does not survive a fork.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

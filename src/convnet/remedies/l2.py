@@ -26,7 +26,7 @@ def _penalise(settings: L2, optimizer: Any, model: Any, steps: int) -> None:
 
     def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
         if kernels[optimizer._get_variable_index(variable)]:
-            gradient = gradient + 2.0 * settings.factor * ops.cast(variable, gradient.dtype)
+            gradient = ops.cast(gradient, variable.dtype) + 2.0 * settings.factor * variable
         update(gradient, variable, learning_rate)
 
     optimizer.update_step = update_step

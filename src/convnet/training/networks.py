@@ -9,6 +9,7 @@ from convnet.jobs.job import Job, UsedBackbone
 from convnet.models.backbones import build_source_classifier, cut, load_backbone, unfreeze_from
 from convnet.models.cnn import build_cnn, build_head
 from convnet.models.heads import Head
+from convnet.models.trainee import make_trainee
 from convnet.models.transfer import build_transfer, compute_in, without_training
 from convnet.params.recipe import FineTuneRecipe, HeadRecipe, PretrainRecipe
 from convnet.training.hooks import Hooks
@@ -38,11 +39,12 @@ def build_networks(job: Job, head: Head, hooks: Hooks | None = None) -> Networks
         # Only `top` is compiled to train; the classifier gets its layers without an optimizer.
         classifier = build_transfer(backbone, job.backbone.settings.input_range, recipe.pooling, without_training(top))
         if recipe.kind == "features":
-            return Networks(trainee=top, classifier=classifier)
+            return Networks(trainee=make_trainee(top), classifier=classifier)
     elif isinstance(recipe, PretrainRecipe):
         classifier = build_source_classifier(recipe.image_size, recipe.filters, head.units)
     else:
         classifier = build_cnn(recipe.image_size, recipe.network, recipe.dropout, head, hooks.network())
+        return Networks(trainee=make_trainee(classifier), classifier=classifier)
     return Networks(classifier, classifier)
 
 

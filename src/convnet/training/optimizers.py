@@ -23,6 +23,7 @@ def _update(gradient: Any, velocity: Any, weights: Any, learning_rate: Any, rho:
     Source: Hinton, "Neural Networks for Machine Learning", lecture 6e, as Keras computes it: epsilon is added before
     the root is taken.
     """
+    gradient = keras.ops.cast(gradient, weights.dtype)
     mean_square = rho * velocity + (1.0 - rho) * keras.ops.square(gradient)
     step = learning_rate * gradient / keras.ops.sqrt(mean_square + epsilon)
     weights.assign(weights - step)
@@ -45,7 +46,6 @@ class FusedRMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]  # keras shi
             return
         velocity = self._velocities[self._get_variable_index(variable)]
         rate = keras.ops.cast(learning_rate, variable.dtype)
-        gradient = keras.ops.cast(gradient, variable.dtype)
         self._fused(gradient, _of_backend(velocity), _of_backend(variable), rate, self.rho, self.epsilon)
 
 
