@@ -13,13 +13,13 @@ RELU, LINEAR = keras.activations.relu, keras.activations.linear
 def make_trainee(classifier: keras.Model) -> keras.Model:
     """Return a model with the layers of `classifier`, which computes the same outputs and gradients, bit by bit.
 
-    Max-pooling comes before its relu. Both orders give the same maps, because relu never falls, and the same gradients.
-    The relu then has a quarter of the numbers; TensorFlow's gradient of a bfloat16 relu uses no vector instructions.
-    The weights of dense layers get their gradients in bfloat16 where the layer computes in it. The optimizer casts
-    them as it reads them, which saves one pass over memory.
+    Max-pooling comes before its relu. Relu is monotonic, so both orders give the same maps and the same gradients. The
+    relu then has a quarter of the numbers; TensorFlow's gradient of a bfloat16 relu uses no vector instructions. The
+    weights of dense layers get their gradients in bfloat16 where the layer computes in it. The optimizer casts them as
+    it reads them, which saves one pass over memory.
 
     Args:
-        classifier: a model whose layers are no models.
+        classifier: a model without models inside.
     """
     pools = {id(pool): pool.input for pool in classifier.layers if type(pool) is layers.MaxPooling2D}
     users = [tensor for layer in classifier.layers for tensor in _inputs(layer)]
