@@ -30,6 +30,14 @@ def test_large_networks_see_the_greatest_strength_and_work_is_bounded(multiplica
     assert extent_for(multiplications, 4).images == 4  # never more than params.yaml allows
 
 
+def test_splits_of_their_own_share_the_work() -> None:
+    alone, five = extent_for(4e9, 60), extent_for(4e9, 60, splits=5)
+    assert (alone.strengths, five.strengths) == ((3,), (3,))
+    assert five.images == int(MOST_WORK / (5 * 8 * 4e9))
+    assert extent_for(1e12, 60, splits=5).images == LEAST_IMAGES / 5
+    assert extent_for(1e7, 60, splits=5) == WHOLE
+
+
 def test_inception_at_its_own_size_costs_less_than_its_features_of_500_images() -> None:
     work = sum(backbone_multiplications(load_params(PROJECT / "params.yaml").backbones["inception_v3"], (299, 299)))
     extent = extent_for(work, 60)

@@ -77,6 +77,24 @@ def test_killed_decision_goes_on_to_equal_results(finished: Clone, tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_first_fold_of_every_variant_has_a_provisional_page(finished: Clone, tmp_path: Path) -> None:
+    clone = copy_of(finished, tmp_path / "folds")
+    batches = {"transfer.batch_size": 8, "fine_tune.batch_size": 8}  # a fold leaves 19 training images
+    change_params(clone.path, {"run.split": "folds", "run.seeds": [0, 1, 2], "engine.parallel_jobs": 1, **batches})
+    (clone.path / PAGE).unlink(missing_ok=True)
+    process = subprocess.Popen(
+        DECIDE, cwd=clone.path, env=clone.environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not (clone.path / PAGE).exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    text = (clone.path / PAGE).read_text("utf-8")
+    end_by(signal.SIGKILL, process)
+    assert "Each seed tests another fold of the images. All 3 seeds are judged together." in text
+    assert len(re.findall(r'<th scope="row">\w+</th><td class="number">1</td>', text)) == 4
+
+
+@pytest.mark.slow
 def test_whole_page_replaces_a_provisional_one(finished: Clone, tmp_path: Path) -> None:
     clone = copy_of(finished, tmp_path / "copy")
     whole = (clone.path / PAGE).read_bytes()

@@ -49,7 +49,7 @@ class Course:
         patch.setattr(engine, "forecast_run", lambda params: forecast_of(self._seconds))
         patch.setattr(engine, "train_all", self._train_all)
         patch.setattr(engine, "train_more", lambda params, workers: self._train(params))
-        patch.setattr(engine.Study, "verdicts", lambda study: [self._verdicts.pop(0)])
+        patch.setattr(engine.Study, "verdicts", lambda study, seeds=None: [self._verdicts.pop(0)])
         decide(self._params, **options)
 
     def _train_all(self, params: Params, workers: object, early: Callable[[], None] | None) -> None:

@@ -219,6 +219,15 @@ def test_first_seeds_of_all_variants_come_before_the_others(study: Params, monke
     assert sorted(events[3:]) == rest
 
 
+def test_jobs_of_one_seed_leave_out_ensembles(study: Params) -> None:
+    both = with_seeds(study, 4, 7)
+    variants = both.variants | {"pair": both.variants["baseline"].model_copy(update={"ensemble": 2})}
+    run = both.run.model_copy(update={"pixel_variants": ("baseline", "pair"), "fine_tune_variants": ()})
+    both = both.model_copy(update={"run": run, "variants": variants})
+    planned = queue.jobs_of_variants(both, "tiny", Path("start"), [4])
+    assert {name: [job.seed for job in jobs] for name, jobs in planned.items()} == {"baseline": [4], "transfer": [4]}
+
+
 def test_failed_first_seed_stops_no_other_job_and_is_tried_once(
     study: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

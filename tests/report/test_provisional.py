@@ -53,6 +53,14 @@ def test_look_shows_what_it_decided(tmp_path: Path) -> None:
     assert "1 of 2 comparisons are decided. Looks were declared at 3 and 5 seeds. Spent: 3." in text
 
 
+def test_first_fold_shows_that_each_seed_tests_another_one(tmp_path: Path) -> None:
+    path = tmp_path / "index.html"
+    write_provisional([judged(1).model_copy(update={"split": "folds", "looks": [5]})], PLAN, path)
+    text = path.read_text("utf-8")
+    assert "Each seed tests another fold of the images. All 5 seeds are judged together." in text
+    assert "Looks were declared" not in text
+
+
 def test_names_are_escaped_and_nothing_is_loaded(tmp_path: Path) -> None:
     write_provisional([judged(1)], ["<script>alert(1)</script>"], tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text("utf-8")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convnet.analysis.example_images import Examples, choose_evenly, read_examples
 from convnet.analysis.feature_maps import mapped_layers
-from convnet.analysis.networks import Network, convolutional_part, load_network, to_numpy
+from convnet.analysis.networks import Network, convolutional_part, load_network
 from convnet.jobs.job import code_digest, library_versions, source_digest
 from convnet.jobs.predictions import Predictions
 from convnet.jobs.store import stored_json
@@ -85,8 +85,11 @@ def probe_cuts(
     last = _last_layer(inside)
     names = mapped_layers(model, (*wanted, last))
     tensors = {layer.name: layer.output for layer in inside.operations if layer.name in names}
-    network = keras.Model(inside.input, {name: keras.ops.mean(tensors[name], axis=(1, 2)) for name in names})
-    means = [_run(model, network, part.images) for part in (train, validation)]
+    channel_means = keras.Model(inside.input, {name: keras.ops.mean(tensors[name], axis=(1, 2)) for name in names})
+    # Compiled as one graph, it takes half the time.
+    inputs = keras.Input(model.input_shape[1:])
+    network = keras.Model(inputs, channel_means(model.get_layer("rescale")(inputs), training=False))
+    means = [_run(network, part.images) for part in (train, validation)]
     rows = []
     for name in names:
         fitted = fit_regression(means[0][name], train.labels)
@@ -103,10 +106,6 @@ def _last_layer(backbone: keras.Model) -> str:
     return next(str(layer.name) for layer in reversed(backbone.operations) if layer.output is backbone.output)
 
 
-def _run(model: keras.Model, network: keras.Model, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    rescale = model.get_layer("rescale")
-    parts = [
-        network(rescale(images[first : first + AT_ONCE].astype(np.float32)), training=False)
-        for first in range(0, len(images), AT_ONCE)
-    ]
-    return {name: np.concatenate([to_numpy(part[name]) for part in parts]) for name in parts[0]}
+def _run(network: keras.Model, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    parts = [network.predict_on_batch(images[first : first + AT_ONCE]) for first in range(0, len(images), AT_ONCE)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

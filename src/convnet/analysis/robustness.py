@@ -4,6 +4,7 @@ A validation set too close to training hides how much accuracy such images cost.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,7 +34,7 @@ from convnet.training.batches import Rows, all_rows, predict
 COPIES_AT_ONCE = 11  # bounds memory: features of more would not fit beside large heads
 SPLIT = "validation"
 MOST_WORK = 2e12  # multiplications of one backbone on all copies: about 40 s of one core
-LEAST_IMAGES = 20
+LEAST_IMAGES = 20  # of all splits together
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Extent:
         return 1 + len(PERTURBATIONS) * len(self.strengths)
 
 
-def extent_for(multiplications: float, most_images: int) -> Extent:
+def extent_for(multiplications: float, most_images: int, splits: int = 1) -> Extent:
     """Return what a network is measured on; a large one sees the greatest strength alone, then fewer images.
 
     A number of multiplications decides, not a clock, so that equal settings give equal numbers.
@@ -72,13 +73,14 @@ def extent_for(multiplications: float, most_images: int) -> Extent:
     Args:
         multiplications: of its backbone for one image; 0 without a backbone.
         most_images: robustness.images_per_split of params.yaml.
+        splits: sets of validation images, each with copies of its own.
     """
-    whole = Extent(most_images, tuple(range(1, STRENGTHS + 1)))
-    if whole.copies * most_images * multiplications <= MOST_WORK:
+    whole, of_image = Extent(most_images, tuple(range(1, STRENGTHS + 1))), splits * multiplications
+    if whole.copies * most_images * of_image <= MOST_WORK:
         return whole
     least = Extent(most_images, (STRENGTHS,))
-    affordable = int(MOST_WORK / (least.copies * multiplications))
-    return replace(least, images=min(most_images, max(LEAST_IMAGES, affordable)))
+    affordable = int(MOST_WORK / (least.copies * of_image))
+    return replace(least, images=min(most_images, max(math.ceil(LEAST_IMAGES / splits), affordable)))
 
 
 @dataclass(frozen=True)
@@ -139,15 +141,19 @@ def _extent(params: Params, dataset: str, variant: str) -> Extent:
     recipe, work = resolve(params, dataset, variant), 0.0
     if isinstance(recipe, BackboneRecipe) and (backbone := params.backbones[recipe.backbone]).pretrain is None:
         work = sum(backbone_multiplications(backbone, recipe.image_size))
-    return extent_for(work, params.robustness.images_per_split)
+    splits = len(params.run.seeds) if params.run.own_splits else 1
+    return extent_for(work, params.robustness.images_per_split, splits)
 
 
 def _by_seed(
     arrays: Path, models: Mapping[str, Sequence[Path]], extent: Extent, seed: int, divisions: Sequence[Predictions]
 ) -> list[dict[str, Any]]:
     """Measure each seed on images of its own split, because it trained on some images of the others' splits."""
+    fronts: dict[str, keras.Model] = {}
     by_seed = [
-        measure_robustness(arrays, {name: [paths[place]] for name, paths in models.items()}, extent, seed, division)
+        measure_robustness(
+            arrays, {name: [paths[place]] for name, paths in models.items()}, extent, seed, division, fronts
+        )
         for place, division in enumerate(divisions)
     ]
     return [row[0] | {"accuracy": [share for one in row for share in one["accuracy"]]}
@@ -160,6 +166,7 @@ def measure_robustness(
     extent: Extent,
     seed: int,
     division: Predictions | None = None,
+    fronts: dict[str, keras.Model] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the accuracy of every model on every perturbed copy.
 
@@ -169,12 +176,13 @@ def measure_robustness(
         extent: at most so many images, classes in proportion, and the strengths.
         seed: decides which images, and the draws; all models see the same copies.
         division: predictions that name the images; None: the split of the arrays.
+        fronts: frozen backbones by the digest of their weights, compiled once for several calls.
 
     Returns:
         Rows with variant, split, perturbation, strength (0 is the original, then 1 to 3), n, and accuracy: one number
         per model.
     """
-    fronts: dict[str, keras.Model] = {}
+    fronts = {} if fronts is None else fronts
     halves = {variant: [_halve(path, fronts) for path in paths] for variant, paths in models.items()}
     made = progress(
         _copies(arrays, extent, seed, division),
@@ -193,7 +201,8 @@ def _measure(
 ) -> list[dict[str, Any]]:
     """Return the rows of some copies; each model predicts all of them at once, because each start costs time."""
     images = np.concatenate([copy.images for copy in copies])
-    features = {digest: predict(front, all_rows(images)) for digest, front in fronts.items()}
+    used = {half.front for of_seeds in halves.values() for half in of_seeds if half.front is not None}
+    features = {digest: predict(fronts[digest], all_rows(images)) for digest in used}
     ends = np.cumsum([len(copy.labels) for copy in copies])[:-1]
     rows = []
     for variant, of_seeds in halves.items():

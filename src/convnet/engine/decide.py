@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from convnet.comparison.power import chance_words
 from convnet.comparison.schema import Verdict
@@ -77,14 +76,14 @@ class Study:
         write_numbers(params.numbers, Path(FILE))
         self.params = params
 
-    def verdicts(self) -> list[Verdict]:
-        """Return the verdict on each dataset, from the job store."""
-        return [self._verdict(dataset) for dataset in self.params.run.datasets]
+    def verdicts(self, seeds: Sequence[int] | None = None) -> list[Verdict]:
+        """Return the verdict on each dataset, from the job store: on all its jobs, or on those of some seeds."""
+        return [self._verdict(dataset, seeds) for dataset in self.params.run.datasets]
 
-    def _verdict(self, dataset: str) -> Verdict:
+    def _verdict(self, dataset: str, seeds: Sequence[int] | None) -> Verdict:
         params = self.params
         with TemporaryDirectory(prefix="judge-") as folder:
-            planned = jobs_of_variants(params, dataset, Path(folder) / "start")
+            planned = jobs_of_variants(params, dataset, Path(folder) / "start", seeds)
             evaluations = [self._evaluation(dataset, jobs, Path(folder) / name) for name, jobs in planned.items()]
         against = {variant: params.against(variant) for variant in params.run.variants}
         return verdict(evaluations, (), against, params.run.margin / 100, looks=self.looks)
@@ -143,23 +142,17 @@ def decide(params: Params, minutes: float | None = None, until: int | None = Non
 
 def _train_to_first_look(study: Study, looks: Sequence[int], workers: Workers) -> None:
     """Train all variants to the first look; behind the first seed of each there is a provisional page."""
-    run = study.params.run
-    changes: dict[str, Any] = {"seeds": run.seeds[:1]}
-    for key in ("pixel_variants", "feature_variants", "fine_tune_variants"):  # an ensemble has no first seed
-        changes[key] = tuple(name for name in getattr(run, key) if study.params.trained_for(name, 1)[1] == 1)
-    alone = run.model_copy(update=changes)
-    first = Study(study.params.model_copy(update={"run": alone}).with_numbers({}), study.looks)
 
     def early() -> None:
-        _show(study.params, first.verdicts(), lambda: _plan(study.params, looks))
+        found = study.verdicts(study.params.run.seeds[:1])
+        _show(study.params, found, lambda: _plan(study.params, looks))
 
     train_all(study.params, workers, early if _has_early_page(study.params, looks[0]) else None)
 
 
 def _has_early_page(params: Params, look: int) -> bool:
     """Return whether the first seeds train apart: they fill this machine, and more is to come up to the first look."""
-    # One fold is a part of the test images. A cluster starts all seeds at once.
-    if params.run.split == "folds" or params.engine.kind == "ray":
+    if params.engine.kind == "ray":  # a cluster starts all seeds at once
         return False
     first_seeds = len(params.run.datasets) * len(params.run.variants)
     if parallel_processes(params, sys.maxsize) > first_seeds:

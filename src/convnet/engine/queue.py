@@ -239,13 +239,24 @@ def fine_tune_jobs(params: Params, folder: Path) -> tuple[list[Job], list[Job]]:
     return ready, waiting
 
 
-def jobs_of_variants(params: Params, dataset: str, folder: Path) -> dict[str, list[Job]]:
-    """Return the jobs of every variant of a dataset; the start models are gathered in `folder`."""
+def jobs_of_variants(
+    params: Params, dataset: str, folder: Path, seeds: Sequence[int] | None = None
+) -> dict[str, list[Job]]:
+    """Return the jobs of every variant of a dataset; the start models are gathered in `folder`.
+
+    With `seeds`, only jobs of these seeds. An ensemble of more seeds then has none, and is left out.
+    """
+
+    def planned(variant: str, start: Path | None = None) -> list[Job]:
+        jobs = _plan(params, dataset, variant, start=start)
+        return [job for job in jobs if seeds is None or _is_of(job, seeds)]
+
     run = params.run
-    jobs = {variant: _plan(params, dataset, variant) for variant in run.pixel_variants + run.feature_variants}
+    jobs = {variant: planned(variant) for variant in run.pixel_variants + run.feature_variants}
     if run.fine_tune_variants:
         gather(jobs[params.fine_tune.start], folder)
-    return jobs | {variant: _plan(params, dataset, variant, start=folder) for variant in run.fine_tune_variants}
+    jobs |= {variant: planned(variant, folder) for variant in run.fine_tune_variants}
+    return {variant: found for variant, found in jobs.items() if found}
 
 
 def _plan(params: Params, dataset: str, variant: str, *, start: Path | None = None, share: float = 1.0) -> list[Job]:

@@ -50,4 +50,9 @@ def _state(verdict: Verdict) -> str:
     all_of_them = plural(len(verdict.comparisons), "comparison")
     words = mark("On {dataset} {decided} of {comparisons} are decided.")
     first = tr(words, dataset=verdict.dataset, decided=decided, comparisons=all_of_them)
-    return f"{first} {looks_sentence(verdict)}" if verdict.looks else first
+    if not verdict.looks:
+        return first
+    if verdict.split == "folds":
+        words = mark("Each seed tests another fold of the images. All {seeds} seeds are judged together.")
+        return f"{first} {tr(words, seeds=verdict.looks[-1])}"
+    return f"{first} {looks_sentence(verdict)}"
