@@ -70,11 +70,12 @@ def seconds_of_a_step(case: Case, steps: int) -> float:
 def _build(case: Case) -> Any:
     from convnet.models.cnn import build_cnn
     from convnet.models.heads import choose_head
+    from convnet.models.trainee import make_trainee
     from convnet.models.transfer import with_augmentation
     from convnet.training.optimizers import compile_model
 
     recipe, head = cnn_recipe(case.filters, case.image_size, 1, augmented=case.augmented), choose_head(2, "sparse")
-    model = build_cnn(case.image_size, recipe.network, recipe.dropout, head)
+    model = make_trainee(build_cnn(case.image_size, recipe.network, recipe.dropout, head))
     if recipe.augmentation:
         model = with_augmentation(model, recipe.augmentation, seed=0)
     compile_model(model, recipe.fit, head)

@@ -47,6 +47,7 @@ def make_epoch(scale: Scale, remedy: str | None) -> Callable[[int], float]:
     """Return a function that trains some steps with a remedy, or none, and returns the milliseconds of one."""
     from convnet.models.cnn import build_cnn
     from convnet.models.heads import choose_head
+    from convnet.models.trainee import make_trainee
     from convnet.training.batches import Batches, all_rows, epoch_order
     from convnet.training.epoch import EpochTrainer
     from convnet.training.hooks import Hooks
@@ -60,7 +61,7 @@ def make_epoch(scale: Scale, remedy: str | None) -> Callable[[int], float]:
         assert settings is not None
         recipe = recipe.model_copy(update={"remedies": {remedy: settings(**SETTINGS.get(remedy, {})).model_dump()}})
     hooks, head, images = Hooks(recipe), choose_head(2, "sparse"), scale.steps * BATCH_SIZE
-    model = build_cnn(scale.image_size, recipe.network, 0.0, head, hooks.network())
+    model = make_trainee(build_cnn(scale.image_size, recipe.network, 0.0, head, hooks.network()))
     compile_model(model, recipe.fit, head, hooks.loss(head, model) if hooks.changes_loss else None)
     hooks.change_optimizer(model, images)
     pixels = np.random.default_rng(0).integers(0, 256, (images, *scale.image_size, 3), dtype=np.uint8)

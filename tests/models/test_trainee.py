@@ -9,6 +9,7 @@ import pytest
 from keras import layers
 from numpy.typing import NDArray
 
+from convnet.models.backbones import build_source_classifier
 from convnet.models.cnn import Parts, build_cnn, build_head
 from convnet.models.heads import choose_head
 from convnet.models.trainee import make_trainee
@@ -42,6 +43,11 @@ def cnn(remedy: str) -> keras.Model:
     return build_cnn((SIDE, SIDE), Network(filters=(8, 16, 32), dense=64), 0.5, HEAD, parts)
 
 
+def source() -> keras.Model:
+    keras.utils.set_random_seed(SEED)
+    return build_source_classifier((SIDE, SIDE), (4, 8), 2)
+
+
 def images() -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     rng = np.random.default_rng(SEED)
     return rng.integers(0, 256, (6, SIDE, SIDE, 3), np.uint8), np.array([[0, 1, 0, 1, 1, 0]], np.float32).T
@@ -65,6 +71,21 @@ def test_training_gives_the_bits_of_the_saved_network(policy: str, remedy: str) 
     found = weights_after_training(make_trainee(saved), saved)
     assert not all(np.array_equal(before, after) for before, after in zip(start, found, strict=True))
     for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_backbone_inside_a_network_trains_to_the_same_bits(policy: str) -> None:
+    assert keras.config.dtype_policy().name == policy
+    pixels, labels = images()
+    results = []
+    for form in (lambda model: model, make_trainee):
+        saved = source()
+        trainee = form(saved)
+        trainee.compile(optimizer="adam", loss="sparse_categorical_crossentropy", jit_compile=False)
+        for _ in range(4):
+            trainee.train_on_batch(pixels, labels)
+        results.append([variable.numpy() for variable in saved.variables])
+    for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
 
 

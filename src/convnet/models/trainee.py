@@ -1,5 +1,7 @@
 """The form in which a network trains: the same weights, the same numbers, in less time."""
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -19,27 +21,24 @@ def make_trainee(classifier: keras.Model) -> keras.Model:
     it reads them, which saves one pass over memory.
 
     Args:
-        classifier: a model without models inside.
+        classifier: a built model; models inside it are treated alike.
     """
-    pools = {id(pool): pool.input for pool in classifier.layers if type(pool) is layers.MaxPooling2D}
-    users = [tensor for layer in classifier.layers for tensor in _inputs(layer)]
-    late = {
-        id(layer): layer
-        for layer in classifier.layers
-        if getattr(layer, "activation", None) is RELU
-        and sum(tensor is layer.output for tensor in users) == 1
-        and any(tensor is layer.output for tensor in pools.values())
-    }
-    outputs = [layer.output for layer in late.values()]
+    uses = [tensor for layer in classifier.layers for tensor in _inputs(layer)]
+    replaced: dict[int, Callable[[Any], Any]] = {}
+    for layer, pool in itertools.permutations(classifier.layers, 2):
+        if getattr(layer, "activation", None) is not RELU or type(pool) is not layers.MaxPooling2D:
+            continue
+        if pool.input is layer.output and sum(tensor is layer.output for tensor in uses) == 1:
+            replaced |= {id(layer): _WithoutActivation, id(pool): _WithRelu}
+    for layer in classifier.layers:
+        if isinstance(layer, keras.Model):
+            replaced[id(layer)] = make_trainee
+        elif type(layer) is layers.Dense and layer.use_bias and layer.compute_dtype == "bfloat16":
+            replaced[id(layer)] = _ShortGradient
 
     def replace(layer: Any) -> Any:
-        if id(layer) in late:
-            return _WithoutActivation(layer)
-        if id(layer) in pools and any(pools[id(layer)] is tensor for tensor in outputs):
-            return _WithRelu(layer)
-        if type(layer) is layers.Dense and layer.compute_dtype == "bfloat16":
-            return _ShortGradient(layer)
-        return layer
+        make = replaced.get(id(layer))
+        return make(layer) if make else layer
 
     return keras.models.clone_model(classifier, clone_function=replace)
 

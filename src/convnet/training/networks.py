@@ -40,12 +40,12 @@ def build_networks(job: Job, head: Head, hooks: Hooks | None = None) -> Networks
         classifier = build_transfer(backbone, job.backbone.settings.input_range, recipe.pooling, without_training(top))
         if recipe.kind == "features":
             return Networks(trainee=make_trainee(top), classifier=classifier)
+        return Networks(classifier, classifier)
     elif isinstance(recipe, PretrainRecipe):
         classifier = build_source_classifier(recipe.image_size, recipe.filters, head.units)
     else:
         classifier = build_cnn(recipe.image_size, recipe.network, recipe.dropout, head, hooks.network())
-        return Networks(trainee=make_trainee(classifier), classifier=classifier)
-    return Networks(classifier, classifier)
+    return Networks(trainee=make_trainee(classifier), classifier=classifier)
 
 
 def cut_backbone(used: UsedBackbone, image_size: tuple[int, int]) -> tuple[keras.Model, keras.Model]:

@@ -14,7 +14,7 @@ from convnet.backend.xla import fuse
 from convnet.models.heads import Head
 from convnet.params.training import Fit
 
-LARGE = 1_000_000  # weights; below, compiling costs more than it saves
+LARGE = 100_000  # weights; below, compiling costs more than it saves
 
 
 def _update(gradient: Any, velocity: Any, weights: Any, learning_rate: Any, rho: Any, epsilon: Any) -> None:
