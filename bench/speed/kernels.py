@@ -1,11 +1,13 @@
-"""What TensorFlow's oneDNN kernels bring on this processor: seconds of a training step with and without them.
+"""What the choice of kernels brings on this processor: seconds of a training step, each choice beside the other.
 
     python -m bench.speed.kernels                 some minutes
     python -m bench.speed.kernels --scale full
 
 TensorFlow switches oneDNN on by itself only where a processor has AVX512 or AMX; this program always does (see
-`configure_device`). Each side is a process of its own, in turns, with the same network, batch and cores; one constant
-batch of noise, since the time of a step does not depend on what it shows.
+`configure_device`). The first rows are with and without it, in float32, on all cores. The last rows are of one thread,
+in the precision of this processor: what the program trains (`make_trainee`, in large pages of memory) beside the saved
+network. Each side is a process of its own, in turns, with the same network and batch; one constant batch of noise,
+since the time of a step does not depend on what it shows.
 """
 
 import time
@@ -14,6 +16,7 @@ from typing import Any, NamedTuple
 from bench.lib.material import BATCH_SIZE, LARGE, SMALL, cnn_recipe, recipe_name
 from bench.lib.numbers import compare, parse_arguments, write_result
 from bench.lib.sides import Side, alternate
+from convnet.engine.local import LARGE_PAGES
 from convnet.system.processes import usable_cores
 
 
@@ -34,11 +37,12 @@ SCALES = {
 
 
 class Case(NamedTuple):
-    """What both sides train."""
+    """What a side trains."""
 
     filters: tuple[int, ...]
     augmented: bool
     image_size: tuple[int, int]
+    saved: bool = False  # the saved network itself
 
 
 _models: dict[Case, Any] = {}  # of a side's process, built in its first turn
@@ -49,6 +53,13 @@ def start() -> None:
     from convnet.backend.device import configure_device
 
     configure_device(threads=usable_cores(), precision="float32")
+
+
+def start_one_thread() -> None:
+    """Set up the process of a side as the program does for one of several jobs."""
+    from convnet.backend.device import configure_device
+
+    configure_device(threads=1, precision="auto")
 
 
 def seconds_of_a_step(case: Case, steps: int) -> float:
@@ -75,7 +86,9 @@ def _build(case: Case) -> Any:
     from convnet.training.optimizers import compile_model
 
     recipe, head = cnn_recipe(case.filters, case.image_size, 1, augmented=case.augmented), choose_head(2, "sparse")
-    model = make_trainee(build_cnn(case.image_size, recipe.network, recipe.dropout, head))
+    model = build_cnn(case.image_size, recipe.network, recipe.dropout, head)
+    if not case.saved:
+        model = make_trainee(model)
     if recipe.augmentation:
         model = with_augmentation(model, recipe.augmentation, seed=0)
     compile_model(model, recipe.fit, head)
@@ -83,25 +96,30 @@ def _build(case: Case) -> Any:
 
 
 def measure(case: Case, scale: Scale, ours: Side, without: Side) -> dict[str, Any]:
-    """Return the row of one network, plain or augmented."""
-    name = recipe_name(case.filters, case.augmented)
-    found = alternate(
-        {
-            "ours": lambda repeat: ours(seconds_of_a_step, case, scale.steps),
-            "without": lambda repeat: without(seconds_of_a_step, case, scale.steps),
-        },
-        scale.repeats,
-        name,
-    )
+    """Return the row of one network, plain or augmented, with and without oneDNN."""
+    return _compare(case, case, scale, ours, without, "one step", "without oneDNN")
+
+
+def measure_trainee(case: Case, scale: Scale, ours: Side, usual: Side) -> dict[str, Any]:
+    """Return the row of one network, plain or augmented, as the program trains it and as it is saved."""
+    saved = case._replace(saved=True)
+    return _compare(case, saved, scale, ours, usual, "one step of one thread", "the saved network, small pages")
+
+
+def _compare(case: Case, other: Case, scale: Scale, ours: Side, theirs: Side, what: str, name: str) -> dict[str, Any]:
+    title = recipe_name(case.filters, case.augmented)
+    calls = {
+        "ours": lambda repeat: ours(seconds_of_a_step, case, scale.steps),
+        "other": lambda repeat: theirs(seconds_of_a_step, other, scale.steps),
+    }
+    found = alternate(calls, scale.repeats, title)
     milliseconds = {side: [1000 * value for value in values] for side, values in found.items()}
-    return compare(
-        f"{name}, one step", "ms", milliseconds["ours"], milliseconds["without"], other_name="without oneDNN"
-    )
+    return compare(f"{title}, {what}", "ms", milliseconds["ours"], milliseconds["other"], other_name=name)
 
 
 def main() -> None:
     """Train in turns, write the result."""
-    arguments = parse_arguments(__doc__, {"toy": "1 minute", "short": "3 minutes", "full": "12 minutes"})
+    arguments = parse_arguments(__doc__, {"toy": "1 minute", "short": "5 minutes", "full": "20 minutes"})
     scale = SCALES[arguments.scale]
     cases = [Case(filters, augmented, scale.image_size) for filters in scale.networks for augmented in (False, True)]
     with (
@@ -109,6 +127,12 @@ def main() -> None:
         Side(start, {"TF_ENABLE_ONEDNN_OPTS": "0"}) as without,
     ):
         rows = [measure(case, scale, ours, without) for case in cases]
+    variable, large = LARGE_PAGES
+    with (
+        Side(start_one_thread, {"TF_ENABLE_ONEDNN_OPTS": "1", variable: large}) as ours,
+        Side(start_one_thread, {variable: ""}) as usual,
+    ):
+        rows += [measure_trainee(case, scale, ours, usual) for case in cases]
     write_result(arguments, rows, threads=usable_cores())
 
 
