@@ -24,10 +24,15 @@ class Side:
 
     def __init__(self, prepare: Callable[[], None], environment: Mapping[str, str] | None = None) -> None:
         """Start it; `prepare` runs there first, before anything is timed. Both are importable by name."""
-        os.environ.update(environment or {})
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=stay_with_parent)
-        self._pool.submit(prepare).result()
+        before = dict(os.environ)
+        os.environ.update(environment or {})
+        try:
+            self._pool.submit(prepare).result()  # it starts here
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
     def __call__(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Return `function(*arguments)` as that process computes it."""

@@ -127,11 +127,7 @@ def main() -> None:
         Side(start, {"TF_ENABLE_ONEDNN_OPTS": "0"}) as without,
     ):
         rows = [measure(case, scale, ours, without) for case in cases]
-    variable, large = LARGE_PAGES
-    with (
-        Side(start_one_thread, {"TF_ENABLE_ONEDNN_OPTS": "1", variable: large}) as ours,
-        Side(start_one_thread, {variable: ""}) as usual,
-    ):
+    with Side(start_one_thread, dict([LARGE_PAGES])) as ours, Side(start_one_thread) as usual:
         rows += [measure_trainee(case, scale, ours, usual) for case in cases]
     write_result(arguments, rows, threads=usable_cores())
 

@@ -32,6 +32,7 @@ from bench.lib.numbers import announce, compare, compare_accuracy, make_parser, 
 from bench.lib.sides import Side, alternate
 from bench.speed.gpu import fine_tune_jobs
 from bench.speed.peer_transfer import find_weights
+from convnet.engine.local import LARGE_PAGES
 from convnet.jobs.job import Job, UsedBackbone
 from convnet.params.backbone import Backbone, Weights
 from convnet.system.files import read_json
@@ -150,7 +151,12 @@ class Sides(NamedTuple):
 @contextmanager
 def our_sides() -> Iterator[Sides]:
     """Start them, and end them after the block."""
-    with Side(start_all_cores) as whole, Side(start_one_thread) as left, Side(start_one_thread) as right:
+    pages = dict([LARGE_PAGES])
+    with (
+        Side(start_all_cores, pages) as whole,
+        Side(start_one_thread, pages) as left,
+        Side(start_one_thread, pages) as right,
+    ):
         yield Sides(whole, (left, right))
 
 
