@@ -148,7 +148,10 @@ def _extent(params: Params, dataset: str, variant: str) -> Extent:
 def _by_seed(
     arrays: Path, models: Mapping[str, Sequence[Path]], extent: Extent, seed: int, divisions: Sequence[Predictions]
 ) -> list[dict[str, Any]]:
-    """Measure each seed on images of its own split, because it trained on some images of the others' splits."""
+    """Measure each seed on images of its own split, because it trained on some images of the others' splits.
+
+    In a row, n counts the images of all seeds, each once.
+    """
     fronts: dict[str, keras.Model] = {}
     by_seed = [
         measure_robustness(
@@ -156,8 +159,13 @@ def _by_seed(
         )
         for place, division in enumerate(divisions)
     ]
-    return [row[0] | {"accuracy": [share for one in row for share in one["accuracy"]]}
-            for row in zip(*by_seed, strict=True)]  # fmt: skip
+    validations = [division[SPLIT] for division in divisions]
+    seen = np.concatenate([images.index[_chosen(images.labels, extent, seed)] for images in validations])
+    rows = []
+    for row in zip(*by_seed, strict=True):
+        accuracy = [share for one in row for share in one["accuracy"]]
+        rows.append(row[0] | {"n": len(np.unique(seen)), "accuracy": accuracy})
+    return rows
 
 
 def measure_robustness(
@@ -221,12 +229,16 @@ def _copies(arrays: Path, extent: Extent, seed: int, division: Predictions | Non
     else:
         parts = tuple(load_arrays(arrays, name).images for name in SPLITS)
         rows, labels = Rows(parts, division[SPLIT].index), division[SPLIT].labels
-    chosen = nested_subset(labels, min(1.0, extent.images / len(labels)), seed)
+    chosen = _chosen(labels, extent, seed)
     images, labels = rows[chosen], labels[chosen]
     yield Copy("none", 0, images, labels)
     for perturbation, strengths in PERTURBATIONS.items():
         for number in extent.strengths:
             yield Copy(perturbation, number, perturb_all(images, perturbation, strengths[number - 1], seed), labels)
+
+
+def _chosen(labels: NDArray[np.int64], extent: Extent, seed: int) -> NDArray[np.int64]:
+    return nested_subset(labels, min(1.0, extent.images / len(labels)), seed)
 
 
 def _halve(path: Path, fronts: dict[str, keras.Model]) -> Halves:
