@@ -14,8 +14,9 @@ import yaml
 
 from convnet.cli import train
 from convnet.cli.train import add_arguments, run
-from convnet.engine import queue
-from convnet.engine.queue import ARRAYS, BACKBONES, BEFORE_HEADS, BEFORE_PIXELS, FEATURES
+from convnet.engine import data_stages, queue
+from convnet.engine.data_stages import BEFORE_HEADS, BEFORE_PIXELS
+from convnet.engine.queue import ARRAYS, BACKBONES, FEATURES
 from convnet.jobs.job import Job
 from convnet.params.schema import Params
 from convnet.system.errors import UserError
@@ -59,7 +60,7 @@ def test_contradicting_options_are_refused_before_anything_is_made(
 ) -> None:
     tiny.write_params(tmp_path, changes)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(queue, "_dvc_repro", lambda stage: pytest.fail("data were made"))
+    monkeypatch.setattr(data_stages, "dvc_repro", lambda stage: pytest.fail("data were made"))
     with pytest.raises(UserError, match=fault):
         run(parsed(*words))
 
@@ -85,7 +86,7 @@ def test_options_go_before_the_settings(
     tiny.write_params(tmp_path, changes)
     tiny.write_arrays(tmp_path / ARRAYS / "tiny")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(queue, "_dvc_repro", nullcontext)
+    monkeypatch.setattr(data_stages, "dvc_repro", nullcontext)
     for kind in ("pixel_jobs", "head_jobs"):
         monkeypatch.setattr(queue, kind, lambda params: [])
     monkeypatch.setattr(queue, "fine_tune_jobs", lambda params, folder: ([], []))
@@ -106,7 +107,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     weights.write_bytes(b"weights")
     write_json(weights.with_name("backbone.json"), {"file": weights.name, "sha256": file_digest(weights)})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(queue, "_dvc_repro", nullcontext)
+    monkeypatch.setattr(data_stages, "dvc_repro", nullcontext)
     return tiny.params(tmp_path, sweep)
 
 
@@ -190,7 +191,7 @@ def test_longest_jobs_begin_first_and_each_kind_after_its_data(study: Params, mo
         yield
         events.append(stage)
 
-    monkeypatch.setattr(queue, "_dvc_repro", dvc_repro)
+    monkeypatch.setattr(data_stages, "dvc_repro", dvc_repro)
     monkeypatch.setattr(queue, "run_jobs", lambda jobs, *_: events.extend(job.label for job in jobs))
     queue.train_all(study)
     pixels = ["tiny/baseline seed 0", "tiny/baseline seed 0", "tiny/baseline seed 0 50.0% of training"]

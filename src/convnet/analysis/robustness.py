@@ -160,11 +160,11 @@ def _by_seed(
         for place, division in enumerate(divisions)
     ]
     validations = [division[SPLIT] for division in divisions]
-    seen = np.concatenate([images.index[_chosen(images.labels, extent, seed)] for images in validations])
-    rows = []
+    seen = np.concatenate([part.index[_chosen(part.labels, extent, seed)] for part in validations])
+    images, rows = len(np.unique(seen)), []
     for row in zip(*by_seed, strict=True):
         accuracy = [share for one in row for share in one["accuracy"]]
-        rows.append(row[0] | {"n": len(np.unique(seen)), "accuracy": accuracy})
+        rows.append(row[0] | {"n": images, "accuracy": accuracy})
     return rows
 
 

@@ -2,8 +2,8 @@
 
 import argparse
 
+from convnet.engine.data_stages import make_data
 from convnet.engine.decide import decide
-from convnet.engine.queue import make_data
 from convnet.engine.run import choose_engine
 from convnet.params.load import load_params
 

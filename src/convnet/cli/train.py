@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from convnet.engine.queue import TUNING, before_jobs, forecast_run, make_data, train_all, unfinished
+from convnet.engine.data_stages import make_data
+from convnet.engine.queue import TUNING, before_jobs, forecast_run, train_all, unfinished
 from convnet.engine.run import choose_engine
 from convnet.params.load import load_params
 from convnet.params.schema import Params

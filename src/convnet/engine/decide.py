@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from convnet.comparison.power import chance_words
 from convnet.comparison.schema import Verdict
 from convnet.comparison.verdict import verdict
+from convnet.engine.data_stages import make_data
 from convnet.engine.forecast import duration
 from convnet.engine.local import Workers
 from convnet.engine.next_look import Step, seeds_for, steps_of
@@ -25,7 +26,6 @@ from convnet.engine.queue import (
     before_jobs,
     forecast_run,
     jobs_of_variants,
-    make_data,
     train_all,
     train_more,
 )

@@ -6,16 +6,13 @@ results go into the job store, and `dvc repro` finds them there.
 
 import itertools
 import math
-import multiprocessing
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
+from convnet.engine import data_stages
 from convnet.engine.forecast import Forecast, forecast, sentence, work_of
 from convnet.engine.job_log import JobLog
 from convnet.engine.local import Workers
@@ -26,19 +23,16 @@ from convnet.jobs.job import Job, UsedBackbone
 from convnet.jobs.planning import plan_jobs
 from convnet.params.recipe import BackboneRecipe
 from convnet.params.schema import Params
-from convnet.system.dvc_command import run_dvc
 from convnet.system.errors import UserError
-from convnet.system.processes import start_shielded, stay_with_parent
 
-# Stages of dvc.yaml, and where it puts their outputs.
-BEFORE_PIXELS, BEFORE_HEADS, TRIALS = "prepare", "features", "tune"
+# Where dvc.yaml puts outputs.
 ARRAYS, FEATURES, BACKBONES = Path("data/arrays"), Path("data/features"), Path("data/backbones")
 TUNING = Path("data/tuning")
 
 
 def before_jobs(params: Params) -> str:
     """Return the stage behind which the settings of all jobs are known."""
-    return TRIALS if params.tuning.trials else BEFORE_PIXELS
+    return data_stages.TRIALS if params.tuning.trials else data_stages.BEFORE_PIXELS
 
 
 def train_all(params: Params, workers: Workers | None = None, early: Callable[[], None] | None = None) -> None:
@@ -54,7 +48,7 @@ def train_all(params: Params, workers: Workers | None = None, early: Callable[[]
     """
     seeds = None if early is None else params.run.seeds[:1]
     with _Queue(params, workers) as queue:
-        with _dvc_repro(BEFORE_HEADS):  # beside: pixels need no features
+        with data_stages.dvc_repro(data_stages.BEFORE_HEADS):  # beside: pixels need no features
             queue.run(pixel_jobs(params), seeds)
         queue.run(head_jobs(params), seeds)
         queue.run_fine_tuning(seeds)
@@ -98,7 +92,7 @@ class _Queue:
 
     def run(self, jobs: Sequence[Job], seeds: Sequence[int] | None = None) -> None:
         """Run jobs that this queue has not run yet, the longest first; with `seeds` only those of these seeds."""
-        chosen = [job for job in jobs if job.key not in self._begun and (seeds is None or _is_of(job, seeds))]
+        chosen = [job for job in jobs if job.key not in self._begun and _is_of(job, seeds)]
         self._begun |= {job.key for job in chosen}
         in_order = sorted(chosen, key=_cost, reverse=True)
         self._attempt(lambda: run_jobs(in_order, self._params, self._workers, self._log))
@@ -108,7 +102,7 @@ class _Queue:
         with TemporaryDirectory(prefix="start-") as folder:
             ready, waiting = fine_tune_jobs(self._params, Path(folder))
             for job in waiting:
-                if seeds is None or _is_of(job, seeds):
+                if _is_of(job, seeds):
                     start = self._params.start_of(job.recipe.variant)
                     self._log.line_once(f"{job.label} is skipped: {start} has not finished")
             self.run(ready, seeds)
@@ -249,7 +243,7 @@ def jobs_of_variants(
 
     def planned(variant: str, start: Path | None = None) -> list[Job]:
         jobs = _plan(params, dataset, variant, start=start)
-        return [job for job in jobs if seeds is None or _is_of(job, seeds)]
+        return [job for job in jobs if _is_of(job, seeds)]
 
     run = params.run
     jobs = {variant: planned(variant) for variant in run.pixel_variants + run.feature_variants}
@@ -266,45 +260,11 @@ def _plan(params: Params, dataset: str, variant: str, *, start: Path | None = No
     return plan_jobs(params, variant, arrays, features=features, backbone=backbone, start=start, share=share)
 
 
-def _is_of(job: Job, seeds: Sequence[int]) -> bool:
-    return all(member.seed in seeds for member in job.members or (job,))
+def _is_of(job: Job, seeds: Sequence[int] | None) -> bool:
+    """Return whether a job is of these seeds; None: of all."""
+    return seeds is None or all(member.seed in seeds for member in job.members or (job,))
 
 
 def _cost(job: Job) -> float:
     """Return a number that grows with the time of a job, so that the longest job never begins last."""
     return job.recipe.fit.epochs * math.prod(job.recipe.image_size) * job.share
-
-
-def make_data(stage: str | None = BEFORE_HEADS) -> None:
-    """Update the outputs of a stage and of all before it; None: of all stages.
-
-    Raises:
-        UserError: a stage failed; its error is on standard error.
-    """
-    with _dvc_repro(stage):
-        pass
-
-
-@contextmanager
-def _dvc_repro(stage: str | None) -> Iterator[None]:
-    """Run `dvc repro` beside the body, and wait for its end."""
-    # A process of `multiprocessing` can end with a parent that is killed; one of `subprocess` cannot.
-    process = multiprocessing.get_context("spawn").Process(target=_run_dvc, args=[stage])
-    start_shielded(process)
-    try:
-        yield
-        process.join()
-    finally:
-        process.kill()  # its stages end with it, see convnet.system.errors.command
-        process.join()
-    if process.exitcode:
-        command = " ".join(["dvc repro", *([stage] if stage else [])])
-        raise UserError(f"{command} failed, see above; correct that and run the same command again")
-
-
-def _run_dvc(stage: str | None) -> None:
-    stay_with_parent()
-    os.dup2(2, 1)  # standard output belongs to the command
-    # The stages' commands call `python`: the folder of this interpreter goes first.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    sys.exit(run_dvc("repro", *([stage] if stage else [])))
