@@ -43,6 +43,7 @@ class Case(NamedTuple):
     augmented: bool
     image_size: tuple[int, int]
     saved: bool = False  # the saved network itself
+    lean: bool = False  # with batch normalisation and averages of maps
 
 
 _models: dict[Case, Any] = {}  # of a side's process, built in its first turn
@@ -79,14 +80,18 @@ def seconds_of_a_step(case: Case, steps: int) -> float:
 
 
 def _build(case: Case) -> Any:
-    from convnet.models.cnn import build_cnn
+    from convnet.models.cnn import Parts, build_cnn
     from convnet.models.heads import choose_head
     from convnet.models.trainee import make_trainee
     from convnet.models.transfer import with_augmentation
+    from convnet.remedies.lean import REMEDY as LEAN
+    from convnet.remedies.lean import Lean
     from convnet.training.optimizers import compile_model
 
     recipe, head = cnn_recipe(case.filters, case.image_size, 1, augmented=case.augmented), choose_head(2, "sparse")
-    model = build_cnn(case.image_size, recipe.network, recipe.dropout, head)
+    assert LEAN.network is not None
+    parts = LEAN.network(Lean(), Parts()) if case.lean else Parts()
+    model = build_cnn(case.image_size, recipe.network, recipe.dropout, head, parts)
     if not case.saved:
         model = make_trainee(model)
     if recipe.augmentation:
@@ -107,7 +112,7 @@ def measure_trainee(case: Case, scale: Scale, ours: Side, usual: Side) -> dict[s
 
 
 def _compare(case: Case, other: Case, scale: Scale, ours: Side, theirs: Side, what: str, name: str) -> dict[str, Any]:
-    title = recipe_name(case.filters, case.augmented)
+    title = recipe_name(case.filters, case.augmented) + (" lean" if case.lean else "")
     calls = {
         "ours": lambda repeat: ours(seconds_of_a_step, case, scale.steps),
         "other": lambda repeat: theirs(seconds_of_a_step, other, scale.steps),
@@ -128,7 +133,8 @@ def main() -> None:
     ):
         rows = [measure(case, scale, ours, without) for case in cases]
     with Side(start_one_thread, dict([LARGE_PAGES])) as ours, Side(start_one_thread) as usual:
-        rows += [measure_trainee(case, scale, ours, usual) for case in cases]
+        lean = Case(SMALL, augmented=False, image_size=scale.image_size, lean=True)
+        rows += [measure_trainee(case, scale, ours, usual) for case in [*cases, lean]]
     write_result(arguments, rows, threads=usable_cores())
 
 

@@ -251,7 +251,7 @@ def test_both_ways_train_the_same_pictures(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "script", ["peer_transfer", "peer_modern", "head_step", "limit", "growth", "kernels", "remedies"]
+    "script", ["peer_transfer", "peer_modern", "head_step", "limit", "growth", "kernels", "next_seed", "remedies"]
 )
 def test_measurement_leaves_a_valid_result(script: str, tmp_path: Path) -> None:
     _measure(script, tmp_path)

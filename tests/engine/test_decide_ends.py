@@ -1,6 +1,7 @@
 """The course of `convnet decide` with verdicts and forecasts that are given: order of blocks, every end, the pages."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,17 @@ class Course:
 
     def run(self, patch: pytest.MonkeyPatch, **options: Any) -> None:
         patch.chdir(self._folder)
-        patch.setattr(engine, "make_data", self.made.append)
+        patch.setattr(engine, "dvc_repro", self._make)
         patch.setattr(engine, "forecast_run", lambda params: forecast_of(self._seconds))
         patch.setattr(engine, "train_all", self._train_all)
         patch.setattr(engine, "train_more", lambda params, workers: self._train(params))
         patch.setattr(engine.Study, "verdicts", lambda study, seeds=None: [self._verdicts.pop(0)])
         decide(self._params, **options)
+
+    @contextmanager
+    def _make(self, stage: str) -> Iterator[None]:
+        self.made.append(stage)
+        yield
 
     def _train_all(self, params: Params, workers: object, early: Callable[[], None] | None) -> None:
         if early is not None:

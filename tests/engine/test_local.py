@@ -38,9 +38,12 @@ def plan(variant):
 
 @command
 def main():
-    jobs = [job for variant in sys.argv[2:] for job in plan(variant)]
+    jobs = [job for variant in sys.argv[2:] if variant[0] != "+" for job in plan(variant)]
     log = JobLog(len(jobs), 0)
     with Workers() as workers:
+        for variant in sys.argv[2:]:
+            if variant[0] == "+":
+                workers.begin(plan(variant[1:])[0])
         workers.run(jobs, int(sys.argv[1]), log)
     log.close()
 
@@ -134,6 +137,18 @@ def test_each_line_of_the_jobs_is_printed_once_and_nothing_else(study: Path, mon
     assert len([line for line in said if re.match(r"\[[12]/2\] tiny/baseline seed [01]: 2 epochs in ", line)]) == 2
     assert len(said) == len(about_gpu) + 4
     assert [path.name for path in study.glob(f"{STORE}/*/*")] == ["result", "result"]
+
+
+@pytest.mark.slow
+def test_jobs_that_begin_ahead_end_before_the_others_are_done_and_are_not_counted(study: Path) -> None:
+    code, errors = run(study, 2, "+baseline", "+impossible")
+    assert (code, len(digests(study))) == (0, 1)
+    assert "epochs in" not in errors
+    code, errors = run(study, 2, "+impossible", "baseline")
+    assert (code, len(digests(study))) == (0, 2)
+    counted = [line for line in errors.splitlines() if "epochs in" in line]
+    assert [line[:24] for line in counted] == ["[1/2] tiny/baseline seed", "[2/2] tiny/baseline seed"]
+    assert "impossible" not in errors
 
 
 @pytest.mark.parametrize(

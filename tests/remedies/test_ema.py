@@ -3,6 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from convnet.backend import xla
 from convnet.models.cnn import build_head
 from convnet.models.heads import choose_head
 from convnet.params.load import load_params
@@ -16,7 +17,11 @@ FIT = load_params(tiny.PROJECT / "params.yaml").training
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
-def test_measured_weights_are_the_moving_average_of_pandas(optimizer: str) -> None:
+@pytest.mark.parametrize("large", [1_000_000, 10], ids=["plain average", "fused average"])
+def test_measured_weights_are_the_moving_average_of_pandas(
+    monkeypatch: pytest.MonkeyPatch, optimizer: str, large: int
+) -> None:
+    monkeypatch.setattr(xla, "LARGE", large)
     keras.utils.set_random_seed(0)
     head = choose_head(2, "sparse")
     model = build_head(5, 4, 0.0, head)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from convnet.backend import xla
 from convnet.models.cnn import build_head
 from convnet.models.heads import choose_head
 from convnet.params.load import load_params
@@ -39,7 +40,7 @@ def trained(optimizer: str, in_loss: bool, factor: float) -> np.ndarray:
 def test_training_equals_that_with_the_penalty_in_the_loss(
     monkeypatch: pytest.MonkeyPatch, optimizer: str, large: int
 ) -> None:
-    monkeypatch.setattr(optimizers, "LARGE", large)
+    monkeypatch.setattr(xla, "LARGE", large)
     expected, ours = trained(optimizer, True, 0.05), trained(optimizer, False, 0.05)
     assert ours == pytest.approx(expected, abs=1e-6)
     assert np.abs(ours - trained(optimizer, False, 1e-9)).max() > 1e-4  # it has an effect

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from convnet.backend.xla import LARGE
 from convnet.models.cnn import build_head
 from convnet.models.heads import choose_head
-from convnet.training.optimizers import LARGE, FusedRMSprop
+from convnet.training.optimizers import FusedRMSprop
 from helpers.tiny_study import start_keras
 
 start_keras()

@@ -15,7 +15,7 @@ from convnet.jobs.planning import plan_jobs
 from convnet.jobs.predictions import load_predictions
 from convnet.jobs.store import facts
 from convnet.system.files import read_json
-from convnet.training import train
+from convnet.training import prepared, train
 from helpers import tiny_study as tiny
 
 tiny.start_keras()
@@ -51,7 +51,7 @@ class Seen:
         patch.setattr(train._Epochs, "train", watched)
 
     def _values(self, model: Any) -> list[NDArray[Any]]:
-        return train._values([*model.variables, *model.optimizer.variables])
+        return prepared.values([*model.variables, *model.optimizer.variables])
 
 
 @pytest.fixture(scope="module")

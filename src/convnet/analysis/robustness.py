@@ -14,17 +14,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from convnet.analysis.halves import Halves, Loader
 from convnet.analysis.perturbations import PERTURBATIONS, STRENGTHS, perturb_all
 from convnet.data.arrays import arrays_of_size, load_arrays
 from convnet.data.splits import SPLITS, nested_subset
 from convnet.engine.backbone_work import backbone_multiplications
-from convnet.inference.loading import load_model_checked
 from convnet.jobs.job import STORE, code_digest, library_versions, source_digest
 from convnet.jobs.predictions import Predictions, load_predictions
-from convnet.models.backbones import BACKBONE
-from convnet.models.cnn import HEAD
 from convnet.models.heads import as_probabilities
-from convnet.models.transfer import weights_digest
 from convnet.params.recipe import BackboneRecipe, resolve
 from convnet.params.schema import Params
 from convnet.system.files import json_digest, read_json, write_json
@@ -35,6 +32,7 @@ COPIES_AT_ONCE = 11  # bounds memory: features of more would not fit beside larg
 SPLIT = "validation"
 MOST_WORK = 2e12  # multiplications of one backbone on all copies: about 40 s of one core
 LEAST_IMAGES = 20  # of all splits together
+CODE = ["analysis/halves.py", "analysis/perturbations.py", "analysis/robustness.py"]  # decides the rows
 
 
 @dataclass(frozen=True)
@@ -83,14 +81,6 @@ def extent_for(multiplications: float, most_images: int, splits: int = 1) -> Ext
     return replace(least, images=min(most_images, max(math.ceil(LEAST_IMAGES / splits), affordable)))
 
 
-@dataclass(frozen=True)
-class Halves:
-    """A saved model in two; models with the same frozen backbone share the front, which runs once for all of them."""
-
-    front: str | None  # digest of the backbone's weights
-    back: keras.Model
-
-
 def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, destination: Path) -> None:
     """Write the rows of every variant of the run; those of unchanged models come from the job store.
 
@@ -112,7 +102,7 @@ def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, d
             "models": [seed["weights_digest"] for seed in read_json(models / variant / "job.json")["seeds"]],
             "extent": asdict(extent),
             "settings": [params.split.seed, params.engine.threads_per_job, params.run.split, params.run.seeds],
-            "code": [code_digest(), source_digest(["analysis/robustness.py", "analysis/perturbations.py"])],
+            "code": [code_digest(), source_digest(CODE)],
             "versions": library_versions(),
         }
         stored = STORE / f"robustness-{json_digest(decides)}.json"
@@ -152,10 +142,10 @@ def _by_seed(
 
     In a row, n counts the images of all seeds, each once.
     """
-    fronts: dict[str, keras.Model] = {}
+    loader = Loader()
     by_seed = [
         measure_robustness(
-            arrays, {name: [paths[place]] for name, paths in models.items()}, extent, seed, division, fronts
+            arrays, {name: [paths[place]] for name, paths in models.items()}, extent, seed, division, loader
         )
         for place, division in enumerate(divisions)
     ]
@@ -174,7 +164,7 @@ def measure_robustness(
     extent: Extent,
     seed: int,
     division: Predictions | None = None,
-    fronts: dict[str, keras.Model] | None = None,
+    loader: Loader | None = None,
 ) -> list[dict[str, Any]]:
     """Return the accuracy of every model on every perturbed copy.
 
@@ -184,14 +174,14 @@ def measure_robustness(
         extent: at most so many images, classes in proportion, and the strengths.
         seed: decides which images, and the draws; all models see the same copies.
         division: predictions that name the images; None: the split of the arrays.
-        fronts: frozen backbones by the digest of their weights, compiled once for several calls.
+        loader: what loads the models; one for several calls, so that a shared backbone is made and compiled once.
 
     Returns:
         Rows with variant, split, perturbation, strength (0 is the original, then 1 to 3), n, and accuracy: one number
         per model.
     """
-    fronts = {} if fronts is None else fronts
-    halves = {variant: [_halve(path, fronts) for path in paths] for variant, paths in models.items()}
+    loader = loader or Loader()
+    halves = {variant: [loader.halve(path) for path in paths] for variant, paths in models.items()}
     made = progress(
         _copies(arrays, extent, seed, division),
         total=extent.copies,
@@ -200,7 +190,7 @@ def measure_robustness(
     )
     rows = []
     while chunk := list(itertools.islice(made, COPIES_AT_ONCE)):
-        rows += _measure(chunk, halves, fronts)
+        rows += _measure(chunk, halves, loader.fronts)
     return sorted(rows, key=lambda row: list(models).index(row["variant"]))
 
 
@@ -239,16 +229,3 @@ def _copies(arrays: Path, extent: Extent, seed: int, division: Predictions | Non
 
 def _chosen(labels: NDArray[np.int64], extent: Extent, seed: int) -> NDArray[np.int64]:
     return nested_subset(labels, min(1.0, extent.images / len(labels)), seed)
-
-
-def _halve(path: Path, fronts: dict[str, keras.Model]) -> Halves:
-    """Load a model and cut it behind its backbone, if it has one; add the front to `fronts` under its digest."""
-    model, _ = load_model_checked(path)
-    if BACKBONE not in {layer.name for layer in model.layers}:
-        return Halves(None, model)
-    digest = weights_digest(model.get_layer(BACKBONE))
-    between = model.get_layer("pool").input
-    if digest not in fronts:
-        fronts[digest] = keras.Model(model.input, between)
-    features = keras.Input(between.shape[1:])
-    return Halves(digest, keras.Model(features, model.get_layer(HEAD)(model.get_layer("pool")(features))))

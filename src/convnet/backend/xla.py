@@ -1,7 +1,10 @@
 """Compilation of many small operations into few by XLA."""
 
+import math
 from collections.abc import Callable
 from typing import Any
+
+LARGE = 100_000  # numbers in an array; below, compiling costs more than it saves
 
 
 def fuse(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,3 +26,28 @@ def fuse(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
     return compiled
+
+
+def fuse_for_large(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function`, fused where its first argument has `LARGE` or more numbers.
+
+    Such an array is larger than any cache: every pass over memory that is saved counts.
+
+    Args:
+        function: of Keras variables, which it may assign to, and tensors.
+    """
+    fused = fuse(function)
+
+    def of_size(first: Any, *others: Any) -> Any:
+        chosen = fused if math.prod(first.shape) >= LARGE else function
+        return chosen(*map(_of_backend, (first, *others)))
+
+    return of_size
+
+
+def _of_backend(value: Any) -> Any:
+    """Return the variable that TensorFlow can compile assignments to; other backends assign to Keras' own."""
+    import keras
+
+    wrapped = keras.backend.backend() == "tensorflow" and isinstance(value, keras.Variable)
+    return value.value if wrapped else value

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from convnet.comparison.power import chance_words
 from convnet.comparison.schema import Verdict
 from convnet.comparison.verdict import verdict
-from convnet.engine.data_stages import make_data
+from convnet.engine.data_stages import dvc_repro
 from convnet.engine.forecast import duration
 from convnet.engine.local import Workers
 from convnet.engine.next_look import Step, seeds_for, steps_of
@@ -34,6 +34,7 @@ from convnet.evaluation.evaluate import evaluate
 from convnet.evaluation.schema import Evaluation
 from convnet.jobs.gather import gather
 from convnet.jobs.job import Job
+from convnet.jobs.pretraining import pretraining_jobs
 from convnet.params.schema import Params
 from convnet.params.seeds import FILE, raised, write_numbers
 from convnet.system.errors import UserError, printable
@@ -120,8 +121,9 @@ def decide(params: Params, minutes: float | None = None, until: int | None = Non
         raise UserError(f"--until is {until}; run.looks has {', '.join(map(str, looks))}")
     reachable = [look for look in looks if until is None or look <= until]
     study = Study(params, looks)
-    _print_plan(study, reachable, minutes)
     with Workers() as workers:
+        _make_data(params, workers)
+        _print_plan(study, reachable, minutes)
         study.go_on(_all_at(params, reachable[0]))
         _train_to_first_look(study, reachable, workers)
         while True:
@@ -197,8 +199,16 @@ def _all_at(params: Params, look: int) -> Params:
     return params.with_numbers(raised(params.numbers, wanted))
 
 
+def _make_data(params: Params, workers: Workers) -> None:
+    """Make the data of the jobs. They keep few cores busy, so backbones that are trained here begin meanwhile."""
+    with dvc_repro(before_jobs(params)):
+        if params.engine.kind == "local":
+            for job in pretraining_jobs(params):
+                if not job.done:
+                    workers.begin(job)
+
+
 def _print_plan(study: Study, looks: Sequence[int], minutes: float | None) -> None:
-    make_data(before_jobs(study.params))
     for line in _plan(study.params, looks):
         _line(line)
     if len(looks) > 1:

@@ -1,11 +1,13 @@
 """Run one job in this process, under its lock, so that no two processes train the same one."""
 
+import gc
 import shutil
 import sys
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from convnet.backend.memory import memory_advice
@@ -123,6 +125,7 @@ def _train(job: Job) -> str | None:
         say_once("no GPU was found: training on the CPU")
     from convnet.training.train import TrainingFailedError, train_job
 
+    _spare_imports()
     start = time.monotonic()
     try:
         train_job(job)
@@ -136,6 +139,12 @@ def _train(job: Job) -> str | None:
             sentence += f" (more in {traceback_file(job)})"
         return sentence
     return None
+
+
+@cache
+def _spare_imports() -> None:
+    """Exempt all that the imports made from the collection of garbage: Keras runs one before every job."""
+    gc.freeze()
 
 
 def _delete_remains(folder: Path) -> None:

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from signal import Signals
@@ -22,7 +22,8 @@ from convnet.system.processes import start_shielded, stay_with_parent
 from convnet.system.progress import show_progress_every
 
 SECONDS_BETWEEN_LINES_OF_A_JOB = 30.0
-JOBS_PER_PROCESS = 20  # then a new one, because the libraries may keep memory between jobs
+# Then a new one: TensorFlow keeps memory of every network that it traced, jobs of one recipe share what is traced.
+RECIPES_PER_PROCESS, JOBS_PER_PROCESS = 20, 60
 KILLED = -9  # exit code of a process that SIGKILL ended
 # glibc asks Linux for large pages under large arrays, which a step reads from end to end. Read when a process starts.
 LARGE_PAGES = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
@@ -35,6 +36,8 @@ class _Worker:
     pipe: Connection
     job: Job | None = None
     ended: int = 0
+    recipes: set[str] = field(default_factory=set)
+    counts: bool = True  # whether the log counts the job
 
 
 class Workers:
@@ -53,6 +56,16 @@ class Workers:
         for worker in list(self._workers):
             self._end(worker)
 
+    def begin(self, job: Job) -> None:
+        """Run a job ahead of the others, and do not wait for it.
+
+        `run` waits for it but does not count it. Who needs its result waits too, or trains it again after a failure.
+        """
+        worker = _start()
+        worker.job, worker.counts = job, False
+        self._workers.append(worker)
+        worker.pipe.send(job)
+
     def run(self, jobs: Sequence[Job], processes: int, log: JobLog) -> None:
         """Run jobs, up to `processes` at once, and count each in `log` as it ends."""
         waiting = deque(jobs)
@@ -62,6 +75,7 @@ class Workers:
             for worker in self._workers:
                 if worker.job is None and waiting:
                     worker.job = waiting.popleft()
+                    worker.recipes.add(repr(worker.job.recipe))
                     with suppress(ConnectionError):  # it died: the end of the pipe shows that below
                         worker.pipe.send(worker.job)
             ready = wait([worker.pipe for worker in self._workers if worker.job], timeout=SECONDS_BETWEEN_LINES)
@@ -80,10 +94,12 @@ class Workers:
         if kind == LINE:
             log.line_once(text)
             return
-        log.ended(job, text)
-        worker.job, worker.ended = None, worker.ended + 1
+        if worker.counts:
+            log.ended(job, text)
+        worker.job, worker.ended, worker.counts = None, worker.ended + 1, True
+        worn = len(worker.recipes) >= RECIPES_PER_PROCESS or worker.ended >= JOBS_PER_PROCESS
         # After a failure the libraries may keep anything, for example the memory that ran out.
-        if text is not None or worker.ended == JOBS_PER_PROCESS:
+        if text is not None or worn:
             self._end(worker)
 
     def _end(self, worker: _Worker) -> None:

@@ -29,7 +29,7 @@ def bring_backbone(params: Params, name: str, destination: Path) -> str | None:
     destination.mkdir(parents=True, exist_ok=True)
     described: dict[str, Any] = {"needed": True, "backbone": name, "seen": backbone.seen}
     if backbone.pretrain is not None:
-        described |= pretrain_backbone(params, name, backbone.pretrain, destination)
+        described |= pretrain_backbone(params, name, destination)
     else:
         assert backbone.weights is not None
         entry = fetch_weights(backbone.weights, destination)

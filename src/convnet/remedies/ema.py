@@ -17,9 +17,27 @@ class Ema(Section):
 
 
 def _average(settings: Ema, optimizer: Any, model: Any, steps: int) -> None:
-    """Let the optimizer average the weights after every step; it never writes the average into the model."""
+    """Let the optimizer average the weights after every step, large ones in one pass over memory.
+
+    It never writes the average into the model. The first average is the weights themselves, as in Keras.
+    """
+    from keras import ops
+
+    from convnet.backend.xla import fuse_for_large
+
     optimizer.use_ema, optimizer.ema_momentum = True, settings.momentum
     optimizer.ema_overwrite_frequency = None
+
+    @fuse_for_large
+    def move(average: Any, weights: Any, momentum: Any) -> None:
+        average.assign(momentum * average + (1.0 - momentum) * weights)
+
+    def move_all(variables: Any) -> None:
+        momentum = settings.momentum * ops.cast(ops.not_equal(optimizer.iterations, 0), "float32")
+        for weights, average in zip(variables, optimizer._model_variables_moving_average, strict=True):
+            move(average, weights, momentum)
+
+    optimizer._update_model_variables_moving_average = move_all
 
 
 @contextmanager

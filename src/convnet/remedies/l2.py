@@ -21,18 +21,18 @@ def _penalise(settings: L2, optimizer: Any, model: Any, steps: int) -> None:
     """
     from keras import ops
 
-    from convnet.backend.xla import fuse
+    from convnet.backend.xla import fuse_for_large
 
-    def add_penalty(gradient: Any, variable: Any) -> Any:
+    @fuse_for_large
+    def penalised(variable: Any, gradient: Any) -> Any:
         return ops.cast(gradient, variable.dtype) + 2.0 * settings.factor * variable
 
-    penalised = fuse(add_penalty)
     kernels = ["kernel" in variable.name for variable in model.trainable_variables]
     update = optimizer.update_step
 
     def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
         if kernels[optimizer._get_variable_index(variable)]:
-            gradient = penalised(gradient, variable)
+            gradient = penalised(variable, gradient)
         update(gradient, variable, learning_rate)
 
     optimizer.update_step = update_step

@@ -68,6 +68,11 @@ class Hooks:
         """Whether training has another loss than the plain task."""
         return any(remedy.loss for _, remedy, _ in self._active)
 
+    @property
+    def changes_optimizer(self) -> bool:
+        """Whether a remedy changes the optimizer."""
+        return any(remedy.optimizer for _, remedy, _ in self._active)
+
     def change_optimizer(self, model: keras.Model, steps: int) -> None:
         """Change the optimizer of a compiled model that trains for `steps`, and build it."""
         optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # Keras wraps it under mixed_float16

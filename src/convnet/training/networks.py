@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import keras
 
@@ -26,21 +27,12 @@ class Networks:
 def build_networks(job: Job, head: Head, hooks: Hooks | None = None) -> Networks:
     """Build the networks of a recipe, with what its remedies change."""
     recipe, hooks = job.recipe, hooks or Hooks(job.recipe)
+    if isinstance(recipe, HeadRecipe):
+        return _transfer_networks(job, recipe, head, dense=not hooks.solver)
     if isinstance(recipe, FineTuneRecipe):
         classifier = keras.saving.load_model(job.start_model, safe_mode=True, compile=False)
         compute_in(classifier, keras.config.dtype_policy())
         unfreeze_from(classifier, recipe.trainable_from, "fine_tune.trainable_from")
-    elif isinstance(recipe, HeadRecipe):
-        assert job.backbone is not None  # `plan_jobs` gives one to every job of this kind
-        _, backbone = cut_backbone(job.backbone, recipe.image_size)
-        shape = backbone.output_shape[1:]
-        features = shape[-1] if recipe.pooling == "average" else math.prod(shape)
-        top = build_head(features, None if hooks.solver else recipe.dense, recipe.dropout, head)
-        # Only `top` is compiled to train; the classifier gets its layers without an optimizer.
-        classifier = build_transfer(backbone, job.backbone.settings.input_range, recipe.pooling, without_training(top))
-        if recipe.kind == "features":
-            return Networks(trainee=make_trainee(top), classifier=classifier)
-        return Networks(classifier, classifier)
     elif isinstance(recipe, PretrainRecipe):
         classifier = build_source_classifier(recipe.image_size, recipe.filters, head.units)
     else:
@@ -48,8 +40,23 @@ def build_networks(job: Job, head: Head, hooks: Hooks | None = None) -> Networks
     return Networks(trainee=make_trainee(classifier), classifier=classifier)
 
 
+def _transfer_networks(job: Job, recipe: HeadRecipe, head: Head, dense: bool) -> Networks:
+    assert job.backbone is not None  # `plan_jobs` gives one to every job of this kind
+    _, backbone = cut_backbone(job.backbone, recipe.image_size)
+    # Making a backbone draws numbers, and a kept one draws none: the head begins anew.
+    keras.utils.set_random_seed(job.seed)
+    shape = backbone.output_shape[1:]
+    features = shape[-1] if recipe.pooling == "average" else math.prod(shape)
+    top = build_head(features, recipe.dense if dense else None, recipe.dropout, head)
+    # Only `top` is compiled to train; the classifier gets its layers without an optimizer.
+    classifier = build_transfer(backbone, job.backbone.settings.input_range, recipe.pooling, without_training(top))
+    return Networks(make_trainee(top) if recipe.kind == "features" else classifier, classifier)
+
+
 def cut_backbone(used: UsedBackbone, image_size: tuple[int, int]) -> tuple[keras.Model, keras.Model]:
     """Return the whole pretrained network and its part up to the cut, in float32 like the cached features.
+
+    The jobs of one process share the whole network: making InceptionV3 takes longer than training a head.
 
     Raises:
         UserError: `last_layer` names no layer, or the weight file does not fit the architecture.
@@ -57,7 +64,13 @@ def cut_backbone(used: UsedBackbone, image_size: tuple[int, int]) -> tuple[keras
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        whole = load_backbone(used.name, used.settings, used.weights, image_size)
+        whole = _whole(used, image_size, used.weights.stat().st_mtime_ns)
         return whole, cut(whole, used.last_layer, f"backbones.{used.name}.last_layer")
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+@lru_cache(maxsize=1)
+def _whole(used: UsedBackbone, image_size: tuple[int, int], changed: int) -> keras.Model:
+    """Load a backbone; `changed` is the time of its file, so that another file is loaded again."""
+    return load_backbone(used.name, used.settings, used.weights, image_size)

@@ -4,20 +4,17 @@ A dense layer behind flattened feature maps has up to 38 million weights, and ba
 the update, a chain of element-wise operations on arrays larger than any cache, then costs more than the arithmetic.
 """
 
-import math
 from typing import Any
 
 import keras
 
 from convnet.backend.steps import PLAIN_LOSS
-from convnet.backend.xla import fuse
+from convnet.backend.xla import fuse_for_large
 from convnet.models.heads import Head
 from convnet.params.training import Fit
 
-LARGE = 100_000  # weights; below, compiling costs more than it saves
 
-
-def _update(gradient: Any, velocity: Any, weights: Any, learning_rate: Any, rho: Any, epsilon: Any) -> None:
+def _update(weights: Any, velocity: Any, gradient: Any, learning_rate: Any, rho: float, epsilon: float) -> None:
     """Take one step. Compiled, it writes into the memory of both variables: no array of their size is allocated.
 
     Source: Hinton, "Neural Networks for Machine Learning", lecture 6e, as Keras computes it: epsilon is added before
@@ -37,22 +34,12 @@ class FusedRMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]  # keras shi
     def __init__(self, learning_rate: float) -> None:
         """Take Keras' defaults for all but the learning rate."""
         super().__init__(learning_rate=learning_rate, name="rmsprop")
-        self._fused = fuse(_update)
+        self._fused = fuse_for_large(_update)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable and its velocity."""
-        if math.prod(variable.shape) < LARGE:
-            super().update_step(gradient, variable, learning_rate)
-            return
         velocity = self._velocities[self._get_variable_index(variable)]
-        rate = keras.ops.cast(learning_rate, variable.dtype)
-        self._fused(gradient, _of_backend(velocity), _of_backend(variable), rate, self.rho, self.epsilon)
-
-
-def _of_backend(variable: Any) -> Any:
-    """Return the variable that TensorFlow can compile assignments to; other backends assign to Keras' own."""
-    wrapped = keras.backend.backend() == "tensorflow" and isinstance(variable, keras.Variable)
-    return variable.value if wrapped else variable
+        self._fused(variable, velocity, gradient, learning_rate, self.rho, self.epsilon)
 
 
 def compile_model(model: keras.Model, fit: Fit, head: Head, loss: Any = None) -> None:

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import keras
 import numpy as np
@@ -24,11 +23,10 @@ from convnet.system.files import write_json
 from convnet.system.progress import progress
 from convnet.training.batches import Batches, Rows, class_weights, epoch_order, epoch_views, measure, predict
 from convnet.training.derived import derive_job
-from convnet.training.epoch import EpochTrainer
 from convnet.training.hooks import Hooks
 from convnet.training.job_data import JobData, load_job_data
 from convnet.training.networks import Networks, build_networks
-from convnet.training.optimizers import compile_model
+from convnet.training.prepared import Prepared, assign, prepare, values
 from convnet.training.probe import solve_head
 from convnet.training.results import save_model
 from convnet.training.schedules import at_cap, best_epoch, keeps_best, next_epoch
@@ -64,11 +62,12 @@ def train_job(job: Job) -> None:
     check_batch_size(job.label, job.recipe.fit.batch_size, len(data.labels["train"]))
     with _memory_errors(job.label, job.recipe.fit.batch_size):
         networks = build_networks(job, head, hooks)
-        loss = hooks.loss(head, networks.trainee) if hooks.changes_loss else None
-        compile_model(networks.trainee, job.recipe.fit, head, loss)
-        train = solve_head if hooks.solver else _fit
-        checkpoint = train(job, head, data, networks.trainee, hooks)
-        _save_result(job, data, networks, checkpoint, in_epochs=hooks.solver is None)
+        prepared = prepare(job, head, hooks, networks, job.recipe.fit.epochs * _steps_per_epoch(job, data))
+        if hooks.solver:
+            checkpoint = solve_head(job, head, data, prepared.trainee, hooks)
+        else:
+            checkpoint = _fit(job, head, data, prepared, hooks)
+        _save_result(job, data, networks, prepared, checkpoint, in_epochs=hooks.solver is None)
     clear_checkpoints(job.folder)
 
 
@@ -84,24 +83,22 @@ def _memory_errors(label: str, batch_size: int | None) -> Iterator[None]:
         raise UserError(f"{label}: memory ran out {where}: {memory_advice(batch_size)}") from error
 
 
-def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, hooks: Hooks) -> Checkpoint:
-    """Train as long as the recipe asks; leave the weights to be saved in `trainee`."""
-    fit = job.recipe.fit
-    steps_per_epoch = math.ceil(len(data.labels["train"]) / fit.batch_size)
-    hooks.change_optimizer(trainee, fit.epochs * steps_per_epoch)
+def _fit(job: Job, head: Head, data: JobData, prepared: Prepared, hooks: Hooks) -> Checkpoint:
+    """Train as long as the recipe asks; leave the weights to be saved in the trainee."""
+    fit, trainee, steps_per_epoch = job.recipe.fit, prepared.trainee, _steps_per_epoch(job, data)
     checkpoint = load_checkpoint(job.folder) or Checkpoint(0, [], [], [], 0.0)
     if checkpoint.epoch:
-        _assign(trainee.variables, checkpoint.variables)
-        _assign(trainee.optimizer.variables, checkpoint.optimizer)
+        assign(trainee.variables, checkpoint.variables)
+        assign(trainee.optimizer.variables, checkpoint.optimizer)
     steps = (fit.epochs - checkpoint.epoch) * steps_per_epoch
     ticks = progress(range(steps), total=steps, label=f"train {job.label}", unit="steps")
-    epochs = _Epochs(job, head, data, trainee, hooks)
+    epochs = _Epochs(job, head, data, prepared, hooks)
     while (coming := next_epoch(fit, checkpoint.losses)) is not None:
         epoch = checkpoint.epoch + 1
         start = time.monotonic()
         if coming.from_best:
-            _assign(trainee.variables, checkpoint.best_variables)
-            _assign(trainee.optimizer.variables, checkpoint.best_optimizer)
+            assign(trainee.variables, checkpoint.best_variables)
+            assign(trainee.optimizer.variables, checkpoint.best_optimizer)
         trained = epochs.train(epoch, coming.rate, ticks)
         with hooks.evaluated(trainee):
             trained, measured = epochs.measure(trained)
@@ -111,25 +108,29 @@ def _fit(job: Job, head: Head, data: JobData, trainee: keras.Model, hooks: Hooks
             epochs.save(checkpoint)
     ticks.close()  # type: ignore[attr-defined]  # progress is a generator
     if keeps_best(fit):
-        _assign(trainee.variables, checkpoint.best_variables)
+        assign(trainee.variables, checkpoint.best_variables)
     else:
         with hooks.evaluated(trainee):
-            saved = _values(trainee.variables)
-        _assign(trainee.variables, saved)
+            saved = values(trainee.variables)
+        assign(trainee.variables, saved)
     return checkpoint
+
+
+def _steps_per_epoch(job: Job, data: JobData) -> int:
+    return math.ceil(len(data.labels["train"]) / job.recipe.fit.batch_size)
 
 
 class _Epochs:
     """The parts of an epoch of one job."""
 
-    def __init__(self, job: Job, head: Head, data: JobData, trainee: keras.Model, hooks: Hooks) -> None:
+    def __init__(self, job: Job, head: Head, data: JobData, prepared: Prepared, hooks: Hooks) -> None:
         labels = data.labels["train"]
-        self._job, self._data, self._trainee, self._hooks = job, data, trainee, hooks
+        self._job, self._data, self._hooks = job, data, hooks
+        self._trainee, self._trainer = prepared.trainee, prepared.trainer
         self._targets = encode_labels(np.repeat(labels, data.views), head)
         self._weights = np.repeat(class_weights(labels), data.views) if job.recipe.fit.class_weights else None
         self._validation_targets = encode_labels(data.labels["validation"], head)
         self._training_rows, self._training_targets = _measured_rows(job, head, data)
-        self._trainer = EpochTrainer(trainee, change=hooks.change())
         self._saved, self._pause = time.monotonic(), job.seconds_between_checkpoints
 
     def train(self, epoch: int, rate: float, ticks: Iterator[int]) -> dict[str, float]:
@@ -180,17 +181,17 @@ class _Epochs:
                 fault = f"the {name.replace('_', ' ')} is {row[name]} in epoch {epoch}"
                 raise TrainingFailedError(f"{self._job.label}: {fault}; try a smaller learning_rate")
         if keeps_best(fit) and best_epoch(checkpoint.losses) == epoch:
-            checkpoint.best_variables = _values(self._trainee.variables)
+            checkpoint.best_variables = values(self._trainee.variables)
             if fit.length == "plateau":
-                checkpoint.best_optimizer = _values(self._trainee.optimizer.variables)
+                checkpoint.best_optimizer = values(self._trainee.optimizer.variables)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint, unless the last one is too recent."""
         began, least = time.monotonic(), self._job.seconds_between_checkpoints
         if began - self._saved < self._pause:
             return
-        checkpoint.variables = _values(self._trainee.variables)
-        checkpoint.optimizer = _values(self._trainee.optimizer.variables)
+        checkpoint.variables = values(self._trainee.variables)
+        checkpoint.optimizer = values(self._trainee.optimizer.variables)
         save_checkpoint(self._job.folder, checkpoint)
         self._saved = time.monotonic()
         if least:
@@ -204,20 +205,23 @@ def _measured_rows(job: Job, head: Head, data: JobData) -> tuple[Rows, NDArray[n
     return Rows(rows.parts, rows.index[chosen]), encode_labels(data.labels["train"][chosen], head)
 
 
-def _values(variables: list[keras.Variable]) -> list[NDArray[Any]]:
-    return [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
+def _predict(job: Job, data: JobData, predictor: keras.Model) -> Predictions:
+    predictions: Predictions = {}
+    for split, rows in data.rows.items():
+        with _memory_errors(job.label, None):
+            outputs = predict(predictor, rows)
+        predictions[split] = Prediction(as_probabilities(outputs), data.labels[split], data.index[split])
+    return predictions
 
 
-def _assign(variables: list[keras.Variable], values: list[NDArray[Any]]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-
-
-def _save_result(job: Job, data: JobData, networks: Networks, checkpoint: Checkpoint, in_epochs: bool) -> None:
+def _save_result(
+    job: Job, data: JobData, networks: Networks, prepared: Prepared, checkpoint: Checkpoint, in_epochs: bool
+) -> None:
     """Predict every split, then write model, history, predictions, facts and timing as one result."""
     start = time.monotonic()
-    predictions = _predict(job, data, networks)
+    predictions = _predict(job, data, prepared.predictor)
     seconds_predicting = time.monotonic() - start
+    prepared.end(networks)
     with result_folder(job) as folder:
         facts = save_model(folder / "model.keras", networks)
         save_predictions(folder / "predictions.npz", {job.seed: predictions})
@@ -239,14 +243,3 @@ def _save_result(job: Job, data: JobData, networks: Networks, checkpoint: Checkp
             "at_cap": in_epochs and at_cap(fit, losses),
         }
         write_json(folder / "facts.json", run | facts)
-
-
-def _predict(job: Job, data: JobData, networks: Networks) -> Predictions:
-    # A head on cached features predicts from them: the saved model gives the same within the features' precision.
-    predictor = networks.trainee if job.recipe.kind == "features" else networks.classifier
-    predictions: Predictions = {}
-    for split, rows in data.rows.items():
-        with _memory_errors(job.label, None):
-            outputs = predict(predictor, rows)
-        predictions[split] = Prediction(as_probabilities(outputs), data.labels[split], data.index[split])
-    return predictions
