@@ -43,7 +43,7 @@ def build_networks(job: Job, head: Head, hooks: Hooks | None = None) -> Networks
 def _transfer_networks(job: Job, recipe: HeadRecipe, head: Head, dense: bool) -> Networks:
     assert job.backbone is not None  # `plan_jobs` gives one to every job of this kind
     _, backbone = cut_backbone(job.backbone, recipe.image_size)
-    # Making a backbone draws numbers, and a kept one draws none: the head begins anew.
+    # Making a backbone draws numbers, and a kept one draws none: the head starts from its own seed.
     keras.utils.set_random_seed(job.seed)
     shape = backbone.output_shape[1:]
     features = shape[-1] if recipe.pooling == "average" else math.prod(shape)

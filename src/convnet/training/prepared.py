@@ -44,7 +44,7 @@ class Prepared:
         return sum(4 * math.prod(variable.shape) for variable in self.trainee.variables + self._moments)
 
     def begin(self, networks: Networks) -> None:
-        """Take the weights of new networks; the optimizer starts anew."""
+        """Take the weights of new networks; the optimizer starts from nothing."""
         if networks.trainee is not self.trainee:
             assign(self.trainee.variables, values(networks.trainee.variables))
         for variable, start in zip(self._moments, self.optimizer, strict=True):
