@@ -1,5 +1,6 @@
 """The course of `convnet decide` with verdicts and forecasts that are given: order of blocks, every end, the pages."""
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,14 @@ import convnet.engine.decide as engine
 from convnet.comparison.schema import Verdict
 from convnet.engine.decide import Block, decide
 from convnet.engine.forecast import Forecast
+from convnet.engine.local import Workers
 from convnet.engine.next_look import Step
 from convnet.engine.queue import RunForecast
+from convnet.engine.run import choose_engine
+from convnet.jobs.job import Job
+from convnet.jobs.pretraining import pretraining_job
 from convnet.params.schema import Params
+from convnet.system.files import write_json
 from engine.test_next_look import altered, judged, step
 from helpers import tiny_study as tiny
 
@@ -160,3 +166,36 @@ def test_largest_chance_per_minute_goes_first(tmp_path: Path) -> None:
     assert next_of(chances, seconds, None) == ["slow", "quick", "idle"]  # all together without a limit
     on_ray = params.model_copy(update={"engine": params.engine.model_copy(update={"kind": "ray"})})
     assert next_of(chances, seconds, 1000.0, on_ray) == ["quick", "slow", "idle"]
+
+
+def test_backbones_that_are_trained_here_begin_beside_the_data_unless_they_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = {"backbones.compact.pretrain.images_per_class": 10, "backbones.compact.pretrain.image_size": [16, 16]}
+    params = tiny.params(tmp_path, {**small, "run.feature_variants": ["transfer", "transfer_dropout"]})
+    begun: list[Job] = []
+
+    class Beginning(Workers):
+        def begin(self, job: Job) -> None:
+            assert stages == ["prepare"]  # they are at work
+            begun.append(job)
+
+    stages: list[str] = []
+
+    @contextmanager
+    def at_work(stage: str) -> Iterator[None]:
+        stages.append(stage)
+        yield
+        stages.clear()
+
+    monkeypatch.setattr(engine, "dvc_repro", at_work)
+    engine._make_data(params, Beginning())
+    assert [job.label for job in begun] == ["source/backbone compact seed 0"]  # one for both variants
+    assert begun == [pretraining_job(params, "compact")]
+    write_json(begun[0].result / "facts.json", {})
+    engine._make_data(params, Beginning())
+    assert len(begun) == 1
+    shutil.rmtree(begun[0].result)
+    engine._make_data(choose_engine(params, None, "ray", None), Beginning())  # a cluster trains elsewhere
+    assert len(begun) == 1
