@@ -1,6 +1,7 @@
 """The networks of a job."""
 
 import math
+import random
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,6 +25,14 @@ class Networks:
     classifier: keras.Model
 
 
+def draw_from(seed: int) -> None:
+    """Let what is built next draw its initial weights by `seed`: Keras takes their seeds from Python's generator.
+
+    `keras.utils.set_random_seed` also sets TensorFlow's seed, which no layer reads. Compiled functions are lost then.
+    """
+    random.seed(seed)
+
+
 def build_networks(job: Job, head: Head, hooks: Hooks | None = None) -> Networks:
     """Build the networks of a recipe, with what its remedies change."""
     recipe, hooks = job.recipe, hooks or Hooks(job.recipe)
@@ -43,8 +52,7 @@ def build_networks(job: Job, head: Head, hooks: Hooks | None = None) -> Networks
 def _transfer_networks(job: Job, recipe: HeadRecipe, head: Head, dense: bool) -> Networks:
     assert job.backbone is not None  # `plan_jobs` gives one to every job of this kind
     _, backbone = cut_backbone(job.backbone, recipe.image_size)
-    # Making a backbone draws numbers, and a kept one draws none: the head starts from its own seed.
-    keras.utils.set_random_seed(job.seed)
+    draw_from(job.seed)  # because making a backbone draws numbers, and a kept one draws none
     shape = backbone.output_shape[1:]
     features = shape[-1] if recipe.pooling == "average" else math.prod(shape)
     top = build_head(features, recipe.dense if dense else None, recipe.dropout, head)
@@ -73,4 +81,6 @@ def cut_backbone(used: UsedBackbone, image_size: tuple[int, int]) -> tuple[keras
 @lru_cache(maxsize=1)
 def _whole(used: UsedBackbone, image_size: tuple[int, int], changed: int) -> keras.Model:
     """Load a backbone; `changed` is the time of its file, so that another file is loaded again."""
+    keras.backend.clear_session()  # so that its layers have the same numbers in their names in every process
+    keras.config.set_dtype_policy("float32")  # clearing resets it
     return load_backbone(used.name, used.settings, used.weights, image_size)

@@ -1,5 +1,6 @@
 """Train one job: everything in, one result folder out, the same bits with or without an interruption."""
 
+import gc
 import math
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from convnet.training.batches import Batches, Rows, class_weights, epoch_order, 
 from convnet.training.derived import derive_job
 from convnet.training.hooks import Hooks
 from convnet.training.job_data import JobData, load_job_data
-from convnet.training.networks import Networks, build_networks
+from convnet.training.networks import Networks, build_networks, draw_from
 from convnet.training.prepared import Prepared, assign, prepare, values
 from convnet.training.probe import solve_head
 from convnet.training.results import save_model
@@ -49,10 +50,8 @@ def train_job(job: Job) -> None:
         TrainingFailedError: the loss became NaN or infinite; the message names the epoch.
         UserError: memory ran out (the sentence names a batch size), or the disk is full.
     """
-    policy = keras.config.dtype_policy()
-    keras.backend.clear_session()
-    keras.config.set_dtype_policy(policy)  # clearing resets it
-    keras.utils.set_random_seed(job.seed)
+    gc.collect()  # the networks of earlier jobs
+    draw_from(job.seed)
     if job.members:
         with _memory_errors(job.label, None):
             return derive_job(job)
