@@ -48,7 +48,7 @@ class Prepared:
         if networks.trainee is not self.trainee:
             assign(self.trainee.variables, values(networks.trainee.variables))
         for variable, start in zip(self._moments, self.optimizer, strict=True):
-            variable.assign(keras.ops.zeros_like(variable) if start is None else start)
+            variable.assign(keras.ops.zeros(variable.shape, variable.dtype) if start is None else start)
 
     def end(self, networks: Networks) -> None:
         """Give the trained weights to the networks that are saved."""
