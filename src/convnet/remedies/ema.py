@@ -49,7 +49,7 @@ def _with_average(settings: Ema, model: Any) -> Iterator[None]:
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # Keras wraps it under mixed_float16
     own = [ops.convert_to_numpy(weight).copy() for weight in weights]
     for weight, average in zip(weights, optimizer._model_variables_moving_average, strict=True):
-        weight.assign(average.value)
+        weight.assign(ops.convert_to_numpy(average).copy())  # JAX gives the memory of what it evaluates away
     try:
         yield
     finally:

@@ -30,34 +30,31 @@ class Prepared:
         trainee: the compiled model that trains.
         predictor: the model that predicts, of the same weights.
         trainer: trains the trainee.
-        optimizer: the optimizer's values before training; None where they are zeros.
+        optimizer: the optimizer's variables with their values before training; None where they are zeros.
     """
 
     trainee: keras.Model
     predictor: keras.Model
     trainer: EpochTrainer
-    optimizer: list[NDArray[Any] | None]
+    optimizer: list[tuple[keras.Variable, NDArray[Any] | None]]
 
     @property
     def bytes(self) -> int:
         """Bytes of weights and optimizer."""
-        return sum(4 * math.prod(variable.shape) for variable in self.trainee.variables + self._moments)
+        of_optimizer = [variable for variable, _ in self.optimizer]
+        return sum(4 * math.prod(variable.shape) for variable in [*self.trainee.variables, *of_optimizer])
 
     def begin(self, networks: Networks) -> None:
         """Take the weights of new networks; the optimizer starts from nothing."""
         if networks.trainee is not self.trainee:
             assign(self.trainee.variables, values(networks.trainee.variables))
-        for variable, start in zip(self._moments, self.optimizer, strict=True):
+        for variable, start in self.optimizer:
             variable.assign(keras.ops.zeros(variable.shape, variable.dtype) if start is None else start)
 
     def end(self, networks: Networks) -> None:
         """Give the trained weights to the networks that are saved."""
         if networks.trainee is not self.trainee:
             assign(networks.trainee.variables, values(self.trainee.variables))
-
-    @property
-    def _moments(self) -> list[keras.Variable]:
-        return list(self.trainee.optimizer.variables)
 
 
 _kept: dict[str, Prepared] = {}  # the last used comes last
@@ -89,8 +86,9 @@ def _prepare(job: Job, head: Head, hooks: Hooks, networks: Networks, steps: int)
         hooks.change_optimizer(trainee, steps)
     # A head on cached features predicts from them: the saved model gives the same within the features' precision.
     predictor = trainee if job.recipe.kind == "features" else networks.classifier
-    start = [value if value.any() else None for value in values(trainee.optimizer.variables)]
-    return Prepared(trainee, predictor, EpochTrainer(trainee, change=hooks.change()), start)
+    started = zip(trainee.optimizer.variables, values(trainee.optimizer.variables), strict=True)
+    optimizer = [(variable, value if value.any() else None) for variable, value in started]
+    return Prepared(trainee, predictor, EpochTrainer(trainee, change=hooks.change()), optimizer)
 
 
 def values(variables: list[keras.Variable]) -> list[NDArray[Any]]:
