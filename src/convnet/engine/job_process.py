@@ -143,7 +143,7 @@ def _train(job: Job) -> str | None:
 
 @cache
 def _spare_imports() -> None:
-    """Exempt all that the imports made from the collection of garbage: Keras runs one before every job."""
+    """Exempt what the imports made from the collection of garbage, which comes before every job: half a second."""
     gc.freeze()
 
 
