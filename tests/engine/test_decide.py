@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from convnet.engine import data_stages
 from convnet.engine.decide import PAGE, decide
 from convnet.system.errors import UserError
 from convnet.system.files import write_text
@@ -26,7 +25,7 @@ LOOKS = {"run.looks": [3, 4], "engine.parallel_jobs": 1}
 def test_end_that_is_not_a_look_is_refused_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data_stages, "dvc_repro", lambda stage: pytest.fail("data were made"))
+    monkeypatch.setattr("convnet.engine.decide.dvc_repro", lambda stage: pytest.fail("data were made"))
     params = tiny.params(tmp_path, {"run.looks": [3, 5]})
     with pytest.raises(UserError, match=r"--until is 4; run\.looks has 3, 5"):
         decide(params, until=4)

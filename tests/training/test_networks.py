@@ -12,7 +12,7 @@ from convnet.jobs.job import Job, UsedBackbone
 from convnet.models.heads import choose_head
 from convnet.params.recipe import resolve
 from convnet.training import networks
-from convnet.training.networks import build_networks
+from convnet.training.networks import build_networks, draw_from
 from helpers import tiny_study as tiny
 
 tiny.start_keras()
@@ -32,8 +32,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 def build(job: Job) -> keras.Model:
     """Build the network to be saved, as `train_job` begins."""
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(job.seed)
+    draw_from(job.seed)
     return build_networks(job, HEAD).classifier
 
 
