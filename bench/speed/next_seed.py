@@ -7,9 +7,9 @@ A process keeps traced networks and loaded backbones (`convnet.training.prepared
 one thread: building, training and saving. Both sides take turns in one process; the other one forgets all it keeps.
 """
 
-import os
 import tempfile
 import time
+from contextlib import chdir
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,15 +63,12 @@ def measure(scale: Scale, side: int, augmented: bool) -> dict[str, Any]:
 def main() -> None:
     """Train in turns, write the result."""
     arguments = parse_arguments(__doc__, {"toy": "1 minute", "short": "3 minutes", "full": "8 minutes"})
-    arguments.out = arguments.out.resolve()
     scale = SCALES[arguments.scale]
     from convnet.backend.device import configure_device
 
     configure_device(threads=1, precision="auto")
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)  # the job store lies in the folder
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):  # the job store lies there
         rows = [measure(scale, side, augmented) for side in scale.sides for augmented in (False, True)]
-        os.chdir("/")
     write_result(arguments, rows, threads=1)
 
 
