@@ -36,7 +36,7 @@ SCALES = {
 
 def measure(scale: Scale, side: int, augmented: bool) -> dict[str, Any]:
     """Return the row of one network."""
-    from convnet.training import networks, prepared
+    from convnet.training import prepared
     from convnet.training.train import train_job
 
     size, folder = (side, side), Path(f"images-{side}")
@@ -48,8 +48,7 @@ def measure(scale: Scale, side: int, augmented: bool) -> dict[str, Any]:
 
     def seconds(forget: bool) -> float:
         if forget:
-            prepared._kept.clear()
-            networks._whole.cache_clear()
+            prepared.forget()
         start = time.perf_counter()
         train_job(make_job(recipe, folder / "arrays", next(seeds), threads=1))
         return time.perf_counter() - start

@@ -23,7 +23,7 @@ HEAD = choose_head(2, "sparse")
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     monkeypatch.chdir(tmp_path)
-    networks._whole.cache_clear()
+    networks.load_whole.cache_clear()
     params = tiny.params(tmp_path)
     weights = tiny.write_backbone(tmp_path / "backbone") / "source.keras"
     used = UsedBackbone("compact", params.backbones["compact"], weights, "block2_pool")
@@ -38,9 +38,9 @@ def build(job: Job) -> keras.Model:
 
 def test_the_network_of_a_kept_backbone_equals_that_of_a_loaded_one(job: Job) -> None:
     first = [build(replace(job, seed=seed)) for seed in (1, 2)]
-    assert networks._whole.cache_info().hits == 1
+    assert networks.load_whole.cache_info().hits == 1
     for seed, expected in zip((2, 1), reversed(first), strict=True):
-        networks._whole.cache_clear()
+        networks.load_whole.cache_clear()
         found = build(replace(job, seed=seed))
         assert found.to_json() == expected.to_json()
         for one, other in zip(found.get_weights(), expected.get_weights(), strict=True):

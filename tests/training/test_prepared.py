@@ -12,7 +12,7 @@ from convnet.jobs.gather import gather
 from convnet.jobs.job import Job, UsedBackbone
 from convnet.jobs.planning import plan_jobs
 from convnet.jobs.store import facts
-from convnet.training import networks, prepared
+from convnet.training import prepared
 from convnet.training.train import train_job
 from helpers import tiny_study as tiny
 
@@ -63,11 +63,6 @@ def jobs_of(folder: Path, variant: str, start: Path | None = None) -> list[Job]:
     return plan_jobs(tiny.params(folder, CHANGES), variant, arrays, features=features, backbone=backbone, start=start)
 
 
-def forget() -> None:
-    prepared._kept.clear()
-    networks._whole.cache_clear()
-
-
 def result_of(job: Job) -> tuple[bytes, ...]:
     """Train a job anew, and return all that it gives but the times."""
     shutil.rmtree(job.folder, ignore_errors=True)
@@ -77,9 +72,9 @@ def result_of(job: Job) -> tuple[bytes, ...]:
 
 
 def compare(jobs: list[Job]) -> None:
-    forget()
+    prepared.forget()
     alone = result_of(jobs[1])
-    forget()
+    prepared.forget()
     first = result_of(jobs[0])
     (kept,) = prepared._kept.values()
     shared = result_of(jobs[1])
@@ -106,7 +101,7 @@ def test_so_does_fine_tuning(folder: Path) -> None:
 def test_other_recipes_are_prepared_apart_and_the_oldest_goes_first(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget()
+    prepared.forget()
     for variant in ("averaging", "normalised", "averaging"):
         result_of(jobs_of(folder, variant)[0])
     assert len(prepared._kept) == 2

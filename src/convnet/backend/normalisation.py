@@ -2,20 +2,11 @@
 
 from typing import Any
 
-import keras
-
-
-def is_fused() -> bool:
-    """Return whether `normalise` works here: under TensorFlow on a CPU."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")
-
 
 def normalise(maps: Any, scale: Any, offset: Any, epsilon: float) -> tuple[Any, Any, Any]:
-    """Normalise every channel by its mean and variance in this batch; the arithmetic is that of float32.
+    """Normalise every channel by its mean and variance in this batch, under TensorFlow on a CPU.
+
+    The arithmetic is that of float32.
 
     Args:
         maps: (batch, height, width, channels), float32 or bfloat16.

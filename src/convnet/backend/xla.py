@@ -7,6 +7,17 @@ from typing import Any
 LARGE = 100_000  # numbers in an array; below, compiling costs more than it saves
 
 
+def is_tensorflow_on_cpu() -> bool:
+    """Return whether Keras runs on TensorFlow without a GPU."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
+
+
 def fuse(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function`, compiled by XLA under TensorFlow on a CPU.
 
@@ -16,14 +27,10 @@ def fuse(function: Callable[..., Any]) -> Callable[..., Any]:
     Args:
         function: of tensors, and of the backend's own variables, which it may assign to.
     """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
+    if not is_tensorflow_on_cpu():
         return function
     import tensorflow as tf
 
-    if tf.config.list_physical_devices("GPU"):
-        return function
     compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
     return compiled
 

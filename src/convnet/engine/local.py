@@ -22,7 +22,7 @@ from convnet.system.processes import start_shielded, stay_with_parent
 from convnet.system.progress import show_progress_every
 
 SECONDS_BETWEEN_LINES_OF_A_JOB = 30.0
-# Then a new one: TensorFlow keeps memory of every network that it traced, jobs of one recipe share what is traced.
+# A process ends after so many: TensorFlow keeps memory of every network that it traced, once for all jobs of a recipe.
 RECIPES_PER_PROCESS, JOBS_PER_PROCESS = 20, 60
 KILLED = -9  # exit code of a process that SIGKILL ended
 # glibc asks Linux for large pages under large arrays, which a step reads from end to end. Read when a process starts.
@@ -38,6 +38,13 @@ class _Worker:
     ended: int = 0
     recipes: set[str] = field(default_factory=set)
     counts: bool = True  # whether the log counts the job
+
+    def take(self, job: Job, counts: bool = True) -> None:
+        """Send a job to the process."""
+        self.job, self.counts = job, counts
+        self.recipes.add(repr(job.recipe))
+        with suppress(ConnectionError):  # it died: the end of the pipe shows that to who waits
+            self.pipe.send(job)
 
 
 class Workers:
@@ -61,10 +68,8 @@ class Workers:
 
         `run` waits for it but does not count it. Who needs its result waits too, or trains it again after a failure.
         """
-        worker = _start()
-        worker.job, worker.counts = job, False
-        self._workers.append(worker)
-        worker.pipe.send(job)
+        self._workers.append(_start())
+        self._workers[-1].take(job, counts=False)
 
     def run(self, jobs: Sequence[Job], processes: int, log: JobLog) -> None:
         """Run jobs, up to `processes` at once, and count each in `log` as it ends."""
@@ -74,10 +79,7 @@ class Workers:
                 self._workers.append(_start())
             for worker in self._workers:
                 if worker.job is None and waiting:
-                    worker.job = waiting.popleft()
-                    worker.recipes.add(repr(worker.job.recipe))
-                    with suppress(ConnectionError):  # it died: the end of the pipe shows that below
-                        worker.pipe.send(worker.job)
+                    worker.take(waiting.popleft())
             ready = wait([worker.pipe for worker in self._workers if worker.job], timeout=SECONDS_BETWEEN_LINES)
             for worker in [worker for worker in self._workers if worker.pipe in ready]:
                 self._receive(worker, log)
@@ -96,7 +98,7 @@ class Workers:
             return
         if worker.counts:
             log.ended(job, text)
-        worker.job, worker.ended, worker.counts = None, worker.ended + 1, True
+        worker.job, worker.ended = None, worker.ended + 1
         worn = len(worker.recipes) >= RECIPES_PER_PROCESS or worker.ended >= JOBS_PER_PROCESS
         # After a failure the libraries may keep anything, for example the memory that ran out.
         if text is not None or worn:

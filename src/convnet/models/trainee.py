@@ -8,7 +8,8 @@ import keras
 from keras import layers, ops
 
 from convnet.backend.gradients import shorten
-from convnet.backend.normalisation import is_fused, normalise
+from convnet.backend.normalisation import normalise
+from convnet.backend.xla import is_tensorflow_on_cpu
 
 RELU, LINEAR = keras.activations.relu, keras.activations.linear
 
@@ -50,7 +51,7 @@ def make_trainee(classifier: keras.Model) -> keras.Model:
 
 def _can_be_fused(layer: Any) -> bool:
     normalises = type(layer) is layers.BatchNormalization and layer.scale and layer.center
-    return normalises and len(layer.output.shape) == 4 and is_fused()
+    return normalises and len(layer.output.shape) == 4 and is_tensorflow_on_cpu()
 
 
 def _inputs(layer: Any) -> list[Any]:

@@ -72,15 +72,15 @@ def cut_backbone(used: UsedBackbone, image_size: tuple[int, int]) -> tuple[keras
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        whole = _whole(used, image_size, used.weights.stat().st_mtime_ns)
+        whole = load_whole(used, image_size, used.weights.stat().st_mtime_ns)
         return whole, cut(whole, used.last_layer, f"backbones.{used.name}.last_layer")
     finally:
         keras.config.set_dtype_policy(policy)
 
 
 @lru_cache(maxsize=1)
-def _whole(used: UsedBackbone, image_size: tuple[int, int], changed: int) -> keras.Model:
-    """Load a backbone; `changed` is the time of its file, so that another file is loaded again."""
+def load_whole(used: UsedBackbone, image_size: tuple[int, int], changed: int) -> keras.Model:
+    """Load a backbone, or return the last one again unless its file was written since, at the time `changed`."""
     keras.backend.clear_session()  # so that its layers have the same numbers in their names in every process
     keras.config.set_dtype_policy("float32")  # clearing resets it
     return load_backbone(used.name, used.settings, used.weights, image_size)

@@ -16,7 +16,7 @@ from convnet.models.heads import Head
 from convnet.system.files import json_digest
 from convnet.training.epoch import EpochTrainer
 from convnet.training.hooks import Hooks
-from convnet.training.networks import Networks
+from convnet.training.networks import Networks, load_whole
 from convnet.training.optimizers import compile_model
 
 MOST_BYTES = 2**28  # of all kept weights
@@ -46,8 +46,7 @@ class Prepared:
 
     def begin(self, networks: Networks) -> None:
         """Take the weights of new networks; the optimizer starts from nothing."""
-        if networks.trainee is not self.trainee:
-            assign(self.trainee.variables, values(networks.trainee.variables))
+        assign(self.trainee.variables, values(networks.trainee.variables))
         for variable, start in self.optimizer:
             variable.assign(keras.ops.zeros(variable.shape, variable.dtype) if start is None else start)
 
@@ -71,8 +70,11 @@ def prepare(job: Job, head: Head, hooks: Hooks, networks: Networks, steps: int) 
         steps if hooks.changes_optimizer else None,
     ]
     key = json_digest(decides)
-    prepared = _kept.pop(key, None) or _prepare(job, head, hooks, networks, steps)
-    prepared.begin(networks)
+    prepared = _kept.pop(key, None)
+    if prepared is None:
+        prepared = _prepare(job, head, hooks, networks, steps)
+    else:
+        prepared.begin(networks)
     _kept[key] = prepared
     while len(_kept) > 1 and sum(one.bytes for one in _kept.values()) > MOST_BYTES:
         del _kept[next(iter(_kept))]
@@ -89,6 +91,12 @@ def _prepare(job: Job, head: Head, hooks: Hooks, networks: Networks, steps: int)
     started = zip(trainee.optimizer.variables, values(trainee.optimizer.variables), strict=True)
     optimizer = [(variable, value if value.any() else None) for variable, value in started]
     return Prepared(trainee, predictor, EpochTrainer(trainee, change=hooks.change()), optimizer)
+
+
+def forget() -> None:
+    """Drop what this process keeps, so that its next job makes all of it as a new process does."""
+    _kept.clear()
+    load_whole.cache_clear()
 
 
 def values(variables: list[keras.Variable]) -> list[NDArray[Any]]:
