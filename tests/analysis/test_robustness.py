@@ -1,12 +1,14 @@
 """How many copies of how many images a network is measured on."""
 
+from pathlib import Path
+
 import pytest
 
 from convnet.analysis.perturbations import PERTURBATIONS
-from convnet.analysis.robustness import LEAST_IMAGES, MOST_WORK, Extent, extent_for
+from convnet.analysis.robustness_extent import LEAST_IMAGES, MOST_WORK, Extent, Part, extent_for, robustness_parts
 from convnet.engine.backbone_work import backbone_multiplications
 from convnet.params.load import load_params
-from helpers.tiny_study import PROJECT
+from helpers.tiny_study import PROJECT, params
 
 WHOLE = Extent(60, (1, 2, 3))
 
@@ -44,3 +46,19 @@ def test_inception_at_its_own_size_costs_less_than_its_features_of_500_images() 
     assert extent.strengths == (3,)
     assert extent.images >= 30
     assert extent.images * extent.copies < 500
+
+
+def test_variants_that_see_the_same_copies_are_one_part(tmp_path: Path) -> None:
+    dataset = "cats_vs_dogs"
+    chosen = params(tmp_path, {"run.datasets": [dataset], "robustness.images_per_split": 60})
+    work = sum(backbone_multiplications(chosen.backbones["inception_v3"], (150, 150)))
+    assert robustness_parts(chosen, dataset) == [
+        Part((150, 150), WHOLE, ("baseline",)),
+        Part((150, 150), extent_for(work, 60), ("transfer", "fine_tune")),
+    ]
+    small = params(tmp_path, {f"datasets.{dataset}.backbone": "compact", f"datasets.{dataset}.image_size": [48, 48]})
+    assert [part.variants for part in robustness_parts(small, dataset)] == [("baseline", "transfer", "fine_tune")]
+
+
+def test_no_part_where_it_is_switched_off(tmp_path: Path) -> None:
+    assert robustness_parts(params(tmp_path, {"robustness.images_per_split": 0}), "tiny") == []

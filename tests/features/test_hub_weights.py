@@ -13,7 +13,6 @@ import yaml
 from PIL import Image
 
 from convnet.analysis.explain import explain_dataset
-from convnet.analysis.robustness import write_robustness
 from convnet.cli.main import main
 from convnet.engine.variants import train_variants
 from convnet.evaluation.evaluate import evaluate
@@ -136,7 +135,7 @@ def test_whole_chain_runs(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     train_variants(params, arrays, Path("features"), Path("b"), models)
     assert evaluate(arrays, models / "probe", Path("features")).backbone == "hub:small"
     explain_dataset(params, "tiny", arrays, models, Path("explanations"))
-    write_robustness(params, "tiny", arrays, models, Path("robustness.json"))
+    assert all(tiny.robustness(params, arrays, models).values())
     choose_best(models, ["transfer", "probe"], "rendered", Path("best"))
     best = next(Path("best").glob("*.keras"))
     saved = keras.saving.load_model(models / "transfer" / "seed-0.keras", compile=False)

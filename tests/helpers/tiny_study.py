@@ -251,6 +251,15 @@ def write_backbone(folder: Path) -> Path:
     return folder
 
 
+def robustness(params: Params, arrays: Path, models: Path) -> dict[str, Any]:
+    """Measure every variant on perturbed copies; return variant -> rows."""
+    from convnet.analysis.robustness import measure_part
+    from convnet.analysis.robustness_extent import robustness_parts
+
+    parts = robustness_parts(params, "tiny")
+    return {name: rows for part in parts for name, rows in measure_part(params, "tiny", arrays, models, part).items()}
+
+
 # Run in a new interpreter: starts a program and kills the process, without any cleanup, the n-th time the interpreter
 # announces an event whose arguments hold a text. "os.rename" of a state is the moment between writing and naming it.
 KILLED = """

@@ -1,5 +1,7 @@
 """Saved models in two halves: a frozen backbone runs once for all models that share it."""
 
+import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +43,7 @@ class Loader:
             model, _ = load_model_checked(path)
         else:
             check_model(path)
-            frame.load_weights(path)
+            _read_weights(frame, path)
             model = frame
         if BACKBONE not in {layer.name for layer in model.layers}:
             return Halves(None, model)
@@ -53,6 +55,12 @@ class Loader:
                 model, _ = load_model_checked(path)
             self.fronts[digest] = keras.Model(model.input, model.get_layer("pool").input)
         return Halves(digest, _copy_back(model))
+
+
+def _read_weights(model: keras.Model, path: Path) -> None:
+    """Read saved weights from a file of their own: inside the archive, every seek backwards reads it from its start."""
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
+        model.load_weights(archive.extract("model.weights.h5", folder))
 
 
 def _copy_back(model: keras.Model) -> keras.Model:

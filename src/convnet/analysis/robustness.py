@@ -4,9 +4,8 @@ A validation set too close to training hides how much accuracy such images cost.
 """
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.analysis.halves import Halves, Loader
-from convnet.analysis.perturbations import PERTURBATIONS, STRENGTHS, perturb_all
+from convnet.analysis.perturbations import PERTURBATIONS, perturb_all
+from convnet.analysis.robustness_extent import Extent, Part
 from convnet.data.arrays import arrays_of_size, load_arrays
 from convnet.data.splits import SPLITS, nested_subset
-from convnet.engine.backbone_work import backbone_multiplications
 from convnet.jobs.job import STORE, code_digest, library_versions, source_digest
 from convnet.jobs.predictions import Predictions, load_predictions
 from convnet.models.heads import as_probabilities
-from convnet.params.recipe import BackboneRecipe, resolve
 from convnet.params.schema import Params
 from convnet.system.files import json_digest, read_json, write_json
 from convnet.system.progress import progress
@@ -30,9 +28,9 @@ from convnet.training.batches import Rows, all_rows, predict
 
 COPIES_AT_ONCE = 11  # bounds memory: features of more would not fit beside large heads
 SPLIT = "validation"
-MOST_WORK = 2e12  # multiplications of one backbone on all copies: about 40 s of one core
-LEAST_IMAGES = 20  # of all splits together
-CODE = ["analysis/halves.py", "analysis/perturbations.py", "analysis/robustness.py"]  # decides the rows
+CODE = [f"analysis/{name}.py" for name in ("halves", "perturbations", "robustness")]  # decides the rows
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,94 +48,53 @@ class Copy:
         return {**named, "n": len(self.labels)}
 
 
-@dataclass(frozen=True)
-class Extent:
-    """How many images, and which strengths of each perturbation; from 1, the weakest, on."""
-
-    images: int
-    strengths: tuple[int, ...]
-
-    @property
-    def copies(self) -> int:
-        """The copies of the images, the original included."""
-        return 1 + len(PERTURBATIONS) * len(self.strengths)
-
-
-def extent_for(multiplications: float, most_images: int, splits: int = 1) -> Extent:
-    """Return what a network is measured on; a large one sees the greatest strength alone, then fewer images.
-
-    A number of multiplications decides, not a clock, so that equal settings give equal numbers.
-
-    Args:
-        multiplications: of its backbone for one image; 0 without a backbone.
-        most_images: robustness.images_per_split of params.yaml.
-        splits: sets of validation images, each with copies of its own.
-    """
-    whole, of_image = Extent(most_images, tuple(range(1, STRENGTHS + 1))), splits * multiplications
-    if whole.copies * most_images * of_image <= MOST_WORK:
-        return whole
-    least = Extent(most_images, (STRENGTHS,))
-    affordable = int(MOST_WORK / (least.copies * of_image))
-    return replace(least, images=min(most_images, max(math.ceil(LEAST_IMAGES / splits), affordable)))
-
-
-def write_robustness(params: Params, dataset: str, arrays: Path, models: Path, destination: Path) -> None:
-    """Write the rows of every variant of the run; those of unchanged models come from the job store.
+def measure_part(params: Params, dataset: str, arrays: Path, models: Path, part: Part) -> dict[str, list[Row]]:
+    """Return the rows of the variants of a part; those of unchanged models come from the job store.
 
     Args:
         params: the whole of params.yaml.
         dataset: its name.
         arrays: folder of the prepare stage.
         models: folder that holds one folder per variant.
-        destination: JSON to write.
+        part: the variants, and what they are measured on.
     """
-    count = params.robustness.images_per_split
-    rows: dict[str, list[dict[str, Any]]] = {}
-    missing: dict[tuple[Path, Extent], dict[str, Path]] = {}  # by the arrays of their image size
-    for variant in params.run.variants if count else ():
-        sized = arrays_of_size(arrays, resolve(params, dataset, variant).image_size)
-        extent = _extent(params, dataset, variant)
+    sized = arrays_of_size(arrays, part.image_size)
+    rows: dict[str, list[Row]] = {}
+    missing: dict[str, Path] = {}
+    for variant in part.variants:
         decides = {
             "arrays": read_json(sized / "dataset.json")["digest"],
             "models": [seed["weights_digest"] for seed in read_json(models / variant / "job.json")["seeds"]],
-            "extent": asdict(extent),
+            "extent": asdict(part.extent),
             "settings": [params.split.seed, params.engine.threads_per_job, params.run.split, params.run.seeds],
             "code": [code_digest(), source_digest(CODE)],
             "versions": library_versions(),
         }
         stored = STORE / f"robustness-{json_digest(decides)}.json"
         if stored.is_file():
-            rows[variant] = read_json(stored)
+            rows[variant] = [row | {"variant": variant} for row in read_json(stored)]
         else:
-            missing.setdefault((sized, extent), {})[variant] = stored
-    for (sized, extent), places in missing.items():
-        paths = {
-            variant: [models / variant / f"seed-{seed}.keras" for seed in params.seeds_of(dataset, variant)]
-            for variant in places
-        }
-        if params.run.own_splits:
-            tested = load_predictions(models / params.run.variants[0] / "predictions.npz")
-            measured = _by_seed(sized, paths, extent, params.split.seed, [tested[seed] for seed in params.run.seeds])
-        else:
-            measured = measure_robustness(sized, paths, extent, params.split.seed)
-        for variant, stored in places.items():
-            rows[variant] = [row for row in measured if row["variant"] == variant]
-            write_json(stored, rows[variant])
-    in_order = [row | {"variant": variant} for variant in params.run.variants for row in rows.get(variant, [])]
-    write_json(destination, {"dataset": dataset, "rows": in_order})
-
-
-def _extent(params: Params, dataset: str, variant: str) -> Extent:
-    recipe, work = resolve(params, dataset, variant), 0.0
-    if isinstance(recipe, BackboneRecipe) and (backbone := params.backbones[recipe.backbone]).pretrain is None:
-        work = sum(backbone_multiplications(backbone, recipe.image_size))
-    splits = len(params.run.seeds) if params.run.own_splits else 1
-    return extent_for(work, params.robustness.images_per_split, splits)
+            missing[variant] = stored
+    paths = {
+        variant: [models / variant / f"seed-{seed}.keras" for seed in params.seeds_of(dataset, variant)]
+        for variant in missing
+    }
+    if not missing:
+        return rows
+    if params.run.own_splits:
+        tested = load_predictions(models / params.run.variants[0] / "predictions.npz")
+        measured = _by_seed(sized, paths, part.extent, params.split.seed, [tested[seed] for seed in params.run.seeds])
+    else:
+        measured = measure_robustness(sized, paths, part.extent, params.split.seed)
+    for variant, stored in missing.items():
+        rows[variant] = [row for row in measured if row["variant"] == variant]
+        write_json(stored, rows[variant])
+    return rows
 
 
 def _by_seed(
     arrays: Path, models: Mapping[str, Sequence[Path]], extent: Extent, seed: int, divisions: Sequence[Predictions]
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Measure each seed on images of its own split, because it trained on some images of the others' splits.
 
     In a row, n counts the images of all seeds, each once.
@@ -165,7 +122,7 @@ def measure_robustness(
     seed: int,
     division: Predictions | None = None,
     loader: Loader | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Return the accuracy of every model on every perturbed copy.
 
     Args:
@@ -196,7 +153,7 @@ def measure_robustness(
 
 def _measure(
     copies: Sequence[Copy], halves: Mapping[str, Sequence[Halves]], fronts: Mapping[str, keras.Model]
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Return the rows of some copies; each model predicts all of them at once, because each start costs time."""
     images = np.concatenate([copy.images for copy in copies])
     used = {half.front for of_seeds in halves.values() for half in of_seeds if half.front is not None}
