@@ -12,7 +12,8 @@ validation and the saved model; ours hold also checkpoints and the predictions o
 One seed: ours has all cores, as Keras' way has. Five seeds: ours trains two at once on one thread each, as the
 program does; Keras' way one after the other. Ours computes the features of transfer once. Keras' transfer runs 2
 epochs, and each further epoch counts as the second, so accuracies are compared for the small CNN alone. Reading the
-images is in Keras' first epoch. Our ingest is beside.
+images is in Keras' first epoch. Our ingest is beside. An epoch is the mean of all, with validation, without building
+and saving; where two jobs train at once, half of the time of an epoch counts.
 """
 
 import os
@@ -109,7 +110,8 @@ def train_ours(task: Task, seed: int, threads: int, work: Path) -> Trained:
     start = time.perf_counter()
     train_job(job)
     seconds = time.perf_counter() - start
-    return Trained(seconds, read_json(job.result / "history.json")[-1]["validation_accuracy"])
+    accuracy = read_json(job.result / "history.json")[-1]["validation_accuracy"]
+    return Trained(seconds, accuracy, read_json(job.result / "timing.json")["seconds_training"])
 
 
 def job_of(task: Task, seed: int, threads: int, work: Path) -> Job:
@@ -165,7 +167,7 @@ def ours_one(task: Task, sides: Sides, repeat: int) -> Trained:
     work = _work(task, f"one-{repeat}")
     before = _prepare(task, sides, work, [repeat], usable_cores())
     trained = sides.whole(train_ours, task, repeat, usable_cores(), work)
-    return Trained(before + trained.seconds, trained.accuracy)
+    return trained._replace(seconds=before + trained.seconds)
 
 
 def ours_all(task: Task, sides: Sides, repeat: int) -> list[Trained]:
@@ -187,7 +189,7 @@ def ours_all(task: Task, sides: Sides, repeat: int) -> list[Trained]:
     with ThreadPoolExecutor(len(sides.halves)) as pool:
         trained = list(pool.map(train, seeds))
     whole = before + time.perf_counter() - start
-    return [Trained(whole / len(trained), one.accuracy) for one in trained]
+    return [one._replace(seconds=whole / len(trained)) for one in trained]
 
 
 def _prepare(task: Task, sides: Sides, work: Path, seeds: Sequence[int], threads: int) -> float:
@@ -217,7 +219,7 @@ def train_with(peer: Side, task: Task, epochs: int, seed: int) -> Trained:
 def measure(
     task: Task, sides: Sides, other_name: str, train_other: Callable[[Task, int, int], Trained]
 ) -> list[dict[str, Any]]:
-    """Return two rows of a case: one seed, and all seeds.
+    """Return the rows of a case: the whole of one seed and of all seeds, then an epoch of each.
 
     Args:
         task: what both sides train.
@@ -238,7 +240,7 @@ def measure(
     if task.case in ("plain", "augmented"):  # where both sides train all epochs; repeats train the same seeds again
         accuracy = compare_accuracy(*([one.accuracy for one in found[side][0]] for side in ("all", "other")))
     seeds = scale.seeds
-    return [
+    rows = [
         compare(
             f"{task.case}, 1 seed, {usable_cores()} threads", "s",
             [repeat[0].seconds for repeat in found["one"]], [seconds / seeds for seconds in other],
@@ -250,6 +252,16 @@ def measure(
             other_name=other_name, target=TARGETS[task.case][1], accuracy=accuracy, epochs=epochs,
         ),
     ]  # fmt: skip
+    if task.case == "transfer":  # an epoch of a head on cached features has no counterpart
+        return rows
+    epoch = [sum(one.in_epochs for one in repeat) / seeds / epochs for repeat in found["other"]]
+    at_once = len(sides.halves)
+    of_side = {"1 seed": ("one", epochs), f"{seeds} seeds, two at once": ("all", seeds * epochs * at_once)}
+    for title, (side, divisor) in of_side.items():
+        mine = [sum(one.in_epochs for one in repeat) / divisor for repeat in found[side]]
+        name = f"{task.case}, an epoch of {title}"
+        rows.append(compare(name, "s", mine, epoch, other_name=f"{other_name}, mean of all epochs"))
+    return rows
 
 
 def bring_images(folder: Path, scale: Scale) -> dict[str, Any]:
