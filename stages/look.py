@@ -1,6 +1,7 @@
 """Stage look: draw what the networks of a dataset see, and measure them on perturbed copies of its images."""
 
 import argparse
+import math
 import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def main() -> None:
     params = load_params()
     parts = [partial(_measure, part=part) for part in robustness_parts(params, look.dataset)]
     # `make repro` looks at all datasets at once. Cores beyond those would be idle.
-    at_once = max(1, usable_cores() // len(params.run.datasets))
+    at_once = math.ceil(usable_cores() / len(params.run.datasets))
     rows: dict[str, Any] = {}
     for found in map_in_processes(partial(_run, look), [*parts, _explain], at_once, items_per_task=1):
         rows |= found

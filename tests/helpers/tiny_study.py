@@ -252,12 +252,13 @@ def write_backbone(folder: Path) -> Path:
 
 
 def robustness(params: Params, arrays: Path, models: Path) -> dict[str, Any]:
-    """Measure every variant on perturbed copies; return variant -> rows."""
+    """Measure every variant on perturbed copies; return variant -> rows, and only those that have rows."""
     from convnet.analysis.robustness import measure_part
     from convnet.analysis.robustness_extent import robustness_parts
 
     parts = robustness_parts(params, "tiny")
-    return {name: rows for part in parts for name, rows in measure_part(params, "tiny", arrays, models, part).items()}
+    measured = [item for part in parts for item in measure_part(params, "tiny", arrays, models, part).items()]
+    return {name: rows for name, rows in measured if rows}
 
 
 # Run in a new interpreter: starts a program and kills the process, without any cleanup, the n-th time the interpreter

@@ -28,7 +28,7 @@ from convnet.training.batches import Rows, all_rows, predict
 
 COPIES_AT_ONCE = 11  # bounds memory: features of more would not fit beside large heads
 SPLIT = "validation"
-CODE = [f"analysis/{name}.py" for name in ("halves", "perturbations", "robustness")]  # decides the rows
+CODE = ["analysis/halves.py", "analysis/perturbations.py", "analysis/robustness.py"]  # decides the rows
 
 Row = dict[str, Any]
 
@@ -59,28 +59,28 @@ def measure_part(params: Params, dataset: str, arrays: Path, models: Path, part:
         part: the variants, and what they are measured on.
     """
     sized = arrays_of_size(arrays, part.image_size)
+    decides = {
+        "arrays": read_json(sized / "dataset.json")["digest"],
+        "extent": asdict(part.extent),
+        "settings": [params.split.seed, params.engine.threads_per_job, params.run.split, params.run.seeds],
+        "code": [code_digest(), source_digest(CODE)],
+        "versions": library_versions(),
+    }
     rows: dict[str, list[Row]] = {}
     missing: dict[str, Path] = {}
     for variant in part.variants:
-        decides = {
-            "arrays": read_json(sized / "dataset.json")["digest"],
-            "models": [seed["weights_digest"] for seed in read_json(models / variant / "job.json")["seeds"]],
-            "extent": asdict(part.extent),
-            "settings": [params.split.seed, params.engine.threads_per_job, params.run.split, params.run.seeds],
-            "code": [code_digest(), source_digest(CODE)],
-            "versions": library_versions(),
-        }
-        stored = STORE / f"robustness-{json_digest(decides)}.json"
+        weights = [seed["weights_digest"] for seed in read_json(models / variant / "job.json")["seeds"]]
+        stored = STORE / f"robustness-{json_digest(decides | {'models': weights})}.json"
         if stored.is_file():
             rows[variant] = [row | {"variant": variant} for row in read_json(stored)]
         else:
             missing[variant] = stored
+    if not missing:
+        return rows
     paths = {
         variant: [models / variant / f"seed-{seed}.keras" for seed in params.seeds_of(dataset, variant)]
         for variant in missing
     }
-    if not missing:
-        return rows
     if params.run.own_splits:
         tested = load_predictions(models / params.run.variants[0] / "predictions.npz")
         measured = _by_seed(sized, paths, part.extent, params.split.seed, [tested[seed] for seed in params.run.seeds])

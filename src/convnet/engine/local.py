@@ -43,7 +43,7 @@ class _Worker:
         """Send a job to the process."""
         self.job, self.counts = job, counts
         self.recipes.add(repr(job.recipe))
-        with suppress(ConnectionError):  # it died: the end of the pipe shows that to who waits
+        with suppress(ConnectionError):  # it died: the end of the pipe shows that to `run`
             self.pipe.send(job)
 
 
