@@ -5,18 +5,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.lib.material import BATCH_SIZE, SMALL
+from bench.lib.material import BATCH_SIZE, SMALL, Trained
 
 TIMED_EPOCHS = 2  # of transfer; the rest is scaled
 LAST_LAYER, TRAINABLE_FROM = "mixed7", "mixed6"
-
-
-class Trained(NamedTuple):
-    """What one training cost and reached."""
-
-    seconds: float
-    accuracy: float  # validation, after the last epoch
-    in_epochs: float  # the part of the seconds that all epochs take, validation included
 
 
 class Guide(NamedTuple):

@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
@@ -164,6 +164,20 @@ def make_job(recipe: Recipe, arrays: Path, seed: int, *, threads: int | None = N
         data_digest=described["digest"], threads=threads or usable_cores(),
         seconds_between_checkpoints=CHECKPOINT_SECONDS, **more,
     )  # fmt: skip
+
+
+class Trained(NamedTuple):
+    """What one training cost and reached."""
+
+    seconds: float  # from building the model to what is kept of it
+    accuracy: float  # validation, after the last epoch
+    in_epochs: float  # the part of the seconds that all epochs take, validation included
+
+
+def trained_job(job: Job, seconds: float) -> Trained:
+    """Return what a finished job of this program cost and reached; the seconds are the caller's."""
+    accuracy = read_json(job.result / "history.json")[-1]["validation_accuracy"]
+    return Trained(seconds, accuracy, read_json(job.result / "timing.json")["seconds_training"])
 
 
 def copy_project(target: Path, changes: Mapping[str, Any]) -> dict[str, str]:

@@ -24,11 +24,13 @@ from bench.lib.material import (
     LARGE,
     LEARNING_RATES,
     SMALL,
+    Trained,
     bring_archive,
     cnn_recipe,
     ingest,
     make_job,
     recipe_name,
+    trained_job,
     unpack,
 )
 from bench.lib.numbers import announce, compare, compare_accuracy, make_parser, write_result
@@ -67,14 +69,6 @@ class Case(NamedTuple):
     epochs: int
 
 
-class Trained(NamedTuple):
-    """What one training cost and reached."""
-
-    seconds: float  # of all epochs
-    seconds_whole: float  # from building the model to what is kept of it
-    accuracy: float  # validation, after the last epoch
-
-
 def start_ours() -> None:
     """Set up the process of our side as a stage does."""
     from convnet.backend.device import configure_device
@@ -100,9 +94,7 @@ def train_ours(case: Case, folder: Path, seed: int) -> Trained:
     job = make_job(recipe, folder / "arrays", seed)
     start = time.perf_counter()
     train_job(job)
-    whole = time.perf_counter() - start
-    seconds = read_json(job.result / "timing.json")["seconds_training"]
-    return Trained(seconds, whole, read_json(job.result / "history.json")[-1]["validation_accuracy"])
+    return trained_job(job, time.perf_counter() - start)
 
 
 def train_course(case: Case, folder: Path, seed: int) -> Trained:
@@ -140,9 +132,9 @@ def train_course(case: Case, folder: Path, seed: int) -> Trained:
     validation = flow(generator(rescale=1.0 / 255), split="validation")
     began = time.perf_counter()
     history = model.fit(training, epochs=case.epochs, validation_data=validation, verbose=0)
-    seconds = time.perf_counter() - began
+    in_epochs = time.perf_counter() - began
     model.save(folder / "course.keras")
-    return Trained(seconds, time.perf_counter() - start, float(history.history["val_accuracy"][-1]))
+    return Trained(time.perf_counter() - start, float(history.history["val_accuracy"][-1]), in_epochs)
 
 
 def _flow(generator: Any, split: str, image_size: tuple[int, int], folder: Path, seed: int) -> Any:
@@ -160,18 +152,18 @@ def measure(case: Case, folder: Path, ours: Side, course: Side, repeats: int, in
     }
     found = alternate(sides, repeats, name)
     mine, other = found["ours"], found["course"]
-    with_ingest = [(o.seconds_whole) / (m.seconds_whole + ingest_seconds) for m, o in zip(mine, other, strict=True)]
+    with_ingest = [(o.seconds) / (m.seconds + ingest_seconds) for m, o in zip(mine, other, strict=True)]
     return compare(
         f"{name}, one epoch",
         "s",
-        [trained.seconds / case.epochs for trained in mine],
-        [trained.seconds / case.epochs for trained in other],
+        [trained.in_epochs / case.epochs for trained in mine],
+        [trained.in_epochs / case.epochs for trained in other],
         other_name="the course's way",
         target=TARGETS[case.augmented],
         epochs=case.epochs,
         accuracy=compare_accuracy([t.accuracy for t in mine], [t.accuracy for t in other]),
-        seconds_whole={"ours": [round(t.seconds_whole, 2) for t in mine],
-                       "other": [round(t.seconds_whole, 2) for t in other]},
+        seconds_whole={"ours": [round(t.seconds, 2) for t in mine],
+                       "other": [round(t.seconds, 2) for t in other]},
         # As if the ingest were made for this one training only.
         ratio_of_whole_with_ingest=[round(ratio, 2) for ratio in with_ingest],
     )  # fmt: skip

@@ -32,8 +32,7 @@ from types import TracebackType
 from typing import Self
 
 from bench.lib.fastai_way import Plan
-from bench.lib.keras_way import Trained
-from bench.lib.material import BATCH_SIZE, LEARNING_RATES, PROJECT, SMALL
+from bench.lib.material import BATCH_SIZE, LEARNING_RATES, PROJECT, SMALL, Trained
 from bench.lib.numbers import announce, make_parser, write_result
 from bench.speed.peer_modern import SCALES, Task, bring_images, measure, our_sides
 

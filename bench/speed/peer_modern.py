@@ -27,8 +27,18 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from bench.lib.keras_way import LAST_LAYER, TRAINABLE_FROM, Guide, Trained, train_keras
-from bench.lib.material import SMALL, bring_archive, cnn_recipe, head_recipe, ingest, make_job, unpack
+from bench.lib.keras_way import LAST_LAYER, TRAINABLE_FROM, Guide, train_keras
+from bench.lib.material import (
+    SMALL,
+    Trained,
+    bring_archive,
+    cnn_recipe,
+    head_recipe,
+    ingest,
+    make_job,
+    trained_job,
+    unpack,
+)  # fmt: skip
 from bench.lib.numbers import announce, compare, compare_accuracy, make_parser, write_result
 from bench.lib.sides import Side, alternate
 from bench.speed.gpu import fine_tune_jobs
@@ -109,9 +119,7 @@ def train_ours(task: Task, seed: int, threads: int, work: Path) -> Trained:
         (job,) = fine_tune_jobs([job])
     start = time.perf_counter()
     train_job(job)
-    seconds = time.perf_counter() - start
-    accuracy = read_json(job.result / "history.json")[-1]["validation_accuracy"]
-    return Trained(seconds, accuracy, read_json(job.result / "timing.json")["seconds_training"])
+    return trained_job(job, time.perf_counter() - start)
 
 
 def job_of(task: Task, seed: int, threads: int, work: Path) -> Job:
