@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from convnet.system.errors import UserError
-from convnet.system.processes import map_in_processes, start_shielded, usable_cores
+from convnet.system.processes import map_in_processes, shielded, usable_cores
 
 
 def _square(number: int) -> int:
@@ -91,6 +91,21 @@ def _alive(process: int) -> bool:
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def test_processes_whose_results_nobody_wants_do_not_finish_them() -> None:
+    other = multiprocessing.get_context("spawn").Process(target=_sleep, args=[600])
+    other.start()
+    results = map_in_processes(_sleep, [0.0, 600.0, 600.0], 2, items_per_task=1)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert multiprocessing.active_children() == [other]
+    other.kill()
+    other.join()
+
+
 def test_there_is_at_least_one_core() -> None:
     assert usable_cores() >= 1
 
@@ -103,6 +118,7 @@ def test_cores_are_counted_where_no_call_names_the_usable_ones(monkeypatch: pyte
 def test_process_starts_where_signals_cannot_be_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(signal, "pthread_sigmask")
     process = multiprocessing.get_context("spawn").Process(target=_square, args=(2,))
-    start_shielded(process)
+    with shielded():
+        process.start()
     process.join(60)
     assert process.exitcode == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from convnet.system.dvc_command import run_dvc
 from convnet.system.errors import UserError
-from convnet.system.processes import start_shielded, stay_with_parent
+from convnet.system.processes import shielded, stay_with_parent
 
 BEFORE_PIXELS, BEFORE_HEADS, TRIALS = "prepare", "features", "tune"  # stages of dvc.yaml
 
@@ -29,7 +29,8 @@ def dvc_repro(stage: str | None) -> Iterator[None]:
     """Run `dvc repro` beside the body, and wait for its end."""
     # A process of `multiprocessing` can end with a parent that is killed; one of `subprocess` cannot.
     process = multiprocessing.get_context("spawn").Process(target=_run_dvc, args=[stage])
-    start_shielded(process)
+    with shielded():
+        process.start()
     try:
         yield
         process.join()

@@ -18,7 +18,7 @@ from convnet.backend.memory import memory_advice
 from convnet.engine.job_log import SECONDS_BETWEEN_LINES, JobLog
 from convnet.engine.job_process import run_job
 from convnet.jobs.job import Job
-from convnet.system.processes import start_shielded, stay_with_parent
+from convnet.system.processes import shielded, stay_with_parent
 from convnet.system.progress import show_progress_every
 
 SECONDS_BETWEEN_LINES_OF_A_JOB = 30.0
@@ -128,7 +128,8 @@ def _start() -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=[theirs], daemon=True)
-    start_shielded(process)
+    with shielded():
+        process.start()
     theirs.close()
     return _Worker(process, ours)
 

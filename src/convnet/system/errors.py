@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec
 
+from convnet.system.interrupts import EXIT_CODE, STOPPED, safe_interrupts
+
 P = ParamSpec("P")
 
 
@@ -34,13 +36,14 @@ def command(main: Callable[P, None]) -> Callable[P, None]:
         if "DVC_STAGE" in os.environ:
             threading.Thread(target=_end_with_dvc, args=(os.getppid(),), daemon=True).start()
         try:
-            main(*args, **kwargs)
+            with safe_interrupts():
+                main(*args, **kwargs)
         except UserError as error:
             print(f"error: {printable(str(error))}", file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt:
-            print("stopped; finished work is kept, run the same command to go on", file=sys.stderr)
-            sys.exit(130)
+            print(STOPPED, file=sys.stderr)
+            sys.exit(EXIT_CODE)
 
     return wrapped
 

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
-from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 from convnet.system.errors import UserError
@@ -47,12 +47,14 @@ def map_in_processes(
         return
     # Fresh interpreters instead of forks: a fork copies locks that another thread holds at that moment.
     context = multiprocessing.get_context("spawn")
+    others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=stay_with_parent)
     ahead: deque[Future[list[Result]]] = deque()
     remaining = iter(items)
     try:
         while task := list(islice(remaining, items_per_task)):
-            ahead.append(pool.submit(_map, function, task))
+            with shielded():  # the pool starts its processes here
+                ahead.append(pool.submit(_map, function, task))
             if len(ahead) > 2 * processes:
                 yield from ahead.popleft().result()
         while ahead:
@@ -62,6 +64,11 @@ def map_in_processes(
             "a worker process was killed, most likely because the memory ran out; close other programs, or lower "
             "images.maximum_pixels in params.yaml, and run the same command again"
         ) from error
+    except (GeneratorExit, KeyboardInterrupt):  # nobody wants the rest, which may take minutes
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.kill()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -70,17 +77,18 @@ def _map(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
     return [function(item) for item in items]
 
 
-def start_shielded(process: BaseProcess) -> None:
-    """Start a process that Ctrl-C never reaches, not even while its interpreter is still starting.
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Start processes inside that Ctrl-C never reaches, not even while their interpreter is still starting.
 
-    It inherits the mask; once it runs, `stay_with_parent` keeps Ctrl-C away from it.
+    They inherit the mask; once one runs, `stay_with_parent` keeps Ctrl-C away from it.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows: Ctrl-C while it starts ends it, and the job resumes later
-        process.start()
+        yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        process.start()
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from convnet.system.errors import printable
+from convnet.system.interrupts import stop_if_asked
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ def show_progress_every(seconds: float | None) -> None:
 
 
 def progress(items: Iterable[T], *, total: int, label: str, unit: str = "images") -> Iterator[T]:
-    """Yield from `items` while showing how far the work is.
+    """Yield from `items` while showing how far the work is. Between them, Ctrl-C stops it.
 
     Args:
         items: what is worked on, one at a time.
@@ -29,6 +30,7 @@ def progress(items: Iterable[T], *, total: int, label: str, unit: str = "images"
         label: what the work is called, for example `"verify pets"`.
         unit: what items are called, in the plural.
     """
+    items = _until_asked(items)
     seconds = _seconds_between_lines.get()
     if seconds is None:
         yield from items
@@ -46,3 +48,9 @@ def progress(items: Iterable[T], *, total: int, label: str, unit: str = "images"
             left = (total - done) / rate
             print(f"{label}: {done}/{total} {unit}, {rate:.1f}/s, {left:.0f} s left", file=sys.stderr, flush=True)
             last = now
+
+
+def _until_asked(items: Iterable[T]) -> Iterator[T]:
+    for item in items:
+        yield item
+        stop_if_asked()
