@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from convnet.jobs.checkpoints import load_checkpoint, save_checkpoint
+from convnet.system.interrupts import STOPPED
 from convnet.system.processes import usable_cores
 from helpers.clones import Clone
 from helpers.tiny_run import start, write_tiny_params
@@ -127,9 +128,35 @@ def test_control_c_during_dvc_repro_ends_everything_and_the_rerun_goes_on(
     os.killpg(dvc.pid, signal.SIGINT)  # a terminal sends it to all processes of the command
     assert end_of_all(dvc, signalled) != 0
     said = (tmp_path / "said.txt").read_text()
-    assert "stopped; finished work is kept, run the same command to go on" in said
+    assert STOPPED in said
     assert "Traceback" not in said
     assert_goes_on(clone)
+
+
+def has_loaded_tensorflow(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return any("tensorflow" in mapped.path for mapped in process.memory_maps())
+    return False
+
+
+@pytest.mark.slow
+def test_control_c_while_figures_are_drawn_does_not_wait_for_them(
+    clone: Clone, begin: Callable[..., "subprocess.Popen[bytes]"], tmp_path: Path
+) -> None:
+    write_tiny_params(
+        clone.path,
+        {**CHANGES, "run.pixel_variants": ["baseline", "augmented"], "training.epochs": 1, "explain.draws": 3000},
+    )
+    clone.run("dvc", "repro", "--quiet", TARGET)
+    dvc = begin("dvc", "repro", "look@pets")
+    wait_for(lambda: any(map(has_loaded_tensorflow, session(dvc.pid))), "TensorFlow")
+    time.sleep(3)  # at work, in processes of the stage where there are several cores
+    signalled = time.monotonic()
+    os.killpg(dvc.pid, signal.SIGINT)
+    assert end_of_all(dvc, signalled) != 0
+    said = (tmp_path / "said.txt").read_text()
+    assert STOPPED in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.slow
@@ -171,7 +198,7 @@ def test_control_c_during_training_of_all_datasets_ends_every_process_and_keeps_
     send(command.pid, signal.SIGINT)
     assert end_of_all(command, signalled) == 130
     said = (tmp_path / "said.txt").read_text()
-    assert "stopped; finished work is kept, run the same command to go on" in said
+    assert STOPPED in said
     assert "Traceback" not in said
     for folder in {path.parent for path in states(clone)}:
         state = load_checkpoint(folder)
