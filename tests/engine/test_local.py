@@ -27,10 +27,12 @@ from dataclasses import replace
 from pathlib import Path
 from convnet.system.errors import command
 from convnet.engine.local import Workers
+from convnet.engine.run import choose_engine, run_jobs
 from convnet.params.load import load_params
 from convnet.jobs.planning import plan_jobs
 from convnet.engine.job_log import JobLog
 
+# Arguments: processes, and variants: "+" begins one job of it before all, ">" gives its jobs to a second call.
 def plan(variant):
     jobs = plan_jobs(load_params(), variant, Path("arrays"))
     # Whatever can be known before is refused before; these arrays are missing only when the job begins.
@@ -38,13 +40,18 @@ def plan(variant):
 
 @command
 def main():
-    jobs = [job for variant in sys.argv[2:] if variant[0] != "+" for job in plan(variant)]
-    log = JobLog(len(jobs), 0)
+    params = choose_engine(load_params(), int(sys.argv[1]), None, None)
+    jobs = [job for variant in sys.argv[2:] if variant[0] not in "+>" for job in plan(variant)]
+    later = [job for variant in sys.argv[2:] if variant[0] == ">" for job in plan(variant[1:])]
+    log = JobLog(len(jobs + later), 0)
     with Workers() as workers:
         for variant in sys.argv[2:]:
             if variant[0] == "+":
                 workers.begin(plan(variant[1:])[0])
-        workers.run(jobs, int(sys.argv[1]), log)
+        run_jobs(jobs, params, workers, log, later)
+        if later:
+            print(sum(job.folder.exists() for job in later), "of the second call have begun", file=sys.stderr)
+            run_jobs(later, params, workers, log)
     log.close()
 
 if __name__ == "__main__":
@@ -139,16 +146,28 @@ def test_each_line_of_the_jobs_is_printed_once_and_nothing_else(study: Path, mon
     assert [path.name for path in study.glob(f"{STORE}/*/*")] == ["result", "result"]
 
 
+def counted(errors: str) -> list[str]:
+    return [line.partition(":")[0] for line in errors.splitlines() if "epochs in" in line]
+
+
 @pytest.mark.slow
-def test_jobs_that_begin_ahead_end_before_the_others_are_done_and_are_not_counted(study: Path) -> None:
-    code, errors = run(study, 2, "+baseline", "+impossible")
-    assert (code, len(digests(study))) == (0, 1)
-    assert "epochs in" not in errors
-    code, errors = run(study, 2, "+impossible", "baseline")
+def test_job_that_begins_before_all_is_waited_for_where_it_is_wanted_but_not_counted(study: Path) -> None:
+    code, errors = run(study, 2, "+impossible", "+baseline", "baseline")
     assert (code, len(digests(study))) == (0, 2)
-    counted = [line for line in errors.splitlines() if "epochs in" in line]
-    assert [line[:24] for line in counted] == ["[1/2] tiny/baseline seed", "[2/2] tiny/baseline seed"]
+    assert counted(errors) == ["[1/2] tiny/baseline seed 1"]
     assert "impossible" not in errors
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(usable_cores() < 2, reason="there is one core only")
+def test_idle_process_begins_a_job_of_the_next_call_which_waits_for_it(study: Path) -> None:
+    write_params(study, {**CHANGES, "run.seeds": [0, 1, 2]})
+    code, errors = run(study, 2, "baseline", ">augmented")
+    assert (code, len(digests(study))) == (0, 6)
+    assert re.search(r"^[123] of the second call have begun$", errors, re.MULTILINE)
+    jobs = [f"tiny/{variant} seed {seed}" for variant in ("baseline", "augmented") for seed in range(3)]
+    assert sorted(line.partition(" ")[2] for line in counted(errors)) == sorted(jobs)
+    assert [line[:5] for line in counted(errors)] == [f"[{number}/6]" for number in range(1, 7)]
 
 
 @pytest.mark.parametrize(

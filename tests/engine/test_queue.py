@@ -16,6 +16,8 @@ from convnet.cli import train
 from convnet.cli.train import add_arguments, run
 from convnet.engine import data_stages, queue
 from convnet.engine.data_stages import BEFORE_HEADS, BEFORE_PIXELS
+from convnet.engine.forecast import Forecast
+from convnet.engine.job_log import JobLog
 from convnet.engine.queue import ARRAYS, BACKBONES, FEATURES
 from convnet.jobs.job import Job
 from convnet.params.schema import Params
@@ -194,7 +196,7 @@ def test_longest_jobs_begin_first_and_each_kind_after_its_data(study: Params, mo
     monkeypatch.setattr(data_stages, "dvc_repro", dvc_repro)
     monkeypatch.setattr(queue, "run_jobs", lambda jobs, *_: events.extend(job.label for job in jobs))
     queue.train_all(study)
-    pixels = ["tiny/baseline seed 0", "tiny/baseline seed 0", "tiny/baseline seed 0 50.0% of training"]
+    pixels = ["tiny/baseline seed 0", "tiny/baseline seed 0 50.0% of training"]
     assert events == [*pixels, "features", "tiny/transfer seed 0"]
 
 
@@ -218,6 +220,50 @@ def test_first_seeds_of_all_variants_come_before_the_others(study: Params, monke
     rest = ["tiny/baseline seed 7", "tiny/transfer seed 7"]
     assert events[:3] == ["tiny/baseline seed 4", "tiny/transfer seed 4", "early"]
     assert sorted(events[3:]) == rest
+
+
+@pytest.mark.parametrize(
+    ("seconds", "seeds"),
+    [((31.0, 100.0, 33.0), [7, 4, 8]), ((31.0, 33.0, 12.0), [4, 7, 8]), ((None, 1.0, 2.0), [4, 7, 8])],
+    ids=["longest first", "about equal ones stay together", "unknown"],
+)
+def test_order_is_by_the_forecast(
+    study: Params, seconds: tuple[float | None, ...], seeds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[int] = []
+    study = with_seeds(study, 4, 7, 8)
+    monkeypatch.setattr(queue, "run_jobs", lambda jobs, *_: order.extend(job.seed for job in jobs))
+    run = queue._Queue(study, None)
+    monkeypatch.setattr(queue, "forecast", lambda works, _: Forecast(seconds[: len(works)], 0.0, False))
+    run.run(queue.pixel_jobs(study))
+    assert order == seeds
+
+
+def test_pixel_jobs_of_later_calls_fill_idle_processes_and_failed_ones_are_not_tried_again(
+    study: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[list[str], list[str]]] = []
+
+    def run_jobs(jobs: Sequence[Job], params: Params, workers: object, log: JobLog, ahead: Sequence[Job]) -> None:
+        calls.append(([job.label for job in jobs], [job.label for job in ahead]))
+        if len(calls) == 1:
+            log.ended(ahead[0], "it failed")
+            (ahead[1].result / "facts.json").parent.mkdir(parents=True)
+            (ahead[1].result / "facts.json").write_text("{}")
+
+    monkeypatch.setattr(queue, "run_jobs", run_jobs)
+    pair = study.variants["baseline"].model_copy(update={"ensemble": 2})
+    study = with_seeds(study, 4, 7, 8, 9)
+    run = study.run.model_copy(update={"pixel_variants": ("baseline", "pair"), "fine_tune_variants": ()})
+    study = study.model_copy(update={"run": run, "variants": study.variants | {"pair": pair}})
+    with pytest.raises(UserError, match=r"^1 of \d+ jobs failed, the others are kept: it failed$"):
+        queue.train_all(study, early=lambda: pytest.fail("a job failed"))
+    first, heads, other_heads, others = [call for call in calls if call[0]]
+    baseline = {seed: f"tiny/baseline seed {seed}" for seed in (4, 7, 8, 9)}
+    assert first == ([baseline[4]], [baseline[7], baseline[8], baseline[9]])
+    assert heads == (["tiny/transfer seed 4"], [baseline[9]])
+    assert other_heads == ([f"tiny/transfer seed {seed}" for seed in (7, 8, 9)], [baseline[9]])
+    assert others == ([baseline[8], baseline[9], "tiny/pair seed 4", "tiny/pair seed 7"], [])
 
 
 def test_jobs_of_one_seed_leave_out_ensembles(study: Params) -> None:

@@ -29,6 +29,7 @@ class JobLog:
             opening: the first line; None: how many jobs were finished before, if any.
         """
         self.failures: list[str] = []
+        self.failed_keys: set[str] = set()
         self._lines: set[str] = set()
         self._jobs, self._done = jobs + finished_before, finished_before
         self._waiting = None if expected is None else dict(expected)
@@ -64,6 +65,7 @@ class JobLog:
         count = f"[{self._done}/{self._jobs}]"
         if failure is not None:
             self.failures.append(failure)
+            self.failed_keys.add(job.key)
             with suppress(OSError, UserError):  # perhaps the disk is full: the other jobs go on
                 write_json(job.folder / "failed.json", {"job": job.label, "reason": failure})
             self.line(f"{count} failed: {failure}")

@@ -66,20 +66,25 @@ class Workers:
     def begin(self, job: Job) -> None:
         """Run a job ahead of the others, and do not wait for it.
 
-        `run` waits for it but does not count it. Who needs its result waits too, or trains it again after a failure.
+        `run` does not count it. Who needs its result waits for it, or trains it again after a failure.
         """
         self._workers.append(_start())
         self._workers[-1].take(job, counts=False)
 
-    def run(self, jobs: Sequence[Job], processes: int, log: JobLog) -> None:
-        """Run jobs, up to `processes` at once, and count each in `log` as it ends."""
-        waiting = deque(jobs)
-        while waiting or any(worker.job for worker in self._workers):
-            while waiting and len(self._workers) < processes:
+    def run(self, jobs: Sequence[Job], processes: int, log: JobLog, ahead: Sequence[Job] = ()) -> None:
+        """Run jobs, up to `processes` at once, and count each in `log` as it ends.
+
+        Jobs of `ahead` begin where a process would be idle. The call that has them among its jobs waits for them.
+        """
+        at_work = {worker.job.key for worker in self._workers if worker.job}
+        waiting, later = (deque(job for job in some if job.key not in at_work) for some in (jobs, ahead))
+        wanted = {job.key for job in jobs}
+        while waiting or any(worker.job and worker.job.key in wanted for worker in self._workers):
+            while (waiting or later) and len(self._workers) < processes:
                 self._workers.append(_start())
             for worker in self._workers:
-                if worker.job is None and waiting:
-                    worker.take(waiting.popleft())
+                if worker.job is None and (waiting or later):
+                    worker.take((waiting or later).popleft())
             ready = wait([worker.pipe for worker in self._workers if worker.job], timeout=SECONDS_BETWEEN_LINES)
             for worker in [worker for worker in self._workers if worker.pipe in ready]:
                 self._receive(worker, log)

@@ -50,18 +50,17 @@ def train_all(params: Params, workers: Workers | None = None, early: Callable[[]
     with _Queue(params, workers) as queue:
         with data_stages.dvc_repro(data_stages.BEFORE_HEADS):  # beside: pixels need no features
             queue.run(pixel_jobs(params), seeds)
-        queue.run(head_jobs(params), seeds)
-        queue.run_fine_tuning(seeds)
+        queue.run_behind_features(seeds)
         if early is not None:
             if not queue.failed:
                 early()
-            queue.run_rest()
+            queue.run_behind_features()
 
 
 def train_more(params: Params, workers: Workers) -> None:
     """Run all jobs; the data exist. Arguments and errors are those of `train_all`."""
     with _Queue(params, workers) as queue:
-        queue.run_rest()
+        queue.run_behind_features()
 
 
 class _Queue:
@@ -91,14 +90,19 @@ class _Queue:
             raise UserError("; ".join(self._failures))
 
     def run(self, jobs: Sequence[Job], seeds: Sequence[int] | None = None) -> None:
-        """Run jobs that this queue has not run yet, the longest first; with `seeds` only those of these seeds."""
-        chosen = [job for job in jobs if job.key not in self._begun and _is_of(job, seeds)]
-        self._begun |= {job.key for job in chosen}
-        in_order = sorted(chosen, key=_cost, reverse=True)
-        self._attempt(lambda: run_jobs(in_order, self._params, self._workers, self._log))
+        """Run jobs that this queue has not run yet, the longest first; with `seeds` only those of these seeds.
 
-    def run_fine_tuning(self, seeds: Sequence[int] | None = None) -> None:
-        """Run the fine-tune jobs whose start has finished."""
+        A process that has none of them begins a job of pixels, which a later call waits for.
+        """
+        chosen = [job for job in self._left(jobs) if _is_of(job, seeds)]
+        self._begun |= {job.key for job in chosen}
+        others = [job for job in self._left(pixel_jobs(self._params)) if not (job.members or job.done)]
+        first, ahead = _longest_first(chosen), _longest_first(others)
+        self._attempt(lambda: run_jobs(first, self._params, self._workers, self._log, ahead))
+
+    def run_behind_features(self, seeds: Sequence[int] | None = None) -> None:
+        """Run the jobs that have not run yet; the data exist. Those that others wait for come first."""
+        self.run(head_jobs(self._params), seeds)
         with TemporaryDirectory(prefix="start-") as folder:
             ready, waiting = fine_tune_jobs(self._params, Path(folder))
             for job in waiting:
@@ -106,11 +110,12 @@ class _Queue:
                     start = self._params.start_of(job.recipe.variant)
                     self._log.line_once(f"{job.label} is skipped: {start} has not finished")
             self.run(ready, seeds)
+        self.run(pixel_jobs(self._params), seeds)
 
-    def run_rest(self) -> None:
-        """Run all jobs that have not run yet; the data exist."""
-        self.run(pixel_jobs(self._params) + head_jobs(self._params))
-        self.run_fine_tuning()
+    def _left(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return each job once that no call has run, and that did not fail ahead of one."""
+        ended = self._begun | self._log.failed_keys
+        return [*{job.key: job for job in jobs if job.key not in ended}.values()]
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:
@@ -265,6 +270,10 @@ def _is_of(job: Job, seeds: Sequence[int] | None) -> bool:
     return seeds is None or all(member.seed in seeds for member in job.members or (job,))
 
 
-def _cost(job: Job) -> float:
-    """Return a number that grows with the time of a job, so that the longest job never begins last."""
-    return job.recipe.fit.epochs * math.prod(job.recipe.image_size) * job.share
+def _longest_first(jobs: Sequence[Job]) -> list[Job]:
+    """Return jobs in an order in which no long one begins last; about equal ones stay together."""
+    known = [each for each in forecast([work_of(job) for job in jobs], 1).seconds if each is not None]
+    if len(known) < len(jobs):  # nothing has run on this GPU
+        known = [job.recipe.fit.epochs * math.prod(job.recipe.image_size) * job.share for job in jobs]
+    order = sorted(range(len(jobs)), key=lambda number: float(f"{known[number]:.1g}"), reverse=True)
+    return [jobs[number] for number in order]

@@ -31,7 +31,13 @@ def choose_engine(params: Params, jobs: int | None, kind: str | None, address: s
     return params.model_copy(update={"engine": params.engine.model_copy(update=changes)})
 
 
-def run_jobs(jobs: Sequence[Job], params: Params, workers: Workers | None = None, whole: JobLog | None = None) -> None:
+def run_jobs(
+    jobs: Sequence[Job],
+    params: Params,
+    workers: Workers | None = None,
+    whole: JobLog | None = None,
+    ahead: Sequence[Job] = (),
+) -> None:
     """Bring every job to a result in the store; a stored result that is damaged is trained again.
 
     Args:
@@ -39,6 +45,7 @@ def run_jobs(jobs: Sequence[Job], params: Params, workers: Workers | None = None
         params: the whole of params.yaml.
         workers: local processes that stay for the caller's next jobs; None: they end with these.
         whole: counts these jobs and the caller's others, and keeps their failures; None: count these alone.
+        ahead: jobs of the caller's next calls, which `workers` begin rather than be idle.
 
     Raises:
         UserError: at least one job failed; the message names each and its reason. The others have their results.
@@ -51,15 +58,15 @@ def run_jobs(jobs: Sequence[Job], params: Params, workers: Workers | None = None
         whole.found(job for job in distinct.values() if job not in pending)
     if not pending:
         return
-    _run(pending, params, workers, log)
+    _run(pending, params, workers, log, ahead)
     if whole is None:
         log.close()
 
 
-def _run(jobs: Sequence[Job], params: Params, workers: Workers | None, log: JobLog) -> None:
+def _run(jobs: Sequence[Job], params: Params, workers: Workers | None, log: JobLog, ahead: Sequence[Job]) -> None:
     """Run jobs where params.yaml chooses: derived ones behind those that they are made from."""
     trained, derived = ([job for job in jobs if bool(job.members) == made] for made in (False, True))
-    processes = parallel_processes(params, len(jobs))
+    processes = parallel_processes(params, len(jobs) + len(ahead))
     if params.engine.kind == "ray":
         from convnet.engine.ray_cluster.driver import run_on_ray
 
@@ -72,7 +79,7 @@ def _run(jobs: Sequence[Job], params: Params, workers: Workers | None, log: JobL
         return
     with Workers() if workers is None else nullcontext(workers) as used:
         for group in (trained, derived):
-            used.run(group, processes, log)
+            used.run(group, processes, log, ahead)
 
 
 def _log_of(pending: Sequence[Job], stored_jobs: int, processes: int) -> JobLog:
