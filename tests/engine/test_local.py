@@ -18,7 +18,7 @@ from convnet.jobs.planning import plan_jobs
 from convnet.params.load import load_params
 from convnet.system.files import read_json
 from convnet.system.processes import usable_cores
-from helpers.processes import end_by, processes_of
+from helpers.processes import end_by, hear_control_c, processes_of
 from helpers.tiny_study import CHANGES, environment, pixel_jobs, write_arrays, write_params
 
 DRIVER = """
@@ -77,8 +77,7 @@ def start(folder: Path, processes: int, *variants: str) -> "subprocess.Popen[str
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A test run started in the background ignores Ctrl-C, and what it starts would too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=hear_control_c,
     )
 
 

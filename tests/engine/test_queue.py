@@ -25,7 +25,7 @@ from convnet.system.errors import UserError
 from convnet.system.files import file_digest, write_json
 from helpers import tiny_study as tiny
 from helpers.clones import PROJECT
-from helpers.processes import end_by
+from helpers.processes import end_by, hear_control_c
 
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "dvc.yaml").read_text("utf-8"))["stages"]
 
@@ -338,8 +338,7 @@ def test_signal_while_data_are_made_ends_dvc_and_its_stage(tmp_path: Path, kind:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A test run started in the background ignores Ctrl-C, and what it starts would too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=hear_control_c,
     ) as train:
         while not (tmp_path / "started").exists():
             assert train.poll() is None, train.stderr.read() if train.stderr else ""

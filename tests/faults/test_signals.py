@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from convnet.jobs.checkpoints import load_checkpoint, save_checkpoint
-from convnet.system.interrupts import STOPPED
 from convnet.system.processes import usable_cores
 from helpers.clones import Clone
+from helpers.processes import hear_control_c
 from helpers.tiny_run import start, write_tiny_params
 
 LIMIT = 120  # seconds; every wait ends there
@@ -85,8 +85,7 @@ def begin(clone: Clone, tmp_path: Path) -> Iterator[Callable[..., "subprocess.Po
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    # A test runner in the background ignores Ctrl-C, and children inherit that.
-                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+                    preexec_fn=hear_control_c,
                 )
             )
         return started[-1]
@@ -128,7 +127,7 @@ def test_control_c_during_dvc_repro_ends_everything_and_the_rerun_goes_on(
     os.killpg(dvc.pid, signal.SIGINT)  # a terminal sends it to all processes of the command
     assert end_of_all(dvc, signalled) != 0
     said = (tmp_path / "said.txt").read_text()
-    assert STOPPED in said
+    assert "stopped; finished work is kept, run the same command to go on" in said
     assert "Traceback" not in said
     assert_goes_on(clone)
 
@@ -155,7 +154,7 @@ def test_control_c_while_figures_are_drawn_does_not_wait_for_them(
     os.killpg(dvc.pid, signal.SIGINT)
     assert end_of_all(dvc, signalled) != 0
     said = (tmp_path / "said.txt").read_text()
-    assert STOPPED in said
+    assert "stopped; finished work is kept, run the same command to go on" in said
     assert "Traceback" not in said
 
 
@@ -198,7 +197,7 @@ def test_control_c_during_training_of_all_datasets_ends_every_process_and_keeps_
     send(command.pid, signal.SIGINT)
     assert end_of_all(command, signalled) == 130
     said = (tmp_path / "said.txt").read_text()
-    assert STOPPED in said
+    assert "stopped; finished work is kept, run the same command to go on" in said
     assert "Traceback" not in said
     for folder in {path.parent for path in states(clone)}:
         state = load_checkpoint(folder)

@@ -7,6 +7,11 @@ import time
 from pathlib import Path
 
 
+def hear_control_c() -> None:
+    """Before a command starts: a test run in the background ignores Ctrl-C, and what it starts would too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def processes_of(session: int) -> list[int]:
     """Return the living processes of a session, from /proc."""
     found = []

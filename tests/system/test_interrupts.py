@@ -9,6 +9,7 @@ from pathlib import Path
 
 from convnet.system import interrupts
 from convnet.system.errors import command
+from helpers.processes import hear_control_c
 
 BEGIN = """
 import sys, time
@@ -46,7 +47,7 @@ class Script:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler),
+            preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignored else hear_control_c,
         )
         end_of_wait = time.monotonic() + 60
         while not (folder / "begun").exists():
@@ -92,8 +93,7 @@ def test_with_keras_it_stops_between_two_steps_although_a_library_loses_exceptio
 
 
 def test_work_that_has_no_more_steps_is_stopped_at_its_end(tmp_path: Path) -> None:
-    code, said = interrupted(tmp_path, LOADED + CLEANED.format("lose_exceptions(1.0)"))
-    assert (code, said) == STOPPED
+    assert interrupted(tmp_path, LOADED + CLEANED.format("lose_exceptions(1.0)")) == STOPPED
 
 
 def test_work_without_steps_ends_after_some_seconds(tmp_path: Path) -> None:

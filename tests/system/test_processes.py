@@ -91,14 +91,10 @@ def _alive(process: int) -> bool:
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def _sleep(seconds: float) -> None:
-    time.sleep(seconds)
-
-
 def test_processes_whose_results_nobody_wants_do_not_finish_them() -> None:
-    other = multiprocessing.get_context("spawn").Process(target=_sleep, args=[600])
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=[600])
     other.start()
-    results = map_in_processes(_sleep, [0.0, 600.0, 600.0], 2, items_per_task=1)
+    results = map_in_processes(time.sleep, [0.0, 600.0, 600.0], 2, items_per_task=1)
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert multiprocessing.active_children() == [other]

@@ -49,7 +49,7 @@ def train_all(params: Params, workers: Workers | None = None, early: Callable[[]
     seeds = None if early is None else params.run.seeds[:1]
     with _Queue(params, workers) as queue:
         with data_stages.dvc_repro(data_stages.BEFORE_HEADS):  # beside: pixels need no features
-            queue.run(pixel_jobs(params), seeds)
+            queue.run(queue.pixels, seeds)
         queue.run_behind_features(seeds)
         if early is not None:
             if not queue.failed:
@@ -64,10 +64,15 @@ def train_more(params: Params, workers: Workers) -> None:
 
 
 class _Queue:
-    """Runs the jobs of a run in several calls, and raises for all failures at the end."""
+    """Runs the jobs of a run in several calls, and raises for all failures at the end.
+
+    Attributes:
+        pixels: the jobs that need only arrays.
+    """
 
     def __init__(self, params: Params, workers: Workers | None) -> None:
         self._params, self._workers, self._log = params, workers or Workers(), _begin(params)
+        self.pixels = pixel_jobs(params)
         self._ends_workers = workers is None
         self._begun: set[str] = set()  # keys of jobs
         self._failures: list[str] = []
@@ -96,7 +101,7 @@ class _Queue:
         """
         chosen = [job for job in self._left(jobs) if _is_of(job, seeds)]
         self._begun |= {job.key for job in chosen}
-        others = [job for job in self._left(pixel_jobs(self._params)) if not (job.members or job.done)]
+        others = [job for job in self._left(self.pixels) if not (job.members or job.done)]
         first, ahead = _longest_first(chosen), _longest_first(others)
         self._attempt(lambda: run_jobs(first, self._params, self._workers, self._log, ahead))
 
@@ -110,7 +115,7 @@ class _Queue:
                     start = self._params.start_of(job.recipe.variant)
                     self._log.line_once(f"{job.label} is skipped: {start} has not finished")
             self.run(ready, seeds)
-        self.run(pixel_jobs(self._params), seeds)
+        self.run(self.pixels, seeds)
 
     def _left(self, jobs: Sequence[Job]) -> list[Job]:
         """Return each job once that no call has run, and that did not fail ahead of one."""
